@@ -1,0 +1,1 @@
+"""exam: see ARCHITECTURE.md."""

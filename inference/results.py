@@ -1,0 +1,63 @@
+"""What an AI model says about an exam: detections, heat maps, scores, and who said it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.exam.types import Box
+from resources.vocabulary import FindingType, Laterality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """One lesion candidate in one image; the box is in stored-file pixels, score and malignancy in [0, 1]."""
+
+    detection_id: str
+    image_key: str  # ViewImage.key
+    box: Box
+    score: float
+    finding: FindingType | None  # None = the model does not type its findings
+    malignancy: float | None = None
+    group: str | None = None  # the same lesion in another view carries the same group
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"score: expected 0..1, found {self.score}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heatmap:
+    """A map over one whole stored image: values (rows, cols) float32 in [0, 1], any smaller size than the image."""
+
+    image_key: str
+    values: NDArray[np.float32] = field(compare=False, repr=False)
+    label: str = "cancer evidence"
+
+    def __post_init__(self) -> None:
+        if self.values.dtype != np.float32 or self.values.ndim != 2:
+            raise ValueError(f"heat map: expected (rows, cols) float32, found {self.values.shape} {self.values.dtype}")
+        self.values.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamResult:
+    """All that one model says about one exam. Scores are in [0, 1]; a missing key = not computed."""
+
+    exam_digest: str
+    model_id: str
+    model_version: str
+    weights_digest: str
+    preprocessing: str
+    device: str
+    seconds: float
+    exam_score: float | None
+    breast_scores: Mapping[Laterality, float] = field(default_factory=dict)
+    view_scores: Mapping[str, float] = field(default_factory=dict)  # by ViewImage.key
+    detections: tuple[Detection, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+    score_meaning: str = ""  # the words for what the number means, from the model card
+    warnings: tuple[str, ...] = ()
