@@ -1,0 +1,121 @@
+"""The named, versioned chains from a view to a model's input. Training and prediction call the same function.
+
+``dib-mg-small/1``: first VOI, inversion and air -> breast found -> canonical orientation -> 0.45 mm pixels
+on a fixed canvas, breast against column 0 -> -1..1, outside the breast -1. It does not know torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.exam.types import InferenceError, ViewImage
+from inference.preprocessing.breast import BreastRegion, find_breast
+from inference.preprocessing.intensity import displayed_grey
+from inference.preprocessing.layout import Placement, draw_on_canvas, to_canonical
+from resources.vocabulary import Laterality
+
+DIB_MG_SMALL = "dib-mg-small/1"
+CANVAS_SHAPE = (512, 320)
+CANVAS_MM = 0.45
+ASSUMED_BREAST_MM = 170.0  # height of a breast in the picture when nothing says how large a pixel is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInput:
+    """One view ready for a model: canvas (rows, cols) float32 in [-1, 1], breast mask of it, and the way
+    back."""
+
+    image_key: str
+    canvas: NDArray[np.float32] = field(compare=False, repr=False)
+    mask: NDArray[np.bool_] = field(compare=False, repr=False)
+    placement: Placement
+    pixel_mm: float  # size of a canvas pixel; an estimate when a warning says so
+    warnings: tuple[str, ...] = ()
+
+
+def dib_mg_small(image: ViewImage) -> ModelInput:
+    """Prepare one view for the small DIB-MG model (see the module text for the chain)."""
+    mirror = image.view.laterality is Laterality.RIGHT
+    canonical = to_canonical(displayed_grey(image), image.orientation, mirror)
+    canonical = np.ascontiguousarray(canonical)
+    region = find_breast(canonical)
+    warnings: list[str] = []
+    if not region.found:
+        warnings.append(
+            f"{image.view.label}: the breast could not be told from the background; whole image used."
+        )
+    mm_row, mm_col = _pixel_mm(image, region, warnings)
+    placement, pixel_mm = _placement(image, region, mirror, (mm_row, mm_col), warnings)
+    mask = draw_on_canvas(region.mask.astype(np.float32), placement, 0.0) > 0.5
+    canvas = draw_on_canvas(canonical, placement, 0.0) * 2.0 - 1.0
+    canvas[~mask] = -1.0
+    return ModelInput(
+        image_key=image.key,
+        canvas=canvas,
+        mask=mask,
+        placement=placement,
+        pixel_mm=pixel_mm,
+        warnings=tuple(warnings),
+    )
+
+
+def _pixel_mm(image: ViewImage, region: BreastRegion, warnings: list[str]) -> tuple[float, float]:
+    if image.spacing is not None:
+        pair = (image.spacing.row_mm, image.spacing.col_mm)
+        return pair[::-1] if image.orientation.transpose else pair
+    estimate = ASSUMED_BREAST_MM / region.shape[0]
+    warnings.append(
+        f"{image.view.label}: no pixel spacing; {estimate:.3f} mm was assumed from the breast's height "
+        f"({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."
+    )
+    return (estimate, estimate)
+
+
+def _placement(
+    image: ViewImage,
+    region: BreastRegion,
+    mirror: bool,
+    mm: tuple[float, float],
+    warnings: list[str],
+) -> tuple[Placement, float]:
+    rows, cols = region.shape
+    need = max(rows * mm[0] / CANVAS_SHAPE[0], cols * mm[1] / CANVAS_SHAPE[1])
+    pixel_mm = max(CANVAS_MM, need)
+    if pixel_mm > CANVAS_MM * 1.001:
+        warnings.append(
+            f"{image.view.label}: the breast is larger than the model's field; it was read at {pixel_mm:.2f} "
+            f"mm "
+            f"per pixel instead of {CANVAS_MM} mm."
+        )
+    height = min(CANVAS_SHAPE[0], max(1, round(rows * mm[0] / pixel_mm)))
+    width = min(CANVAS_SHAPE[1], max(1, round(cols * mm[1] / pixel_mm)))
+    placement = Placement(
+        stored_shape=(image.pixels.shape[0], image.pixels.shape[1]),
+        orientation=image.orientation,
+        mirror=mirror,
+        origin=(float(region.row0), float(region.col0)),
+        extent=(float(rows), float(cols)),
+        scale=(height / rows, width / cols),
+        offset=(float((CANVAS_SHAPE[0] - height) // 2), 0.0),
+        canvas_shape=CANVAS_SHAPE,
+    )
+    return placement, pixel_mm
+
+
+PIPELINES: dict[str, Callable[[ViewImage], ModelInput]] = {DIB_MG_SMALL: dib_mg_small}
+
+
+def pipeline(preprocessing_id: str) -> Callable[[ViewImage], ModelInput]:
+    """Return the chain of that name; InferenceError names the ones that exist."""
+    try:
+        return PIPELINES[preprocessing_id]
+    except KeyError:
+        known = ", ".join(sorted(PIPELINES))
+        raise InferenceError(
+            f"Preprocessing {preprocessing_id!r}: expected one of {known}; install a program version that has "
+            f"it."
+        ) from None
