@@ -1,0 +1,88 @@
+"""The one table of commands: id, title, default keys, group. Menus, F1 and tooltips are made from it.
+
+What a command does is bound by the window; what it is called and which key it has stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One thing the user can ask for; ``keys`` are portable key texts, the first is shown in tooltips."""
+
+    command_id: str
+    title: str
+    keys: tuple[str, ...]
+    group: str
+    ai: bool = False  # absent, not greyed, where the arm shows no AI
+
+
+def _c(command_id: str, title: str, keys: str, group: str, *, ai: bool = False) -> Command:
+    return Command(command_id=command_id, title=title, keys=tuple(keys.split()), group=group, ai=ai)
+
+
+COMMANDS: tuple[Command, ...] = (
+    _c("stage.next", "Next hanging step", "Space", "Hanging"),
+    _c("stage.back", "Previous hanging step", "Shift+Space", "Hanging"),
+    *(_c(f"stage.{n}", f"Hanging step {n}", str(n), "Hanging") for n in range(1, 10)),
+    _c("cesm.toggle", "Low-energy / recombined in place", "C", "Hanging"),
+    _c("tool.window", "Window/level tool", "W", "Tools"),
+    _c("tool.zoom", "Zoom tool", "Z", "Tools"),
+    _c("tool.pan", "Pan tool", "P", "Tools"),
+    _c("tool.magnifier", "Magnifier", "M", "Tools"),
+    _c("tool.mark", "Mark a lesion", "X", "Tools"),
+    _c("mark.confirm", "Confirm the mark", "Return Enter", "Tools"),
+    _c("mark.cancel", "Cancel the mark", "Esc", "Tools"),
+    _c("mark.undo", "Take the last mark back", "Ctrl+Z", "Tools"),
+    _c("view.invert", "Invert grey scale", "I", "View"),
+    _c("view.reset", "Reset window, zoom and pan", "0", "View"),
+    _c("view.fit", "Fit to viewport", "F", "View"),
+    _c("view.same", "Same size in all viewports", "Shift+S", "View"),
+    _c("view.actual", "Actual pixels (1:1)", "A", "View"),
+    _c("view.zoom_in", "Zoom in", "Ctrl+=", "View"),
+    _c("view.zoom_out", "Zoom out", "Ctrl+-", "View"),
+    _c("view.voi", "Next window preset of the image", "V", "View"),
+    _c("view.left", "Pan left", "Left", "View"),
+    _c("view.right", "Pan right", "Right", "View"),
+    _c("view.up", "Pan up", "Up", "View"),
+    _c("view.down", "Pan down", "Down", "View"),
+    _c("view.annotation", "Annotation on / off", "T", "View"),
+    _c("ai.boxes", "AI boxes", "B", "AI", ai=True),
+    _c("ai.heat", "AI heat map", "H", "AI", ai=True),
+    _c("ai.score", "AI scores", "S", "AI", ai=True),
+    _c("ai.opacity_down", "Heat map fainter", "[", "AI", ai=True),
+    _c("ai.opacity_up", "Heat map stronger", "]", "AI", ai=True),
+    _c("ai.threshold_down", "Lower box threshold", "-", "AI", ai=True),
+    _c("ai.threshold_up", "Higher box threshold", "=", "AI", ai=True),
+    _c("case.submit", "Submit the case", "F12", "Reading"),
+    _c("case.pause", "Pause and blank", "Pause Ctrl+B", "Reading"),
+    _c("form.focus", "Go to the assessment form", "F2", "Reading"),
+    _c("panel.fold", "Fold the side panel", "F9", "Reading"),
+    _c("help.keys", "Keys", "F1", "Help"),
+    _c("help.about", "About", "Shift+F1", "Help"),
+    _c("session.leave", "Back to the work list", "Ctrl+W", "Reading"),
+)
+
+
+def command_table(bindings: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Command]:
+    """Return commands by id with the user's own keys put in; ValueError names two commands on one key."""
+    table: dict[str, Command] = {}
+    taken: dict[str, str] = {}
+    for command in COMMANDS:
+        keys = (bindings or {}).get(command.command_id, command.keys)
+        for key in keys:
+            if key in taken:
+                raise ValueError(f"key {key}: expected one command, found {taken[key]} and {command.command_id}")
+            taken[key] = command.command_id
+        table[command.command_id] = Command(
+            command_id=command.command_id, title=command.title, keys=keys, group=command.group, ai=command.ai
+        )
+    return table
+
+
+def tooltip(command: Command) -> str:
+    """Title and key, as every control's tooltip says it."""
+    return f"{command.title}  ({command.keys[0]})" if command.keys else command.title

@@ -1,0 +1,352 @@
+"""One reading session from the first case to the last: what the reader does becomes events, then pixels.
+
+Speaks to sessions, exam source, engine and task runner through their ports; knows no widget. It appends first and
+shows after: when the store refuses, the screen does not move on. In an arm without AI the engine is never asked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from app.control.tasks import TaskContext, TaskRunner
+from app.state.hanging import HangingProtocol, Match, match
+from inference.engine import InferenceEngine
+from inference.exam.sources import ExamSource
+from inference.exam.types import Exam
+from inference.results import ExamResult
+from reader_study.domain.assessment import Assessment, Finding
+from reader_study.domain.study import AiPolicy, Scale, Study
+from reader_study.ports import Clock
+from reader_study.sessions import AssessmentIncomplete, Position, Sessions
+from resources.files import UserFacingError
+
+log = logging.getLogger(__name__)
+
+NO_AI = AiPolicy(shown=False, boxes=False, heatmap=False, score=False, operating_threshold=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """Everything the window needs to hang one case; the arm has already been asked what may be shown."""
+
+    exam: Exam
+    hanging: Match
+    study_title: str
+    session_title: str
+    case_label: str
+    policy: AiPolicy
+    scale: Scale
+    findings: tuple[Finding, ...]
+    draft: Assessment | None
+    show_timer: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiView:
+    """State of the AI beside a case: exactly one of result, working or failure is set."""
+
+    result: ExamResult | None = None
+    working: str | None = None
+    fraction: float = 0.0
+    failure: str | None = None
+
+
+class ReadingScreen(Protocol):
+    """The face of the reading window that the controller speaks to."""
+
+    def show_loading(self, text: str) -> None: ...
+
+    def show_case(self, case: CaseView) -> None: ...
+
+    def show_ai(self, ai: AiView) -> None: ...
+
+    def show_findings(self, findings: tuple[Finding, ...]) -> None: ...
+
+    def show_problems(self, problems: Mapping[str, str]) -> None: ...
+
+    def show_message(self, sentence: str) -> None: ...
+
+    def show_paused(self, paused: bool) -> None: ...
+
+    def show_finished(self, sentence: str) -> None: ...
+
+
+class ReadingController:
+    """Carries one open session; every public method is one command of the reader or one report of the screen."""
+
+    def __init__(
+        self,
+        *,
+        study: Study,
+        sessions: Sessions,
+        source: ExamSource,
+        engine: InferenceEngine,
+        runner: TaskRunner,
+        clock: Clock,
+        protocols: tuple[HangingProtocol, ...],
+        environment: Mapping[str, str],
+        screen: ReadingScreen,
+    ) -> None:
+        self._study, self._sessions, self._source, self._engine = study, sessions, source, engine
+        self._runner, self._clock, self._protocols, self._screen = runner, clock, protocols, screen
+        self._environment = dict(environment)
+        self._session_id: str | None = None
+        self._position: Position | None = None
+        self._case: CaseView | None = None
+        self._prefetched: dict[str, Exam] = {}
+        self._painted = False
+        self.paused = False
+
+    @property
+    def session_id(self) -> str | None:
+        return self._session_id
+
+    @property
+    def case(self) -> CaseView | None:
+        """The case on screen, None between cases."""
+        return self._case
+
+    # -- session ---------------------------------------------------------------------------------------------------
+
+    def start(self, session_id: str, reader_id: str) -> None:
+        """Open or resume a session and hang its current case."""
+
+        def go() -> None:
+            self._position = self._sessions.open(session_id, reader_id, self._environment)
+            self._session_id = session_id
+            self._next_case()
+
+        self._say_errors(go)
+
+    def leave(self) -> None:
+        """Close the session; the current case stays open and is resumed next time."""
+        if self._session_id is None:
+            return
+        for key in ("load", "prefetch", "ai"):
+            self._runner.cancel(key)
+        session_id, self._session_id, self._case = self._session_id, None, None
+        self._say_errors(lambda: self._sessions.close(session_id))
+        self._prefetched.clear()
+
+    def _say_errors(self, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except UserFacingError as error:
+            self._screen.show_message(str(error))
+            return False
+        return True
+
+    # -- case ------------------------------------------------------------------------------------------------------
+
+    def _next_case(self) -> None:
+        position = self._position
+        assert position is not None
+        self._case, self._painted = None, False
+        self._runner.cancel("ai")
+        if position.case_id is None or position.exam_id is None:
+            session_id, self._session_id = self._session_id, None
+            if session_id is not None:
+                self._sessions.close(session_id)
+            self._screen.show_finished(f"All {position.total} cases of this session are read. Thank you.")
+            return
+        self._position = self._sessions.open_case(position.session_id)
+        exam = self._prefetched.pop(position.exam_id, None)
+        if exam is not None:
+            self._hang(exam)
+            return
+        self._screen.show_loading(f"Loading case {position.index + 1} of {position.total} …")
+        exam_id = position.exam_id
+        self._runner.submit("load", lambda _context: self._source.load(exam_id), self._hang, self._loading_failed)
+
+    def _loading_failed(self, error: Exception) -> None:
+        if not isinstance(error, UserFacingError):
+            log.error("loading failed", exc_info=error)
+        self._screen.show_message(f"The case could not be loaded: {error} Nothing was lost; tell the coordinator.")
+
+    def _hang(self, exam: Exam) -> None:
+        position = self._position
+        if position is None or position.case_id is None:
+            return
+        case = next(c for c in self._study.cases if c.case_id == position.case_id)
+        if case.exam_digest and case.exam_digest != exam.digest:
+            self._screen.show_message(
+                f"Case {position.index + 1}: the images have changed since the study was frozen "
+                f"(expected digest {case.exam_digest[:12]}…, found {exam.digest[:12]}…); the case is not shown. "
+                "Tell the coordinator."
+            )
+            return
+        policy = position.arm.ai if position.arm.ai.shown else NO_AI
+        plan = next(p for p in self._study.plans if p.session_id == position.session_id)
+        self._case = CaseView(
+            exam=exam,
+            hanging=match(self._protocols, exam),
+            study_title=self._study.title,
+            session_title=f"Session {plan.period} ({position.arm.title.lower()})",
+            case_label=f"Case {position.index + 1} of {position.total}",
+            policy=policy,
+            scale=self._study.scale,
+            findings=tuple(position.reading.findings),
+            draft=position.reading.draft,
+            show_timer=self._study.show_timer,
+        )
+        self._screen.show_case(self._case)
+        if policy.shown:
+            self._ask_ai(exam)
+        self._prefetch(position)
+
+    def _prefetch(self, position: Position) -> None:
+        plan = next(p for p in self._study.plans if p.session_id == position.session_id)
+        exams = {c.case_id: c.exam_id for c in self._study.cases}
+        ahead = [exams[entry.case_id] for entry in plan.entries[position.index + 1 : position.index + 2]]
+        self._prefetched = {k: v for k, v in self._prefetched.items() if k in ahead}
+        for exam_id in ahead:
+            if exam_id not in self._prefetched:
+                self._runner.submit(
+                    "prefetch",
+                    lambda _context, e=exam_id: self._source.load(e),
+                    lambda exam, e=exam_id: self._prefetched.__setitem__(e, exam),
+                    lambda error: log.warning("prefetch failed: %s", error),
+                )
+
+    def painted(self, t_mono_ns: int) -> None:
+        """All views of the case were painted; the reading clock starts here."""
+        if self._session_id is not None and self._case is not None and not self._painted:
+            self._painted = True
+            session_id = self._session_id
+            self._say_errors(lambda: self._sessions.frame_painted(session_id, t_mono_ns))
+
+    def stage_shown(self, title: str) -> None:
+        """The reader moved to another hanging step."""
+        if self._session_id is not None and self._painted:
+            session_id = self._session_id
+            self._say_errors(lambda: self._sessions.stage_changed(session_id, title))
+
+    # -- AI --------------------------------------------------------------------------------------------------------
+
+    def _ask_ai(self, exam: Exam) -> None:
+        self._screen.show_ai(AiView(working="AI: waiting"))
+
+        def work(context: TaskContext) -> ExamResult:
+            return self._engine.analyse(exam, context.report, context.cancelled)
+
+        self._runner.submit("ai", work, self._ai_ready, self._ai_failed, self._ai_progress)
+
+    def _ai_progress(self, fraction: float, text: str) -> None:
+        self._screen.show_ai(AiView(working=f"AI: {text}", fraction=fraction))
+
+    def _ai_failed(self, error: Exception) -> None:
+        if not isinstance(error, UserFacingError):
+            log.error("AI failed", exc_info=error)
+        self._screen.show_ai(AiView(failure=f"AI not available: {error}"))
+
+    def _ai_ready(self, result: ExamResult) -> None:
+        if self._case is None or self._session_id is None or not self._case.policy.shown:
+            return
+        session_id = self._session_id
+        scores = {f"view:{key}": value for key, value in result.view_scores.items()}
+        scores |= {f"breast:{side.value}": value for side, value in result.breast_scores.items()}
+        if result.exam_score is not None:
+            scores["exam"] = result.exam_score
+        model = {"model_id": result.model_id, "version": result.model_version, "weights": result.weights_digest,
+                 "preprocessing": result.preprocessing, "device": result.device}
+        boxes = [
+            {"image_key": d.image_key, "box": [d.box.row0, d.box.col0, d.box.row1, d.box.col1], "score": d.score,
+             "type": d.finding.value if d.finding else None}
+            for d in result.detections
+        ]  # fmt: skip
+        if self._say_errors(lambda: self._sessions.ai_result_recorded(session_id, scores, model, boxes)):
+            self._screen.show_ai(AiView(result=result))
+
+    def ai_shown(self, layer: str, shown: Mapping[str, object]) -> bool:
+        """The reader called up an AI layer; returns False (and shows nothing) where the log refuses."""
+        if self._session_id is None:
+            return False
+        session_id = self._session_id
+        return self._say_errors(lambda: self._sessions.ai_revealed(session_id, layer, shown))
+
+    def ai_hidden(self, layer: str) -> bool:
+        """The reader put an AI layer away."""
+        if self._session_id is None:
+            return False
+        session_id = self._session_id
+        return self._say_errors(lambda: self._sessions.ai_hidden(session_id, layer))
+
+    # -- marks and form --------------------------------------------------------------------------------------------
+
+    def _after_marks(self, action: Callable[[str], None]) -> bool:
+        if self._session_id is None or self._case is None:
+            return False
+        session_id = self._session_id
+        if not self._say_errors(lambda: action(session_id)):
+            return False
+        findings = tuple(self._sessions.position(session_id).reading.findings)
+        self._case = replace(self._case, findings=findings)
+        self._screen.show_findings(findings)
+        return True
+
+    def add_mark(self, finding: Finding) -> bool:
+        """Write the mark to the log, then show it."""
+        return self._after_marks(lambda session_id: self._sessions.add_mark(session_id, finding))
+
+    def remove_mark(self, finding_id: str) -> bool:
+        """Take a mark back; the log keeps both facts."""
+        return self._after_marks(lambda session_id: self._sessions.remove_mark(session_id, finding_id))
+
+    def undo_mark(self) -> bool:
+        """Take the latest mark back."""
+        if self._case is None or not self._case.findings:
+            return False
+        return self.remove_mark(self._case.findings[-1].finding_id)
+
+    def save_draft(self, assessment: Assessment) -> None:
+        """Keep an unfinished form, so that a crash loses nothing the reader entered."""
+        if self._session_id is not None and self._painted and not self.paused:
+            session_id = self._session_id
+            self._say_errors(lambda: self._sessions.save_draft(session_id, assessment))
+
+    def submit(self, assessment: Assessment) -> bool:
+        """Lock the case in one atomic save and hang the next; False when fields are missing or the disk refuses."""
+        if self._session_id is None or self._case is None or not self._painted:
+            return False
+        if self.paused:
+            self._screen.show_message("The reading is paused; press Pause to go on, then submit.")
+            return False
+        try:
+            self._position = self._sessions.submit(self._session_id, assessment)
+        except AssessmentIncomplete as error:
+            self._screen.show_problems({problem.field: problem.sentence for problem in error.problems})
+            return False
+        except UserFacingError as error:
+            self._screen.show_message(f"{error} The case is not submitted; your marks and answers are still here.")
+            return False
+        self._say_errors(self._next_case)
+        return True
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def toggle_pause(self) -> None:
+        """Pause blanks the images and stops the active clock; again goes on."""
+        if self._session_id is None or not self._painted:
+            return
+        session_id, paused = self._session_id, self.paused
+        act = self._sessions.resume if paused else self._sessions.pause
+        if self._say_errors(lambda: act(session_id)):
+            self.paused = not paused
+            self._screen.show_paused(self.paused)
+
+    def focus_changed(self, *, has_focus: bool) -> None:
+        """The window gained or lost the keyboard."""
+        if self._session_id is None or not self._painted or self.paused:
+            return
+        session_id = self._session_id
+        act = self._sessions.focus_regained if has_focus else self._sessions.focus_lost
+        self._say_errors(lambda: act(session_id))
+
+    def idle(self, seconds: float) -> None:
+        """No input for a while; noted, never deleted."""
+        if self._session_id is not None and self._painted and not self.paused:
+            session_id = self._session_id
+            self._say_errors(lambda: self._sessions.idle_detected(session_id, seconds))

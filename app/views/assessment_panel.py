@@ -1,0 +1,196 @@
+"""The assessment form beside the images: BI-RADS and probability per breast, density, recall, submit.
+
+Generated from the study's scale. It holds what the reader entered and emits it; what is allowed is decided in
+reader_study, whose sentences it shows at the field they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QCoreApplication, Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from app.views.choice_row import ChoiceRow
+from reader_study.domain.assessment import Assessment, BreastAssessment
+from reader_study.domain.study import Scale
+from resources.vocabulary import Density, Laterality
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("assessment", text)
+
+
+class PercentField(QWidget):
+    """A whole number 0..100 typed by hand; empty = not answered."""
+
+    changed = Signal()
+
+    def __init__(self, field: str, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.field = field
+        self.setObjectName(f"field-{field}")
+        self._edit = QLineEdit()
+        self._edit.setObjectName("percent")
+        self._edit.setMaxLength(3)
+        self._edit.setFixedWidth(64)
+        self._edit.setPlaceholderText("0–100")
+        self._edit.setToolTip(f"{title}: 0 = certainly not, 100 = certainly malignant")
+        self._edit.setAccessibleName(title)
+        self._problem = QLabel("")
+        self._problem.setObjectName("fieldProblem")
+        self._problem.setWordWrap(True)
+        self._problem.hide()
+        label = QLabel(title)
+        label.setObjectName("fieldTitle")
+        row = QHBoxLayout()
+        row.addWidget(label, 1)
+        row.addWidget(self._edit)
+        row.addWidget(QLabel("%"))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.setSpacing(2)
+        layout.addLayout(row)
+        layout.addWidget(self._problem)
+        self.setFocusProxy(self._edit)
+        self._edit.textEdited.connect(self._on_edit)
+
+    def value(self) -> int | None:
+        """The number, None when empty; a text that is no whole number in 0..100 is None with a problem shown."""
+        text = self._edit.text().strip()
+        if not text:
+            return None
+        if text.isdecimal() and int(text) <= 100:
+            return int(text)
+        self.set_problem(_tr("Expected a whole number from 0 to 100, found “{0}”.").format(text))
+        return None
+
+    def set_value(self, value: int | None) -> None:
+        self._edit.setText("" if value is None else str(value))
+        self.set_problem("")
+
+    def set_problem(self, sentence: str) -> None:
+        self._problem.setText(sentence)
+        self._problem.setVisible(bool(sentence))
+
+    def _on_edit(self, _text: str) -> None:
+        self.set_problem("")
+        self.value()
+        self.changed.emit()
+
+
+class AssessmentPanel(QFrame):
+    """The form; ``draft_changed`` at every answer, ``submitted`` on the button (or F12 through the window)."""
+
+    draft_changed = Signal(object)
+    submitted = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("assessmentPanel")
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(12, 8, 12, 12)
+        self._layout.setSpacing(4)
+        self._choices: dict[str, ChoiceRow] = {}
+        self._percents: dict[str, PercentField] = {}
+        self._sides: tuple[Laterality, ...] = ()
+        self._submit = QPushButton(_tr("Submit   F12"))
+        self._submit.setObjectName("submit")
+        self._submit.setToolTip(_tr("Lock this case and go to the next  (F12)"))
+        self._submit.clicked.connect(self.submit)
+
+    def set_case(self, scale: Scale, sides: tuple[Laterality, ...], draft: Assessment | None) -> None:
+        """Build the form for one case and fill in the draft that survived a crash, if there is one."""
+        self._clear()
+        self._sides = sides
+        heading = QLabel(_tr("ASSESSMENT"))
+        heading.setObjectName("panelHeading")
+        self._layout.addWidget(heading)
+        for side in sides:
+            name = _tr("Right") if side is Laterality.RIGHT else _tr("Left")
+            self._add_choice(f"{side.value}.birads", f"{name}  BI-RADS", [(value, value) for value in scale.birads])
+            self._add_percent(f"{side.value}.suspicion", f"{name}  " + _tr("probability of malignancy"))
+        self._add_choice("density", _tr("Density"), [(d.value, d.value) for d in Density])
+        self._add_choice("recall", _tr("Recall"), [("n", _tr("no")), ("y", _tr("yes"))])
+        self._layout.addSpacing(6)
+        self._layout.addWidget(self._submit)
+        self._submit.show()
+        if draft is not None:
+            self._fill(draft)
+
+    def _clear(self) -> None:
+        self._submit.hide()
+        while (item := self._layout.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None and widget is not self._submit:
+                widget.setParent(None)
+                widget.deleteLater()
+        self._choices.clear()
+        self._percents.clear()
+
+    def _add_choice(self, field: str, title: str, choices: list[tuple[str, str]]) -> None:
+        row = ChoiceRow(field, title, choices, self)
+        row.changed.connect(self._on_change)
+        self._choices[field] = row
+        self._layout.addWidget(row)
+
+    def _add_percent(self, field: str, title: str) -> None:
+        row = PercentField(field, title, self)
+        row.changed.connect(self._on_change)
+        self._percents[field] = row
+        self._layout.addWidget(row)
+
+    def _fill(self, draft: Assessment) -> None:
+        for breast in draft.breasts:
+            if (row := self._choices.get(f"{breast.laterality.value}.birads")) is not None:
+                row.set_value(breast.birads)
+            if (percent := self._percents.get(f"{breast.laterality.value}.suspicion")) is not None:
+                percent.set_value(breast.suspicion)
+        self._choices["density"].set_value(draft.density.value if draft.density else None)
+        self._choices["recall"].set_value(None if draft.recall is None else "y" if draft.recall else "n")
+
+    def assessment(self) -> Assessment:
+        """What stands in the form now; unanswered = None."""
+        breasts = tuple(
+            BreastAssessment(
+                laterality=side,
+                birads=self._choices[f"{side.value}.birads"].value(),
+                suspicion=self._percents[f"{side.value}.suspicion"].value(),
+            )
+            for side in self._sides
+        )
+        density, recall = self._choices["density"].value(), self._choices["recall"].value()
+        return Assessment(
+            breasts=breasts,
+            density=Density(density) if density else None,
+            recall=None if recall is None else recall == "y",
+        )
+
+    def field(self, name: str) -> QWidget:
+        """Return the widget of one field, e.g. 'R.birads'."""
+        found = self._choices.get(name) or self._percents.get(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def show_problems(self, problems: Mapping[str, str]) -> None:
+        """Light the fields and put the focus on the first."""
+        first = True
+        for name, row in [*self._choices.items(), *self._percents.items()]:
+            sentence = problems.get(name, "")
+            row.set_problem(sentence)
+            if sentence and first and not isinstance(self.focusWidget(), QPushButton):
+                row.setFocus(Qt.FocusReason.OtherFocusReason)
+                first = False
+
+    def focus_first(self) -> None:
+        for row in self._choices.values():
+            row.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            return
+
+    def submit(self) -> None:
+        if self._choices:
+            self.submitted.emit(self.assessment())
+
+    def _on_change(self) -> None:
+        self.draft_changed.emit(self.assessment())

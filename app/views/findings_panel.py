@@ -1,0 +1,176 @@
+"""The list of findings beside the images, the editor of a new mark, and the AI's scores with what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QCoreApplication, Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.control.reading import AiView
+from app.views.assessment_panel import PercentField
+from app.views.choice_row import ChoiceRow
+from reader_study.domain.assessment import Finding
+from resources.vocabulary import FindingType, Laterality
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("findings", text)
+
+
+class MarkEditor(QFrame):
+    """Type and confidence of the mark being made; Enter confirms, Esc cancels."""
+
+    confirmed = Signal(str, int)  # finding type, confidence 0..100
+    cancelled = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("markEditor")
+        self._where = QLabel("")
+        self._where.setObjectName("fieldTitle")
+        types = [t for t in FindingType if t is not FindingType.ENHANCEMENT]
+        self.finding = ChoiceRow("mark.type", _tr("Type"), [(t.value, t.value[:4]) for t in types], self)
+        self.confidence = PercentField("mark.suspicion", _tr("Confidence that it is malignant"), self)
+        confirm, cancel = QPushButton(_tr("Add   Enter")), QPushButton(_tr("Cancel   Esc"))
+        confirm.setObjectName("confirmMark")
+        confirm.clicked.connect(self.confirm)
+        cancel.clicked.connect(self.cancelled)
+        buttons = QHBoxLayout()
+        buttons.addWidget(confirm)
+        buttons.addWidget(cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 4)
+        for part in (self._where, self.finding, self.confidence):
+            layout.addWidget(part)
+        layout.addLayout(buttons)
+        self.hide()
+
+    def start(self, where: str) -> None:
+        self._where.setText(where)
+        self.finding.set_value(FindingType.MASS.value)
+        self.confidence.set_value(None)
+        self.show()
+        self.confidence.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def confirm(self) -> None:
+        if self.isHidden():
+            return
+        value, kind = self.confidence.value(), self.finding.value()
+        if value is None or kind is None:
+            self.confidence.set_problem(_tr("Give a confidence from 0 to 100, then press Enter."))
+            self.confidence.setFocus(Qt.FocusReason.OtherFocusReason)
+            return
+        self.confirmed.emit(kind, value)
+
+
+class FindingsPanel(QFrame):
+    """Reader's marks, the mark editor, and (only where the arm has AI) the AI box."""
+
+    remove_asked = Signal(str)
+    finding_chosen = Signal(str)  # finding id
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("findingsPanel")
+        heading = QLabel(_tr("FINDINGS"))
+        heading.setObjectName("panelHeading")
+        self._list = QListWidget()
+        self._list.setObjectName("findingsList")
+        self._list.setToolTip(_tr("Your marks; Delete takes one back  (Ctrl+Z the last)"))
+        self._list.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._empty = QLabel(_tr("No marks yet. Press X and click on a lesion."))
+        self._empty.setObjectName("secondary")
+        self._empty.setWordWrap(True)
+        self.editor = MarkEditor(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 8, 12, 4)
+        layout.addWidget(heading)
+        layout.addWidget(self._empty)
+        layout.addWidget(self._list, 1)
+        layout.addWidget(self.editor)
+        self._list.currentItemChanged.connect(self._on_choice)
+
+    def set_findings(self, findings: Sequence[Finding]) -> None:
+        self._list.blockSignals(True)
+        self._list.clear()
+        for number, finding in enumerate(findings, 1):
+            view = finding.image_key.split("/", maxsplit=1)[0].replace("-", " ")
+            item = QListWidgetItem(f"{number}  {finding.finding.value}  {view}   {finding.suspicion} %")
+            item.setData(Qt.ItemDataRole.UserRole, finding.finding_id)
+            self._list.addItem(item)
+        self._list.blockSignals(False)
+        self._empty.setVisible(not findings)
+        self._list.setVisible(bool(findings))
+
+    def remove_current(self) -> None:
+        item = self._list.currentItem()
+        if item is not None:
+            self.remove_asked.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+
+    def _on_choice(self, item: QListWidgetItem | None) -> None:
+        if item is not None:
+            self.finding_chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+
+
+class AiPanel(QFrame):
+    """What the AI says in numbers, or why it says nothing; made only for arms that show AI."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("aiPanel")
+        heading = QLabel(_tr("AI  (research use only)"))
+        heading.setObjectName("panelHeading")
+        self._state = QLabel("")
+        self._state.setObjectName("aiState")
+        self._state.setWordWrap(True)
+        self._scores = QLabel("")
+        self._scores.setObjectName("aiScores")
+        self._scores.setTextFormat(Qt.TextFormat.RichText)
+        self._meaning = QLabel("")
+        self._meaning.setObjectName("secondary")
+        self._meaning.setWordWrap(True)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 8, 12, 4)
+        for part in (heading, self._state, self._bar, self._scores, self._meaning):
+            layout.addWidget(part)
+
+    def set_state(self, ai: AiView, *, show_scores: bool, layers: str) -> None:
+        """Show progress, the failure sentence, or the scores (when the reader has called them up)."""
+        self._bar.setVisible(ai.working is not None)
+        self._bar.setValue(round(100 * ai.fraction))
+        self.setProperty("failed", ai.failure is not None)
+        self._state.style().unpolish(self._state)
+        self._state.style().polish(self._state)
+        self._state.setText(ai.failure or ai.working or layers)
+        result = ai.result if show_scores else None
+        self._scores.setVisible(result is not None)
+        self._meaning.setVisible(result is not None)
+        if result is None:
+            return
+        rows = []
+        if result.exam_score is not None:
+            rows.append((_tr("Exam"), result.exam_score))
+        for side in (Laterality.RIGHT, Laterality.LEFT):
+            if side in result.breast_scores:
+                rows.append((_tr("Right breast") if side is Laterality.RIGHT else _tr("Left breast"),
+                             result.breast_scores[side]))  # fmt: skip
+        rows += [(key.replace("-", " "), value) for key, value in sorted(result.view_scores.items())]
+        cells = "".join(
+            f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>" for name, value in rows
+        )
+        self._scores.setText(f"<table>{cells}</table>")
+        self._meaning.setText(f"{result.score_meaning}\n{result.model_id} {result.model_version} · {result.device}")

@@ -1,0 +1,86 @@
+"""The first screen: who reads. It collects name and password and emits them; who may enter is decided elsewhere."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication, Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("sign_in", text)
+
+
+class SignInView(QWidget):
+    """Reader, password, Enter; and a way to open exams without a study."""
+
+    asked = Signal(str, str)  # reader id, password
+    open_exams_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("signIn")
+        card = QFrame()
+        card.setObjectName("card")
+        card.setFixedWidth(400)
+        title = QLabel("Negatoscope")
+        title.setObjectName("bigTitle")
+        self._study = QLabel("")
+        self._study.setObjectName("secondary")
+        self._study.setWordWrap(True)
+        self.reader = QLineEdit()
+        self.reader.setObjectName("readerId")
+        self.reader.setPlaceholderText(_tr("Reader"))
+        self.reader.setToolTip(_tr("Your reader name in this study"))
+        self.password = QLineEdit()
+        self.password.setObjectName("password")
+        self.password.setPlaceholderText(_tr("Password"))
+        self.password.setToolTip(_tr("Your password"))
+        self.password.setEchoMode(QLineEdit.EchoMode.Password)
+        self._problem = QLabel("")
+        self._problem.setObjectName("fieldProblem")
+        self._problem.setWordWrap(True)
+        self._button = QPushButton(_tr("Sign in   Enter"))
+        self._button.setObjectName("submit")
+        self._button.setToolTip(_tr("Sign in  (Enter)"))
+        browse = QPushButton(_tr("Open exams without a study …"))
+        browse.setObjectName("quiet")
+        browse.setToolTip(_tr("Look at a folder or zip of images  (Ctrl+O)"))
+        browse.setShortcut("Ctrl+O")
+        self._note = QLabel(_tr("Research use only. Not for diagnosis."))
+        self._note.setObjectName("secondary")
+        layout = QVBoxLayout(card)
+        layout.setContentsMargins(32, 28, 32, 24)
+        layout.setSpacing(10)
+        for part in (title, self._study, self.reader, self.password, self._problem, self._button, browse, self._note):
+            layout.addWidget(part)
+        outer = QVBoxLayout(self)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(card)
+        row.addStretch(1)
+        outer.addStretch(2)
+        outer.addLayout(row)
+        outer.addStretch(3)
+        self._problem.hide()
+        self._button.clicked.connect(self._ask)
+        self.reader.returnPressed.connect(lambda: self.password.setFocus(Qt.FocusReason.OtherFocusReason))
+        self.password.returnPressed.connect(self._ask)
+        browse.clicked.connect(self.open_exams_asked)
+
+    def set_study(self, title: str, hint: str) -> None:
+        self._study.setText(f"{title}\n{hint}" if hint else title)
+
+    def show_problem(self, sentence: str) -> None:
+        self._problem.setText(sentence)
+        self._problem.setVisible(bool(sentence))
+        if sentence:
+            self.password.clear()
+            self.password.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _ask(self) -> None:
+        reader = self.reader.text().strip()
+        if not reader:
+            self.show_problem(_tr("Reader: expected your reader name, found nothing; type it and press Enter."))
+            self.reader.setFocus(Qt.FocusReason.OtherFocusReason)
+            return
+        self.asked.emit(reader, self.password.text())

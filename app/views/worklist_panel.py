@@ -1,0 +1,123 @@
+"""The reader's own list: sessions, progress, what is due, where she stopped. Nothing of anybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QCoreApplication, Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from reader_study.sessions import SessionStatus
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("worklist", text)
+
+
+class SessionCard(QFrame):
+    """One session: period, progress, and the button that starts or resumes it."""
+
+    asked = Signal(str)
+
+    def __init__(self, status: SessionStatus, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("card")
+        self._session_id = status.session_id
+        title = QLabel(_tr("Session {0}").format(status.period))
+        title.setObjectName("cardTitle")
+        finished = status.n_done >= status.n_total
+        bar = QProgressBar()
+        bar.setMaximum(max(1, status.n_total))
+        bar.setValue(status.n_done)
+        bar.setTextVisible(False)
+        bar.setFixedHeight(4)
+        count = QLabel(_tr("{0} of {1} cases read").format(status.n_done, status.n_total))
+        count.setObjectName("secondary")
+        if finished:
+            word = _tr("Finished")
+        elif status.started:
+            word = _tr("Resume case {0}   Enter").format(status.n_done + 1)
+        else:
+            word = _tr("Start   Enter")
+        self.button = QPushButton(word)
+        self.button.setObjectName("submit")
+        self.button.setToolTip(_tr("Start or resume this session  (Enter)"))
+        self.button.setEnabled(status.available and not finished)
+        self.button.setAutoDefault(True)
+        self.button.clicked.connect(lambda: self.asked.emit(self._session_id))
+        row = QHBoxLayout()
+        row.addWidget(title)
+        row.addStretch(1)
+        row.addWidget(count)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 18, 24, 18)
+        layout.setSpacing(10)
+        layout.addLayout(row)
+        layout.addWidget(bar)
+        if status.why_not and not finished:
+            why = QLabel(status.why_not)
+            why.setObjectName("secondary")
+            why.setWordWrap(True)
+            layout.addWidget(why)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignRight)
+
+
+class WorklistView(QWidget):
+    """All sessions of the reader who is signed in."""
+
+    session_asked = Signal(str)
+    sign_out_asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("worklist")
+        self._title = QLabel("")
+        self._title.setObjectName("bigTitle")
+        self._reader = QLabel("")
+        self._reader.setObjectName("secondary")
+        sign_out = QPushButton(_tr("Sign out"))
+        sign_out.setObjectName("quiet")
+        sign_out.setToolTip(_tr("Sign out  (Ctrl+Q)"))
+        sign_out.setShortcut("Ctrl+Q")
+        sign_out.clicked.connect(self.sign_out_asked)
+        self._cards = QVBoxLayout()
+        self._cards.setSpacing(14)
+        column = QWidget()
+        column.setMaximumWidth(720)
+        column.setMinimumWidth(560)
+        inner = QVBoxLayout(column)
+        head = QHBoxLayout()
+        head.addWidget(self._title)
+        head.addStretch(1)
+        head.addWidget(self._reader)
+        head.addWidget(sign_out)
+        inner.addLayout(head)
+        inner.addSpacing(12)
+        inner.addLayout(self._cards)
+        inner.addStretch(1)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(column, 10)
+        row.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(24, 64, 24, 24)
+        outer.addLayout(row)
+        self.cards: list[SessionCard] = []
+
+    def set_sessions(self, study: str, reader: str, sessions: Sequence[SessionStatus]) -> None:
+        self._title.setText(study)
+        self._reader.setText(reader)
+        for card in self.cards:
+            self._cards.removeWidget(card)
+            card.setParent(None)
+            card.deleteLater()
+        self.cards = [SessionCard(status, self) for status in sessions]
+        for card in self.cards:
+            card.asked.connect(self.session_asked)
+            self._cards.addWidget(card)
+        for card in self.cards:
+            if card.button.isEnabled():
+                card.button.setFocus(Qt.FocusReason.OtherFocusReason)
+                break
+        if not sessions:
+            self._reader.setText(_tr("{0}: no session is planned for you; ask the coordinator.").format(reader))
