@@ -116,6 +116,6 @@ def pipeline(preprocessing_id: str) -> Callable[[ViewImage], ModelInput]:
     except KeyError:
         known = ", ".join(sorted(PIPELINES))
         raise InferenceError(
-            f"Preprocessing {preprocessing_id!r}: expected one of {known}; install a program version that has "
-            f"it."
+            f"Preprocessing {preprocessing_id!r}: expected one of {known}; install a program version "
+            "that has it."
         ) from None

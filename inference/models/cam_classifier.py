@@ -1,0 +1,142 @@
+"""System B's network (Kim et al. 2018, Sci Rep 8:2762): cancer maps learnt from image-level labels.
+
+Two initial convolutions, four residual blocks of four convolutions, and a 1 x 1 convolution to two class
+maps: 19 in all, at any width. Shortcuts carry no convolution (pooling and zero channels), so the count
+holds. The evidence map is cancer minus normal; its pooling per view, then per breast, is the score.
+Architecture and forward only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Pooling(StrEnum):
+    """How a map becomes a score: the paper's average, or a smooth maximum that small lesions survive."""
+
+    AVERAGE = "average"
+    SMOOTH_MAX = "smooth_max"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CamConfig:
+    """Size of the network; ``width`` is the filter count of the first convolution, doubled along the
+    depth."""
+
+    width: int = 16
+    pooling: Pooling = Pooling.SMOOTH_MAX
+    sharpness: float = 4.0  # of the smooth maximum; unused by AVERAGE
+    dropout: float = 0.1
+
+
+STRIDE = 16  # canvas pixels per map cell
+
+
+class ResidualUnit(nn.Module):
+    """Two 3 x 3 convolutions with batch normalisation, and a shortcut without parameters."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels_out)
+        self._extra = channels_out - channels_in
+        self._stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = functional.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        short = functional.avg_pool2d(x, self._stride) if self._stride > 1 else x
+        if self._extra:
+            short = functional.pad(short, (0, 0, 0, 0, 0, self._extra))
+        return functional.relu(out + short)
+
+
+class CamClassifier(nn.Module):
+    """Canvas (batch, 1, rows, cols) in [-1, 1] -> evidence map in logits, one cell per 16 x 16 pixels."""
+
+    def __init__(self, config: CamConfig) -> None:
+        super().__init__()
+        self.config = config
+        w = config.width
+        plan = ((w, w * 3 // 2, 1), (w * 3 // 2, w * 3, 2), (w * 3, w * 6, 2), (w * 6, w * 6, 1))
+        self.stem1 = nn.Sequential(nn.Conv2d(1, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU())
+        self.stem2 = nn.Sequential(nn.Conv2d(w, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
+        self.pool = nn.MaxPool2d(2)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(ResidualUnit(c_in, c_out, stride), ResidualUnit(c_out, c_out, 1))
+            for c_in, c_out, stride in plan
+        )
+        self.dropout = nn.Dropout2d(config.dropout)
+        self.head = nn.Conv2d(w * 6, 2, 1)
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        """Return the evidence map: (batch, rows / 16, cols / 16), logits of cancer against normal."""
+        x = self.pool(self.stem2(self.stem1(canvas)))
+        for block in self.blocks:
+            x = block(x)
+        maps = self.head(self.dropout(x))
+        evidence: Tensor = maps[:, 0] - maps[:, 1]
+        return evidence
+
+    def view_logits(self, evidence: Tensor, inside: Tensor) -> Tensor:
+        """First stage of pooling: over the cells inside the breast.
+
+        Parameters
+        ----------
+        evidence
+            (batch, map rows, map cols) logits.
+        inside
+            Same shape, 1 where the cell touches the breast, else 0. A view without breast pools over all
+            cells.
+
+        Returns
+        -------
+        (batch,) logits.
+        """
+        weight = torch.where(inside.sum((1, 2), keepdim=True) > 0, inside, torch.ones_like(inside))
+        count = weight.sum((1, 2))
+        if self.config.pooling is Pooling.AVERAGE:
+            return (evidence * weight).sum((1, 2)) / count
+        sharp = self.config.sharpness
+        masked = (evidence.float() * sharp).masked_fill(weight <= 0, float("-inf"))
+        return (torch.logsumexp(masked.flatten(1), 1) - count.float().log()) / sharp
+
+
+def map_mask(mask: Tensor) -> Tensor:
+    """Shrink a canvas breast mask (batch, rows, cols) in {0, 1} to map cells: 1 where a cell touches the
+    breast."""
+    return functional.max_pool2d(mask[:, None].float(), STRIDE)[:, 0]
+
+
+def breast_logit(view_logits: Tensor) -> Tensor:
+    """Second stage of pooling: the mean over a breast's views, (..., views) -> (...)."""
+    return view_logits.mean(-1)
+
+
+def fold_batch_norm(model: CamClassifier) -> CamClassifier:
+    """Return the same function with every batch normalisation folded into its convolution (for
+    prediction)."""
+    model.eval()
+    for stem in (model.stem1, model.stem2):
+        stem[0], stem[1] = _fused(stem[0], stem[1]), nn.Identity()
+    for block in model.blocks:
+        assert isinstance(block, nn.Sequential)
+        for unit in block:
+            assert isinstance(unit, ResidualUnit)
+            unit.conv1, unit.conv2 = _fused(unit.conv1, unit.bn1), _fused(unit.conv2, unit.bn2)
+            unit.bn1, unit.bn2 = nn.Identity(), nn.Identity()  # type: ignore[assignment]
+    return model
+
+
+def _fused(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    fused: nn.Conv2d = torch.nn.utils.fusion.fuse_conv_bn_eval(conv, norm)
+    return fused

@@ -1,0 +1,234 @@
+"""Runs a model folder on an exam: card -> network -> preprocessing -> maps, boxes and scores. Imports torch.
+
+Runs on CUDA when there is one, else on the CPU, where the same exam gives the same bytes. Meant to live in
+the worker process (``inference.worker``); it shows nothing and stores nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from inference.engine import Cancelled, InferenceCancelled, Progress
+from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.model_card import ModelError, checked_weights, read_card
+from inference.models.cam_classifier import STRIDE, breast_logit, fold_batch_norm, map_mask
+from inference.preprocessing.layout import box_to_stored, map_to_stored
+from inference.preprocessing.pipeline import ModelInput, pipeline
+from inference.registry import build
+from inference.results import Detection, ExamResult, Heatmap
+from resources.vocabulary import ImageKind, Laterality
+
+_MAX_BOXES_PER_VIEW = 3
+_UPSAMPLED = 4  # canvas pixels per cell of the map that boxes and heat maps are taken from
+
+
+class TorchEngine:
+    """An ``InferenceEngine`` over one model folder."""
+
+    def __init__(self, card_folder: Path, device: str | None = None) -> None:
+        """Load and check the model.
+
+        Parameters
+        ----------
+        card_folder
+            Folder with ``card.json`` and the safetensors file that it names.
+        device
+            "cpu", "cuda", "cuda:1"; None = CUDA when there is one, else the CPU.
+
+        Raises
+        ------
+        ModelError
+            The card is wrong, the weights are absent or not the card's (SHA-256), or do not fit the network.
+        """
+        self.card = read_card(card_folder)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model = build(self.card)
+        try:
+            state = safetensors.torch.load(checked_weights(self.card))
+            model.load_state_dict({key: value.float() for key, value in state.items()})
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            raise ModelError(
+                f"Model {self.card.model_id}: the weights do not fit the network that the card describes "
+                f"({str(error).splitlines()[0]}); copy the model folder again."
+            ) from error
+        model = fold_batch_norm(model)
+        self._model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._prepare = pipeline(self.card.preprocessing)
+
+    @property
+    def device_name(self) -> str:
+        """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
+        """Read one exam.
+
+        Raises
+        ------
+        InferenceCancelled
+            ``cancelled()`` was true between two steps.
+        InferenceError
+            The exam has no image that this model reads.
+        """
+        start = time.perf_counter()
+        images, warnings = readable_images(exam)
+        inputs: list[ModelInput] = []
+        for index, image in enumerate(images):
+            _check(cancelled)
+            progress(0.6 * index / len(images), f"preparing {image.view.label}")
+            inputs.append(self._prepare(image))
+        _check(cancelled)
+        progress(0.6, "running the network")
+        evidence, logits = self.run_views(inputs)
+        _check(cancelled)
+        progress(0.9, "drawing maps")
+        detections: list[Detection] = []
+        heatmaps: list[Heatmap] = []
+        for item, view_map in zip(inputs, evidence, strict=True):
+            warnings += item.warnings
+            fine = self._fine_map(view_map, item)
+            detections += boxes_of_map(fine, item, self.card.threshold("box"))
+            values = np.clip(map_to_stored(fine, item.placement), 0.0, 1.0)
+            heatmaps.append(Heatmap(image_key=item.image_key, values=values))
+        view_scores = {item.image_key: self._probability(x) for item, x in zip(inputs, logits, strict=True)}
+        breast_scores = self._breast_scores(images, logits)
+        progress(1.0, "done")
+        return ExamResult(
+            exam_digest=exam.digest,
+            model_id=self.card.model_id,
+            model_version=self.card.version,
+            weights_digest=self.card.weights_sha256,
+            preprocessing=self.card.preprocessing,
+            device=self.device_name,
+            seconds=time.perf_counter() - start,
+            exam_score=max(breast_scores.values()),
+            breast_scores=breast_scores,
+            view_scores=view_scores,
+            detections=tuple(sorted(detections, key=lambda d: (-d.score, d.detection_id))),
+            heatmaps=tuple(heatmaps),
+            score_meaning=self.card.score_meaning,
+            warnings=tuple(warnings),
+        )
+
+    def run_views(
+        self, inputs: Sequence[ModelInput]
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
+        """Run prepared views as one batch.
+
+        Returns
+        -------
+        Evidence maps in logits (map rows, map cols) per view, and view logits (views,) before calibration.
+        """
+        canvases = torch.from_numpy(np.stack([item.canvas for item in inputs])[:, None])
+        masks = torch.from_numpy(np.stack([item.mask for item in inputs]))
+        on_gpu = self.device.type == "cuda"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=on_gpu):
+            batch = canvases.to(self.device).contiguous(memory_format=torch.channels_last)
+            evidence = self._model(batch).float()
+            logits = self._model.view_logits(evidence, map_mask(masks.to(self.device)))
+        return list(evidence.cpu().numpy()), logits.double().cpu().numpy()
+
+    def _probability(self, logit: float) -> float:
+        slope, intercept = self.card.calibration
+        return float(1.0 / (1.0 + np.exp(-np.clip(slope * float(logit) + intercept, -60.0, 60.0))))
+
+    def _breast_scores(
+        self, images: Sequence[ViewImage], logits: NDArray[np.float64]
+    ) -> dict[Laterality, float]:
+        out: dict[Laterality, float] = {}
+        for side in Laterality:
+            mine = [
+                float(x) for image, x in zip(images, logits, strict=True) if image.view.laterality is side
+            ]
+            if mine:
+                out[side] = self._probability(float(breast_logit(torch.tensor(mine, dtype=torch.float64))))
+        return out
+
+    def _fine_map(self, evidence: NDArray[np.float32], item: ModelInput) -> NDArray[np.float32]:
+        slope, intercept = self.card.calibration
+        factor = STRIDE // _UPSAMPLED
+        size = (evidence.shape[1] * factor, evidence.shape[0] * factor)
+        logit = cv2.resize(evidence, size, interpolation=cv2.INTER_CUBIC)
+        values = 1.0 / (1.0 + np.exp(-np.clip(slope * logit + intercept, -60.0, 60.0)))
+        inside = cv2.resize(item.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(values * inside, dtype=np.float32)
+
+
+def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
+    """Return the images of an exam that a single-energy model reads, one per view key, and what was left out.
+
+    A contrast exam is read on its low-energy images, which look like an ordinary mammogram.
+    """
+    legal = (ImageKind.FFDM, ImageKind.FILM, ImageKind.CESM_LOW)
+    chosen: dict[str, ViewImage] = {}
+    warnings: list[str] = []
+    for image in exam.images:
+        if image.kind not in legal:
+            continue
+        if image.key in chosen:
+            warnings.append(
+                f"{image.view.label}: there is more than one image of this view; the first was read."
+            )
+            continue
+        chosen[image.key] = image
+    if not chosen:
+        found = ", ".join(sorted({image.kind.value for image in exam.images}))
+        raise InferenceError(
+            f"Exam {exam.exam_id}: expected an ordinary or low-energy mammogram, found only {found}; "
+            "choose another exam or model."
+        )
+    return list(chosen.values()), warnings
+
+
+def boxes_of_map(fine: NDArray[np.float32], item: ModelInput, threshold: float) -> list[Detection]:
+    """Turn a map into boxes: connected regions over the threshold and over half of their own peak.
+
+    Parameters
+    ----------
+    fine
+        (rows, cols) float32 in [0, 1] over the whole canvas.
+    threshold
+        Lowest peak that makes a box.
+
+    Returns
+    -------
+    Up to three detections, strongest first; the score is the region's peak, the box is in stored-file pixels.
+    """
+    left = fine.copy()
+    step = item.placement.canvas_shape[0] / fine.shape[0]
+    out: list[Detection] = []
+    while len(out) < _MAX_BOXES_PER_VIEW:
+        row, col = np.unravel_index(int(np.argmax(left)), left.shape)
+        peak = float(left[row, col])
+        if peak < threshold or peak <= 0.0:
+            break
+        level = max(0.5 * peak, 0.5 * threshold)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(
+            (left >= level).astype(np.uint8), connectivity=4
+        )
+        label = int(labels[row, col])
+        x, y, width, height = (int(v) for v in stats[label][:4])
+        canvas_box = Box(row0=y * step, col0=x * step, row1=(y + height) * step, col1=(x + width) * step)
+        box = box_to_stored(item.placement, canvas_box)
+        if box is not None:
+            name = f"{item.image_key}#{len(out)}"
+            score = min(peak, 1.0)
+            out.append(
+                Detection(detection_id=name, image_key=item.image_key, box=box, score=score, finding=None)
+            )
+        left[labels == label] = 0.0
+    return out
+
+
+def _check(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise InferenceCancelled("The analysis was cancelled.")
