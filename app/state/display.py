@@ -205,11 +205,7 @@ class Pyramid:
             half = cv2.resize(last[: 2 * rows, : 2 * cols], (cols, rows), interpolation=cv2.INTER_AREA)
             levels.append(half)
         self.levels: tuple[Pixels, ...] = tuple(levels)
-        coarse = levels[min(2, len(levels) - 1)]
-        # Means never leave the range of the full pixels, so widen the coarse range by looking at all
-        # pixels once.
         self.value_range: tuple[int, int] = (int(pixels.min()), int(pixels.max()))
-        self.coarse: Pixels = coarse
 
     def level_for(self, scale: float) -> int:
         """Return the level to sample at ``scale`` screen pixels per pixel, so that nothing aliases

@@ -1,0 +1,233 @@
+"""What lies over an image: the AI's boxes and heat map, the reader's marks, the words at its edges.
+
+The one place that sees both a model's detections and a reader's findings, and the one that applies what
+the arm
+allows: with ``policy.shown`` False nothing of a result is looked at. Drawing belongs to
+``app.views.painting``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.exam.types import Box
+from inference.results import ExamResult
+from resources.files import ResourceError, read_json, resource_path
+from resources.vocabulary import FindingType
+
+
+class OverlayKind(StrEnum):
+    """Who drew it decides how it looks: thin with an AI tag, or thick and solid."""
+
+    AI_BOX = "ai_box"
+    MARK = "mark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayPolicy:
+    """What the arm and the reader's keys allow to be seen."""
+
+    shown: bool = False
+    boxes: bool = True
+    heatmap: bool = False
+    score: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayItem:
+    """One thing drawn over one image; ``box`` or ``point`` (row, col) in stored-file pixels, never both
+    None."""
+
+    kind: OverlayKind
+    image_key: str
+    item_id: str
+    box: Box | None = None
+    point: tuple[float, float] | None = None
+    label: str = ""
+    finding: FindingType | None = None
+    ai: bool = False
+    selected: bool = False
+    dashed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.box is None and self.point is None:
+            raise ValueError(f"overlay {self.item_id!r}: expected a box or a point, found neither")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatLayer:
+    """A map over one whole stored image: values (rows, cols) float32 in [0, 1], drawn at most at
+    ``opacity``."""
+
+    image_key: str
+    values: NDArray[np.float32] = field(compare=False, repr=False)
+    opacity: float = 0.4
+    colour_map: str = "heat_amber"
+    label: str = "cancer evidence"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.opacity <= 1.0:
+            raise ValueError(f"heat map opacity: expected 0..1, found {self.opacity}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationText:
+    """Words at the edges of one viewport; zoom and size mode are added by the viewport itself."""
+
+    view_label: str = ""
+    identity: tuple[str, ...] = ()  # empty in a blinded context (MG-27)
+    technique: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    score: str = ""
+
+
+class MarkLike(Protocol):
+    """What a reader's finding must carry to be drawn."""
+
+    @property
+    def finding_id(self) -> str: ...
+    @property
+    def image_key(self) -> str: ...
+    @property
+    def row(self) -> float: ...
+    @property
+    def col(self) -> float: ...
+
+
+def _ai_label(finding: FindingType | None, score: float) -> str:
+    word = finding.value if finding is not None else "finding"
+    return f"{word} {score * 100:.0f} %"
+
+
+def _mark_label(finding: MarkLike) -> str:
+    suspicion = getattr(finding, "suspicion", None)
+    return "" if suspicion is None else f"{suspicion:.0f} %"
+
+
+def overlay_items(
+    result: ExamResult | None,
+    findings: Sequence[MarkLike],
+    policy: OverlayPolicy,
+    *,
+    threshold: float = 0.0,
+    selected: str | None = None,
+) -> dict[str, tuple[OverlayItem, ...]]:
+    """List what is drawn over each image.
+
+    Parameters
+    ----------
+    result : the model's answer; not looked at unless ``policy.shown`` (and ``policy.boxes``).
+    findings : the reader's own marks, always drawn.
+    threshold : AI boxes below this score (0..1) are left out.
+    selected : id of the finding or detection that is selected; members of its AI group light up with it.
+
+    Returns
+    -------
+    Items by ``ViewImage.key``, the reader's marks last so that they lie on top.
+    """
+    items: dict[str, list[OverlayItem]] = {}
+    if policy.shown and policy.boxes and result is not None:
+        groups = {d.group for d in result.detections if d.detection_id == selected and d.group is not None}
+        for detection in sorted(result.detections, key=lambda d: (d.score, d.detection_id)):
+            if detection.score < threshold:
+                continue
+            item = OverlayItem(
+                kind=OverlayKind.AI_BOX,
+                image_key=detection.image_key,
+                item_id=detection.detection_id,
+                box=detection.box,
+                label=_ai_label(detection.finding, detection.score),
+                finding=detection.finding,
+                ai=True,
+                selected=detection.detection_id == selected or detection.group in groups,
+            )
+            items.setdefault(detection.image_key, []).append(item)
+    for finding in findings:
+        mark = OverlayItem(
+            kind=OverlayKind.MARK,
+            image_key=finding.image_key,
+            item_id=finding.finding_id,
+            box=getattr(finding, "box", None),
+            point=(finding.row, finding.col),
+            label=_mark_label(finding),
+            finding=getattr(finding, "finding", None),
+            selected=finding.finding_id == selected,
+        )
+        items.setdefault(finding.image_key, []).append(mark)
+    return {key: tuple(value) for key, value in items.items()}
+
+
+def heat_layers(
+    result: ExamResult | None, policy: OverlayPolicy, *, opacity: float = 0.4, colour_map: str = "heat_amber"
+) -> dict[str, HeatLayer]:
+    """Return the heat map of each image, by key; empty unless the arm shows AI and the map is switched on."""
+    if not (policy.shown and policy.heatmap) or result is None:
+        return {}
+    return {
+        heat.image_key: HeatLayer(
+            image_key=heat.image_key,
+            values=heat.values,
+            opacity=opacity,
+            colour_map=colour_map,
+            label=heat.label,
+        )
+        for heat in result.heatmaps
+    }
+
+
+def score_texts(result: ExamResult | None, policy: OverlayPolicy) -> dict[str, str]:
+    """Return the score line of each image, by key; empty unless the arm shows AI and scores are on."""
+    if not (policy.shown and policy.score) or result is None:
+        return {}
+    return {key: f"AI {score * 100:.0f} %" for key, score in sorted(result.view_scores.items())}
+
+
+@cache
+def colour_map(name: str) -> NDArray[np.uint8]:
+    """Read a packaged colour map.
+
+    Parameters
+    ----------
+    name : file name in ``resources/luts`` without the ending.
+
+    Returns
+    -------
+    (256, 3) uint8 red, green, blue, read-only; entry 0 is value 0.
+    """
+    path = resource_path("luts", f"{name}.json")
+    content = read_json(path)
+    stops = content.get("stops") if isinstance(content, dict) else None
+    if not isinstance(stops, list) or len(stops) < 2:
+        raise ResourceError(f"{path}: expected a list 'stops' of [value, r, g, b], found {stops!r}.")
+    table = np.asarray(stops, dtype=np.float64)
+    grid = np.linspace(0.0, 1.0, 256)
+    channels = [np.interp(grid, table[:, 0], table[:, k]) for k in (1, 2, 3)]
+    colours = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    colours.setflags(write=False)
+    return colours
+
+
+def heat_argb(layer: HeatLayer) -> NDArray[np.uint32]:
+    """Colour a heat map.
+
+    Returns
+    -------
+    (rows, cols) uint32, premultiplied 0xAARRGGBB. Alpha grows with the value to at most ``opacity``, so that
+    tissue without evidence stays as it is.
+    """
+    values = np.clip(layer.values, 0.0, 1.0)
+    index = np.rint(values * 255).astype(np.uint8)
+    ramp = np.clip(np.arange(256) / 255.0 / 0.5, 0.0, 1.0)
+    alpha = np.rint(255.0 * layer.opacity * ramp * ramp * (3 - 2 * ramp)).astype(np.uint32)
+    rgb = colour_map(layer.colour_map).astype(np.uint32)
+    pre = (rgb * alpha[:, None] + 127) // 255
+    table = alpha << 24 | pre[:, 0] << 16 | pre[:, 1] << 8 | pre[:, 2]
+    return table.astype(np.uint32)[index]
