@@ -1,0 +1,164 @@
+"""The design of a study: arms, readers, cases, scale, and who reads what in which order.
+
+Owns the nouns and their checks. Holds no truth and no pixels; the truth is in ``truth.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FIELDS: tuple[str, ...] = ("birads", "suspicion", "density", "recall")
+FORCED_BIRADS: tuple[str, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
+
+
+def _distinct(what: str, ids: tuple[str, ...]) -> None:
+    if len(set(ids)) != len(ids):
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        raise ValueError(f"{what}: expected each id once, found {', '.join(twice)} more than once")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """Which answers the protocol asks for: allowed BI-RADS categories in order, and the required fields."""
+
+    birads: tuple[str, ...] = FORCED_BIRADS
+    require: tuple[str, ...] = FIELDS
+    max_benign_suspicion: int | None = (
+        50  # RS-C2: highest suspicion that goes with BI-RADS 1 or 2; None = no rule
+    )
+    match_recall: bool = True  # RS-C2: recall follows from BI-RADS 0, 4, 5; no recall from 1 and 2
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.require) - set(FIELDS))
+        if unknown:
+            raise ValueError(f"scale: expected required fields of {FIELDS}, found {unknown}")
+        if not self.birads:
+            raise ValueError("scale: expected at least one BI-RADS category, found none")
+        _distinct("scale", self.birads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiPolicy:
+    """What of the AI an arm may see; ``operating_threshold`` in [0, 1] hides detections below it."""
+
+    shown: bool
+    boxes: bool = True
+    heatmap: bool = True
+    score: bool = True
+    operating_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.operating_threshold <= 1.0:
+            raise ValueError(f"operating threshold: expected 0..1, found {self.operating_threshold}")
+
+    def allows(self, layer: str) -> bool:
+        """True when the arm shows AI at all and has not switched this layer off."""
+        switches = {"boxes": self.boxes, "heatmap": self.heatmap, "score": self.score, "scores": self.score}
+        return self.shown and switches.get(layer, True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One reading condition."""
+
+    arm_id: str
+    title: str
+    ai: AiPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """One reader; the hash is Argon2 and is not part of the frozen protocol."""
+
+    reader_id: str
+    name: str
+    experience_years: int | None = None  # None = not recorded
+    group: str = "senior"
+    password_hash: str | None = None  # None = cannot sign in yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One case of the study: which exam it is, by id and pixel digest. No pixels, no truth."""
+
+    case_id: str
+    exam_id: str
+    exam_digest: str
+    practice: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRead:
+    """One case in one arm."""
+
+    case_id: str
+    arm_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlan:
+    """What one reader reads in one period, in reading order. Period 0 is practice."""
+
+    session_id: str
+    reader_id: str
+    period: int
+    entries: tuple[PlannedRead, ...]
+
+    def __post_init__(self) -> None:
+        if not self.entries:
+            raise ValueError(f"session {self.session_id}: expected at least one case, found none")
+        _distinct(f"session {self.session_id}", tuple(entry.case_id for entry in self.entries))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The frozen protocol: nothing in it changes once a session has begun."""
+
+    study_id: str
+    title: str
+    protocol_version: str
+    seed: int
+    arms: tuple[Arm, ...]
+    readers: tuple[Reader, ...]
+    cases: tuple[Case, ...]
+    scale: Scale
+    plans: tuple[SessionPlan, ...]
+    washout_days: float = 28.0
+    show_timer: bool = False
+    lexicon_version: str = "birads-5-core/1"
+
+    def __post_init__(self) -> None:
+        _distinct("arms", tuple(arm.arm_id for arm in self.arms))
+        _distinct("readers", tuple(reader.reader_id for reader in self.readers))
+        _distinct("cases", tuple(case.case_id for case in self.cases))
+        _distinct("sessions", tuple(plan.session_id for plan in self.plans))
+        if self.washout_days < 0:
+            raise ValueError(f"washout: expected 0 days or more, found {self.washout_days}")
+        arms = {arm.arm_id for arm in self.arms}
+        cases = {case.case_id for case in self.cases}
+        readers = {reader.reader_id for reader in self.readers}
+        for plan in self.plans:
+            if plan.reader_id not in readers:
+                raise ValueError(
+                    f"session {plan.session_id}: expected a reader of the study, found {plan.reader_id}"
+                )
+            for entry in plan.entries:
+                if entry.arm_id not in arms or entry.case_id not in cases:
+                    raise ValueError(
+                        f"session {plan.session_id}: expected a case and arm of the study,"
+                        f" found {entry.case_id} in {entry.arm_id}"
+                    )
+
+    def arm(self, arm_id: str) -> Arm:
+        return next(arm for arm in self.arms if arm.arm_id == arm_id)
+
+    def case(self, case_id: str) -> Case:
+        return next(case for case in self.cases if case.case_id == case_id)
+
+    def plan(self, session_id: str) -> SessionPlan | None:
+        return next((plan for plan in self.plans if plan.session_id == session_id), None)
+
+    def plans_of(self, reader_id: str) -> tuple[SessionPlan, ...]:
+        """Return the reader's sessions by period."""
+        mine = (plan for plan in self.plans if plan.reader_id == reader_id)
+        return tuple(sorted(mine, key=lambda plan: (plan.period, plan.session_id)))

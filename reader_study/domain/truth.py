@@ -1,0 +1,79 @@
+"""What is really in each case: alone in its file, so that a contract keeps the screen away from it.
+
+Truth comes from a file of the coordinator's and is read by analysis and simulation only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reader_study.errors import StudyError
+from resources.files import read_json
+from resources.vocabulary import FindingType, Laterality, Pathology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrueLesion:
+    """One lesion in one image: centre (row, col) in stored-file pixels; ``lesion_id`` joins its views."""
+
+    lesion_id: str
+    image_key: str
+    row: float
+    col: float
+    finding: FindingType
+    malignant: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """One case: pathology per breast, and where its lesions are."""
+
+    case_id: str
+    breasts: Mapping[Laterality, Pathology]
+    lesions: tuple[TrueLesion, ...] = ()
+
+    @property
+    def malignant(self) -> bool:
+        return Pathology.MALIGNANT in self.breasts.values()
+
+
+def read_truth(path: Path) -> tuple[Truth, ...]:
+    """Read a truth file: ``{"cases": [{"case_id", "breasts": {"R": "malignant", ...}, "lesions": [...]}]}``.
+
+    Raises
+    ------
+    StudyError
+        Names the case and the field that is wrong.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict) or not isinstance(value.get("cases"), list):
+        raise StudyError(f"{path}: expected an object with a list 'cases', found {type(value).__name__}.")
+    return tuple(_truth(path, item) for item in value["cases"])
+
+
+def _truth(path: Path, item: object) -> Truth:
+    if not isinstance(item, dict):
+        raise StudyError(f"{path}: expected each case to be an object, found {item!r}.")
+    try:
+        return Truth(
+            case_id=str(item["case_id"]),
+            breasts={Laterality(side): Pathology(word) for side, word in item["breasts"].items()},
+            lesions=tuple(
+                TrueLesion(
+                    lesion_id=str(lesion["lesion_id"]),
+                    image_key=str(lesion["image_key"]),
+                    row=float(lesion["row"]),
+                    col=float(lesion["col"]),
+                    finding=FindingType(lesion["finding"]),
+                    malignant=bool(lesion["malignant"]),
+                )
+                for lesion in item.get("lesions", [])
+            ),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        case = item.get("case_id", "?")
+        raise StudyError(
+            f"{path}: case {case}: expected case_id, breasts and lesions, found {error!r}."
+        ) from error

@@ -1,0 +1,77 @@
+"""What the study side asks of the outside: a clock and a place that keeps events; and the store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reader_study.domain.events import GENESIS, Event
+from reader_study.errors import StoreError
+
+
+class Clock(Protocol):
+    """Two clocks: durations from the monotonic one within one ``boot_id``, the calendar from UTC."""
+
+    @property
+    def boot_id(self) -> str: ...
+
+    def monotonic_ns(self) -> int: ...
+
+    def utc_now(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a session's chain ends: how many events, and the hash of the last."""
+
+    count: int
+    hash: str
+
+
+class EventStore(Protocol):
+    """An append-only place for sealed events, one chain a session."""
+
+    def append(self, events: Sequence[Event], expected_seq: int) -> None:
+        """Keep all events or none; StoreError unless the session now ends at ``expected_seq``."""
+        ...
+
+    def read(self, session_id: str) -> tuple[Event, ...]: ...
+
+    def heads(self) -> Mapping[str, Head]: ...
+
+
+def check_follows(events: Sequence[Event], expected_seq: int, head: Head) -> None:
+    """Raise StoreError unless ``events`` continue a chain that ends at ``head``."""
+    first = events[0]
+    if any(event.session_id != first.session_id for event in events):
+        raise StoreError("Event log: expected the events of one session in one append, found several.")
+    if head.count != expected_seq or first.seq != expected_seq + 1 or first.prev_hash != head.hash:
+        raise StoreError(
+            f"Session {first.session_id}: expected the log to end at event {expected_seq}, found {head.count};"
+            " the session is open elsewhere: close it there and open it again."
+        )
+
+
+class MemoryEventStore:
+    """Keeps events in memory; for tests, simulation and practice without a file."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, list[Event]] = {}
+
+    def append(self, events: Sequence[Event], expected_seq: int) -> None:
+        if not events:
+            return
+        kept = self._sessions.get(events[0].session_id, [])
+        check_follows(events, expected_seq, _head(kept))
+        self._sessions[events[0].session_id] = [*kept, *events]
+
+    def read(self, session_id: str) -> tuple[Event, ...]:
+        return tuple(self._sessions.get(session_id, ()))
+
+    def heads(self) -> Mapping[str, Head]:
+        return {session_id: _head(events) for session_id, events in sorted(self._sessions.items())}
+
+
+def _head(events: Sequence[Event]) -> Head:
+    return Head(count=len(events), hash=events[-1].hash if events else GENESIS)

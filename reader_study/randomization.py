@@ -1,0 +1,162 @@
+"""Who reads which case in which arm, in which order: seeded, counterbalanced, the same list on any machine.
+
+Owns the allocation only. Randomness comes from PCG64 seeded with a SHA-256; the shuffle draws raw words,
+because numpy keeps the bit stream of a generator fixed between releases but not the methods above it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from reader_study.domain.study import Arm, Case, PlannedRead, Reader, SessionPlan
+from reader_study.errors import StudyError
+
+ALGORITHM = "latin-blocks/1 (SHA-256, PCG64, Fisher-Yates on raw words)"
+DESIGNS: tuple[str, ...] = ("crossover", "parallel", "single")
+
+T = TypeVar("T")
+
+
+def generator(*words: object) -> np.random.Generator:
+    """Return a Generator seeded with the SHA-256 of ``words``; equal words give an equal stream anywhere."""
+    digest = hashlib.sha256("\x1f".join(str(word) for word in words).encode("utf-8")).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
+
+
+def shuffled(items: Sequence[T], rng: np.random.Generator) -> tuple[T, ...]:
+    """Return ``items`` in random order (Fisher-Yates, unbiased by rejection)."""
+    order = list(items)
+    for last in range(len(order) - 1, 0, -1):
+        pick = _below(last + 1, rng)
+        order[last], order[pick] = order[pick], order[last]
+    return tuple(order)
+
+
+def _below(limit: int, rng: np.random.Generator) -> int:
+    ceiling = 2**64 - 2**64 % limit
+    while True:
+        word = int(rng.bit_generator.random_raw())
+        if word < ceiling:
+            return word % limit
+
+
+def allocate(
+    *,
+    study_id: str,
+    seed: int,
+    cases: Sequence[Case],
+    readers: Sequence[Reader],
+    arms: Sequence[Arm],
+    design: str = "crossover",
+    strata: Mapping[str, str] | None = None,
+) -> tuple[SessionPlan, ...]:
+    """Make every reader's sessions (RS-R1, RS-R3, RS-D3).
+
+    Parameters
+    ----------
+    study_id, seed
+        With the reader's id they seed everything; the same three give the same list.
+    cases, readers, arms
+        The study's. Practice cases go into a session of their own, period 0, in the last arm.
+    design : {"crossover", "parallel", "single"}
+        crossover: as many periods as arms; in period p a reader reads each part of the cases in another arm,
+        so that after all periods every case was read once in every arm. parallel: one period, each reader in
+        one arm. single: one period, everybody in the first arm.
+    strata : mapping of case id to label, optional
+        Parts are dealt inside each label (truth, type, density), so that arms get equal mixes.
+
+    Returns
+    -------
+    tuple of SessionPlan
+        By reader and period; inside a period the arms are read in blocks whose order is balanced over readers.
+
+    Raises
+    ------
+    StudyError
+        Unknown design, or no cases, readers or arms.
+    """
+    if design not in DESIGNS:
+        raise StudyError(
+            f"Design: expected one of {', '.join(DESIGNS)}, found {design!r}; correct the protocol."
+        )
+    for what, found in (("arm", arms), ("reader", readers), ("case", [c for c in cases if not c.practice])):
+        if not found:
+            raise StudyError(
+                f"Allocation: expected at least one {what}, found none; add one to the protocol."
+            )
+    ranks = _ranks(readers, study_id=study_id, seed=seed)
+    parts = _parts(cases, len(arms), strata or {}, generator(study_id, seed, "parts"))
+    practice = tuple(sorted(case.case_id for case in cases if case.practice))
+    plans: list[SessionPlan] = []
+    for reader in readers:
+        rank = ranks[reader.reader_id]
+        rng = generator(study_id, seed, reader.reader_id)
+
+        def session(
+            period: int, entries: Sequence[PlannedRead], reader_id: str = reader.reader_id
+        ) -> SessionPlan:
+            session_id = f"{study_id}.{reader_id}.p{period}"
+            return SessionPlan(
+                session_id=session_id, reader_id=reader_id, period=period, entries=tuple(entries)
+            )
+
+        if practice:
+            order = shuffled(practice, rng)
+            plans.append(session(0, [PlannedRead(case_id=c, arm_id=arms[-1].arm_id) for c in order]))
+        for period in range(1, (len(arms) if design == "crossover" else 1) + 1):
+            plans.append(session(period, _period(period, rank, parts, arms, design, rng)))
+    return tuple(plans)
+
+
+def _ranks(readers: Sequence[Reader], *, study_id: str, seed: int) -> dict[str, int]:
+    """Deal ranks inside each group, so that senior and junior readers are balanced over the start arms."""
+    rng = generator(study_id, seed, "readers")
+    ranks: dict[str, int] = {}
+    for group in sorted({reader.group for reader in readers}):
+        ids = sorted(reader.reader_id for reader in readers if reader.group == group)
+        for reader_id in shuffled(ids, rng):
+            ranks[reader_id] = len(ranks)
+    return ranks
+
+
+def _parts(
+    cases: Sequence[Case], count: int, strata: Mapping[str, str], rng: np.random.Generator
+) -> tuple[tuple[str, ...], ...]:
+    ids = sorted(case.case_id for case in cases if not case.practice)
+    parts: list[list[str]] = [[] for _ in range(count)]
+    dealt = 0  # goes on over the strata, so that parts differ in size by one at most
+    for label in sorted({strata.get(case_id, "") for case_id in ids}):
+        for case_id in shuffled([c for c in ids if strata.get(c, "") == label], rng):
+            parts[dealt % count].append(case_id)
+            dealt += 1
+    return tuple(tuple(part) for part in parts)
+
+
+def _period(
+    period: int,
+    rank: int,
+    parts: tuple[tuple[str, ...], ...],
+    arms: Sequence[Arm],
+    design: str,
+    rng: np.random.Generator,
+) -> list[PlannedRead]:
+    count = len(arms)
+    blocks: list[tuple[str, tuple[str, ...]]] = []
+    if design == "crossover":
+        for offset in range(count):
+            # Block order turns with the rank (and again after each full round), the arm of a part with the period.
+            arm = (offset + rank + period) % count
+            part = (arm + period + rank // count) % count
+            blocks.append((arms[arm].arm_id, parts[part]))
+    else:
+        arm_id = arms[rank % count if design == "parallel" else 0].arm_id
+        blocks.append((arm_id, tuple(case_id for part in parts for case_id in part)))
+    return [
+        PlannedRead(case_id=case_id, arm_id=arm_id)
+        for arm_id, part in blocks
+        for case_id in shuffled(part, rng)
+    ]

@@ -1,0 +1,212 @@
+"""One study database: opens it safely (WAL, full sync), keeps study definitions and accounts, lends the log."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from reader_study.domain.study import Study
+from reader_study.domain.study_json import protocol_hash, study_from_text, study_to_text
+from reader_study.errors import StoreError
+from reader_study.ports import EventStore
+from reader_study.store.event_store import SqlEventStore
+from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, STUDIES, create_schema
+
+_LOG = logging.getLogger(__name__)
+
+
+class Database:
+    """Studies, accounts and the event log behind one engine; ``close`` lets the file go."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._events = SqlEventStore(engine)
+
+    @property
+    def events(self) -> EventStore:
+        return self._events
+
+    def save_study(self, study: Study) -> None:
+        """Keep a study and its readers' passwords; StoreError when a begun study would change."""
+        digest = protocol_hash(study)
+        try:
+            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                known = connection.execute(
+                    select(STUDIES.c.protocol_hash).where(STUDIES.c.study_id == study.study_id)
+                ).scalar()
+                if known != digest:
+                    _refuse_if_begun(connection, study.study_id)
+                    _write_study(connection, study, digest)
+                for reader in study.readers:
+                    if reader.password_hash is not None:
+                        _write_password(connection, study.study_id, reader.reader_id, reader.password_hash)
+        except DBAPIError as error:
+            raise StoreError(
+                f"Study {study.study_id}: could not be saved ({error.orig}); nothing was changed."
+            ) from error
+
+    def set_password(self, study_id: str, reader_id: str, password_hash: str) -> None:
+        """Replace one reader's password hash; the protocol is not touched."""
+        if reader_id not in {reader.reader_id for reader in self.study(study_id).readers}:
+            raise StoreError(f"Reader {reader_id}: not in study {study_id}; name one of its readers.")
+        try:
+            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                _write_password(connection, study_id, reader_id, password_hash)
+        except DBAPIError as error:
+            raise StoreError(f"Password of {reader_id}: could not be saved ({error.orig}).") from error
+
+    def study(self, study_id: str) -> Study:
+        """Return a study with its readers' password hashes; StoreError when there is none of that id."""
+        try:
+            with self._engine.connect() as connection:
+                body = connection.execute(
+                    select(STUDIES.c.body).where(STUDIES.c.study_id == study_id)
+                ).scalar()
+                rows = connection.execute(
+                    select(ACCOUNTS.c.reader_id, ACCOUNTS.c.password_hash).where(
+                        ACCOUNTS.c.study_id == study_id
+                    )
+                ).all()
+        except DBAPIError as error:
+            raise StoreError(
+                f"Study {study_id}: could not be read ({error.orig}); restore a backup."
+            ) from error
+        if body is None:
+            known = ", ".join(self.studies()) or "none"
+            raise StoreError(f"Study {study_id}: not in this database (it has: {known}); name one of these.")
+        study = study_from_text(body)
+        hashes = {row.reader_id: row.password_hash for row in rows}
+        readers = tuple(replace(one, password_hash=hashes.get(one.reader_id)) for one in study.readers)
+        return replace(study, readers=readers)
+
+    def studies(self) -> tuple[str, ...]:
+        """Return the ids of all studies, sorted."""
+        try:
+            with self._engine.connect() as connection:
+                ids = connection.execute(select(STUDIES.c.study_id).order_by(STUDIES.c.study_id)).scalars()
+                return tuple(ids)
+        except DBAPIError as error:
+            raise StoreError(f"Database: could not be read ({error.orig}); restore a backup.") from error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Database:
+    """Open or create a study database.
+
+    Parameters
+    ----------
+    path_or_url : str or Path
+        A file, or an SQLAlchemy URL (``sqlite:///...``).
+    busy_timeout_s : float
+        How long to wait for another program's write, s.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be opened, is no study database, or a newer program made it.
+    """
+    engine = make_engine(path_or_url, busy_timeout_s=busy_timeout_s)
+    try:
+        with engine.connect() as connection:
+            ready = _is_ready(connection)
+        if not ready:
+            with engine.connect().execution_options(write=True) as connection, connection.begin():
+                create_schema(connection)
+    except DBAPIError as error:
+        engine.dispose()
+        raise StoreError(
+            f"Study database {path_or_url}: could not be opened ({error.orig}); check the path, its rights and the disk."
+        ) from error
+    except StoreError:
+        engine.dispose()
+        raise
+    return Database(engine)
+
+
+def make_engine(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Engine:
+    """Return an engine whose commits survive a power cut; StoreError for a URL that cannot be served."""
+    url = _url(path_or_url)
+    if url.get_backend_name() != "sqlite":
+        # The triggers that make the log append-only exist for SQLite; without them the log would be editable.
+        raise StoreError(
+            f"Study database {url.render_as_string()}: expected a file or an sqlite:/// URL,"
+            f" found {url.get_backend_name()}, whose append-only triggers this version does not have."
+        )
+    engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        # IMMEDIATE: the chain's end that is read is the one that is extended.
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _url(path_or_url: str | Path) -> URL:
+    if isinstance(path_or_url, Path) or "://" not in path_or_url:
+        return URL.create("sqlite", database=str(path_or_url))
+    try:
+        url = make_url(path_or_url)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(
+            f"Study database: expected a file or an sqlite:/// URL, found {path_or_url.split('://')[0]}://."
+        ) from error
+    return url
+
+
+def _is_ready(connection: Connection) -> bool:
+    from reader_study.store.schema import SCHEMA_VERSION, stored_version
+
+    return stored_version(connection) == SCHEMA_VERSION
+
+
+def _refuse_if_begun(connection: Connection, study_id: str) -> None:
+    begun = connection.execute(
+        select(EVENTS.c.session_id)
+        .join(PLANS, PLANS.c.session_id == EVENTS.c.session_id)
+        .where(PLANS.c.study_id == study_id)
+        .limit(1)
+    ).first()
+    if begun is not None:
+        raise StoreError(
+            f"Study {study_id}: it has begun (session {begun.session_id}) and cannot change;"
+            " save the amendment as a new study with a new protocol version."
+        )
+
+
+def _write_study(connection: Connection, study: Study, digest: str) -> None:
+    body = study_to_text(study)
+    put = insert(STUDIES).values(study_id=study.study_id, protocol_hash=digest, body=body)
+    connection.execute(
+        put.on_conflict_do_update(index_elements=["study_id"], set_={"protocol_hash": digest, "body": body})
+    )
+    connection.execute(PLANS.delete().where(PLANS.c.study_id == study.study_id))
+    rows = [{"session_id": plan.session_id, "study_id": study.study_id} for plan in study.plans]
+    if rows:
+        connection.execute(PLANS.insert(), rows)
+
+
+def _write_password(connection: Connection, study_id: str, reader_id: str, password_hash: str) -> None:
+    put = insert(ACCOUNTS).values(study_id=study_id, reader_id=reader_id, password_hash=password_hash)
+    connection.execute(
+        put.on_conflict_do_update(
+            index_elements=["study_id", "reader_id"], set_={"password_hash": password_hash}
+        )
+    )

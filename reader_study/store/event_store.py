@@ -1,0 +1,102 @@
+"""The append-only log in the database: all events of one call or none, checked against the chain's end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Engine, Row, func, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from reader_study.domain.events import GENESIS, Event, canonical, known_kind
+from reader_study.errors import StoreError
+from reader_study.ports import Head, check_follows
+from reader_study.store.schema import EVENTS
+
+
+class SqlEventStore:
+    """Events of every session in one table; ``append`` returns after the commit is on disk."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def append(self, events: Sequence[Event], expected_seq: int) -> None:
+        if not events:
+            return
+        session_id = events[0].session_id
+        rows = [_to_row(event) for event in events]
+        last = select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.session_id == session_id)
+        try:
+            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                found = connection.execute(last.order_by(EVENTS.c.seq.desc()).limit(1)).first()
+                head = (
+                    Head(count=0, hash=GENESIS) if found is None else Head(count=found.seq, hash=found.hash)
+                )
+                check_follows(events, expected_seq, head)
+                connection.execute(insert(EVENTS), rows)
+        except DBAPIError as error:
+            raise StoreError(
+                f"Session {session_id}: the last step could not be saved ({error.orig}); nothing was changed:"
+                " free the disk or make the file writable, then try again."
+            ) from error
+
+    def read(self, session_id: str) -> tuple[Event, ...]:
+        query = select(EVENTS).where(EVENTS.c.session_id == session_id).order_by(EVENTS.c.seq)
+        try:
+            with self._engine.connect() as connection:
+                return tuple(_to_event(row) for row in connection.execute(query))
+        except DBAPIError as error:
+            raise StoreError(
+                f"Session {session_id}: the log could not be read ({error.orig}); run verify-log on the database."
+            ) from error
+
+    def heads(self) -> Mapping[str, Head]:
+        ends = select(EVENTS.c.session_id, func.max(EVENTS.c.seq).label("seq")).group_by(EVENTS.c.session_id)
+        end = ends.subquery()
+        query = select(EVENTS.c.session_id, EVENTS.c.seq, EVENTS.c.hash).join(
+            end, (EVENTS.c.session_id == end.c.session_id) & (EVENTS.c.seq == end.c.seq)
+        )
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.order_by(EVENTS.c.session_id)).all()
+        except DBAPIError as error:
+            raise StoreError(
+                f"Event log: could not be read ({error.orig}); run verify-log on the database."
+            ) from error
+        return {row.session_id: Head(count=row.seq, hash=row.hash) for row in rows}
+
+
+def _to_row(event: Event) -> dict[str, object]:
+    return {
+        "session_id": event.session_id,
+        "seq": event.seq,
+        "kind": event.kind.value,
+        "version": event.version,
+        "boot_id": event.boot_id,
+        "t_mono_ns": event.t_mono_ns,
+        "t_utc": event.t_utc,
+        "body": canonical(event.body),
+        "prev_hash": event.prev_hash,
+        "hash": event.hash,
+    }
+
+
+def _to_event(row: Row[tuple[object, ...]]) -> Event:
+    try:
+        body = json.loads(row.body)
+    except ValueError as error:
+        raise StoreError(
+            f"Session {row.session_id}, event {row.seq}: expected JSON, found damage; run verify-log on the database."
+        ) from error
+    return Event(
+        seq=row.seq,
+        session_id=row.session_id,
+        kind=known_kind(row.kind, row.version),
+        version=row.version,
+        boot_id=row.boot_id,
+        t_mono_ns=row.t_mono_ns,
+        t_utc=row.t_utc,
+        body=body,
+        prev_hash=row.prev_hash,
+        hash=row.hash,
+    )
