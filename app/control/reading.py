@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.control.tasks import TaskContext, TaskRunner
-from app.state.hanging import HangingProtocol, Match, match
+from app.state.hanging import Match, Protocol as HangingProtocol, match
 from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource
 from inference.exam.types import Exam
