@@ -25,8 +25,14 @@ FREE_BYTES = 32 * 1024 * 1024  # below this a huge ratio harms nobody (plain tes
 
 Array = NDArray[np.generic]
 
-RAW = frozenset({str(uid.ImplicitVRLittleEndian), str(uid.ExplicitVRLittleEndian), str(uid.ExplicitVRBigEndian),
-                 str(uid.DeflatedExplicitVRLittleEndian)})
+RAW = frozenset(
+    {
+        str(uid.ImplicitVRLittleEndian),
+        str(uid.ExplicitVRLittleEndian),
+        str(uid.ExplicitVRBigEndian),
+        str(uid.DeflatedExplicitVRLittleEndian),
+    }
+)
 JPEG_DCT = frozenset({str(uid.JPEGBaseline8Bit), str(uid.JPEGExtended12Bit)})
 JPEG_LOSSLESS = frozenset({str(uid.JPEGLossless), str(uid.JPEGLosslessSV1)})
 JPEG_LS = frozenset({str(uid.JPEGLSLossless), str(uid.JPEGLSNearLossless)})
@@ -35,7 +41,15 @@ HTJ2K = frozenset({str(uid.HTJ2KLossless), str(uid.HTJ2KLosslessRPCL), str(uid.H
 RLE = str(uid.RLELossless)
 SUPPORTED = RAW | JPEG_DCT | JPEG_LOSSLESS | JPEG_LS | J2K | HTJ2K | {RLE}
 
-_CODEC_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, struct.error, MemoryError, NotImplementedError)
+_CODEC_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    IndexError,
+    struct.error,
+    MemoryError,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,31 +79,44 @@ def frame_format(ds: Dataset, transfer_syntax: str) -> FrameFormat:
     """
     missing = [name for name in ("Rows", "Columns", "BitsAllocated") if ds.get(name) in {None, ""}]
     if missing:
-        raise ExamError(f"expected {', '.join(missing)} in the header, found none; the file holds no readable image.")
+        raise ExamError(
+            f"expected {', '.join(missing)} in the header, found none; the file holds no readable image."
+        )
     samples = int(ds.get("SamplesPerPixel", 1) or 1)
     photometric = str(ds.get("PhotometricInterpretation", "MONOCHROME2"))
     if samples != 1 or not photometric.startswith("MONOCHROME"):
-        raise ExamError(f"expected a grayscale image, found {samples} sample(s) {photometric}; true colour is not read.")
+        raise ExamError(
+            f"expected a grayscale image, found {samples} sample(s) {photometric}; true colour is not read."
+        )
     frames = int(ds.get("NumberOfFrames", 1) or 1)
     if frames != 1:
         raise ExamError(f"expected one frame, found {frames}; multi-frame images are not read.")
     rows, cols, allocated = int(ds.Rows), int(ds.Columns), int(ds.BitsAllocated)
     if allocated not in {8, 16}:
-        raise ExamError(f"expected 8 or 16 bits allocated, found {allocated}; export the image again with 16 bits.")
+        raise ExamError(
+            f"expected 8 or 16 bits allocated, found {allocated}; export the image again with 16 bits."
+        )
     stored = int(ds.get("BitsStored", allocated) or allocated)
     high = int(ds.get("HighBit", stored - 1) or stored - 1)
     if not 1 <= stored <= allocated or not stored - 1 <= high < allocated:
         raise ExamError(f"expected 1..{allocated} bits stored, found {stored} with high bit {high}.")
     found = FrameFormat(
-        transfer_syntax=transfer_syntax, rows=rows, cols=cols, bits_allocated=allocated, bits_stored=stored,
-        high_bit=high, signed=int(ds.get("PixelRepresentation", 0) or 0) == 1,
+        transfer_syntax=transfer_syntax,
+        rows=rows,
+        cols=cols,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=high,
+        signed=int(ds.get("PixelRepresentation", 0) or 0) == 1,
     )
     if rows < 1 or cols < 1 or found.frame_bytes > MAX_FRAME_BYTES:
         raise ExamError(
             f"expected an image of at most {MAX_FRAME_BYTES >> 20} MB, found {rows} x {cols} pixels of {allocated} bits."
         )
     if transfer_syntax not in SUPPORTED:
-        raise ExamError(f"transfer syntax {uid.UID(transfer_syntax).name} is not read; convert the file first.")
+        raise ExamError(
+            f"transfer syntax {uid.UID(transfer_syntax).name} is not read; convert the file first."
+        )
     return found
 
 
@@ -114,7 +141,9 @@ def decode_frame(ds: Dataset) -> Array:
         try:
             data = next(generate_frames(data, number_of_frames=1))
         except (*_CODEC_ERRORS, StopIteration, EOFError) as error:
-            raise ExamError(f"expected one encapsulated frame, found damaged pixel data ({error}).") from error
+            raise ExamError(
+                f"expected one encapsulated frame, found damaged pixel data ({error})."
+            ) from error
     return decode_bytes(data, fmt)
 
 
@@ -132,7 +161,9 @@ def decode_bytes(data: bytes | memoryview, fmt: FrameFormat) -> Array:
     except _CODEC_ERRORS as error:
         pixels = _fallback(bytes(data), fmt, error)
     if pixels.shape != (fmt.rows, fmt.cols):
-        raise ExamError(f"expected {fmt.rows} x {fmt.cols} pixels, found {pixels.shape} in the compressed data.")
+        raise ExamError(
+            f"expected {fmt.rows} x {fmt.cols} pixels, found {pixels.shape} in the compressed data."
+        )
     return _stored_values(pixels, fmt)
 
 
@@ -147,7 +178,9 @@ def check_length(found: int, fmt: FrameFormat) -> None:
 
 def _refuse_expansion(found: int, fmt: FrameFormat) -> None:
     if fmt.frame_bytes > FREE_BYTES and fmt.frame_bytes > MAX_EXPANSION * found:
-        raise ExamError(f"expected pixel data that can fill {fmt.rows} x {fmt.cols} pixels, found {found} bytes.")
+        raise ExamError(
+            f"expected pixel data that can fill {fmt.rows} x {fmt.cols} pixels, found {found} bytes."
+        )
 
 
 def _decode_raw(data: bytes | memoryview, fmt: FrameFormat) -> Array:
@@ -186,7 +219,9 @@ def _decode_rle(data: bytes | memoryview, fmt: FrameFormat) -> Array:
     if header[0] != wanted or any(not 64 <= at <= len(data) for at in header[1 : wanted + 1]):
         raise ExamError(f"expected {wanted} RLE segments inside {len(data)} bytes, found {header[0]}.")
     if len(data) * 64 < fmt.frame_bytes:  # two bytes give at most 128
-        raise ExamError(f"expected RLE data that can fill {fmt.rows} x {fmt.cols} pixels, found {len(data)} bytes.")
+        raise ExamError(
+            f"expected RLE data that can fill {fmt.rows} x {fmt.cols} pixels, found {len(data)} bytes."
+        )
     dtype = np.dtype(f"u{wanted}")
     out = bytearray(fmt.frame_bytes)
     decoded = imagecodecs.dicomrle_decode(data, dtype.newbyteorder("<"), out=out)
@@ -208,9 +243,18 @@ def _fallback(data: bytes, fmt: FrameFormat, first: Exception) -> Array:
         if not decoder.is_available:
             raise refusal from first
         pixels, _ = decoder.as_array(
-            [data], raw=True, index=0, rows=fmt.rows, columns=fmt.cols, bits_allocated=fmt.bits_allocated,
-            bits_stored=fmt.bits_stored, pixel_representation=int(fmt.signed), samples_per_pixel=1,
-            photometric_interpretation="MONOCHROME2", number_of_frames=1, pixel_keyword="PixelData",
+            [data],
+            raw=True,
+            index=0,
+            rows=fmt.rows,
+            columns=fmt.cols,
+            bits_allocated=fmt.bits_allocated,
+            bits_stored=fmt.bits_stored,
+            pixel_representation=int(fmt.signed),
+            samples_per_pixel=1,
+            photometric_interpretation="MONOCHROME2",
+            number_of_frames=1,
+            pixel_keyword="PixelData",
         )
     except (*_CODEC_ERRORS, OSError, AttributeError) as error:
         raise refusal from error
@@ -242,19 +286,23 @@ def _stored_values(pixels: Array, fmt: FrameFormat) -> Array:
 
 def _check_codestream(head: bytes, fmt: FrameFormat) -> None:
     """Compare the size inside a JPEG or JPEG 2000 stream with the header's before a decoder allocates."""
-    size = _jpeg2000_size(head) if fmt.transfer_syntax in J2K | HTJ2K else _jpeg_size(head)
+    size = _jpeg2000_size(head) if fmt.transfer_syntax in J2K | HTJ2K else jpeg_size(head)
     if size is None:
-        raise ExamError(f"expected a {uid.UID(fmt.transfer_syntax).name} stream, found other or damaged data.")
+        raise ExamError(
+            f"expected a {uid.UID(fmt.transfer_syntax).name} stream, found other or damaged data."
+        )
     rows, cols, components = size
     if components != 1:
-        raise ExamError(f"expected a grayscale image, found {components} components; true colour is not read.")
+        raise ExamError(
+            f"expected a grayscale image, found {components} components; true colour is not read."
+        )
     if (rows, cols) != (fmt.rows, fmt.cols):
         raise ExamError(
             f"expected {fmt.rows} x {fmt.cols} pixels as the header says, found {rows} x {cols} in the compressed data."
         )
 
 
-def _jpeg_size(head: bytes) -> tuple[int, int, int] | None:
+def jpeg_size(head: bytes) -> tuple[int, int, int] | None:
     at = 2
     if head[:2] != b"\xff\xd8":
         return None

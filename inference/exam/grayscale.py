@@ -29,7 +29,9 @@ class Lut:
     label: str
 
 
-def apply_voi(values: NDArray[np.floating | np.integer], voi: Voi, out_max: float = 1.0) -> NDArray[np.float64]:
+def apply_voi(
+    values: NDArray[np.floating | np.integer], voi: Voi, out_max: float = 1.0
+) -> NDArray[np.float64]:
     """Turn modality values into shown values by one window or table.
 
     Parameters
@@ -59,7 +61,9 @@ def apply_voi(values: NDArray[np.floating | np.integer], voi: Voi, out_max: floa
         return np.asarray(np.clip((x - voi.center) / voi.width + 0.5, 0.0, 1.0) * out_max, dtype=np.float64)
     if voi.width <= 1.0:
         return np.where(x <= voi.center - 0.5, 0.0, out_max)
-    return np.asarray(np.clip((x - (voi.center - 0.5)) / (voi.width - 1.0) + 0.5, 0.0, 1.0) * out_max, dtype=np.float64)
+    return np.asarray(
+        np.clip((x - (voi.center - 0.5)) / (voi.width - 1.0) + 0.5, 0.0, 1.0) * out_max, dtype=np.float64
+    )
 
 
 def presentation_of(ds: Dataset, pixels: NDArray[np.uint16], *, stored_offset: int = 0) -> Presentation:
@@ -88,9 +92,16 @@ def presentation_of(ds: Dataset, pixels: NDArray[np.uint16], *, stored_offset: i
     if not vois:
         found = default_voi(pixels, padding)
         center = (found.center + stored_offset) * slope + intercept
-        vois = (Voi(label=found.label, function=found.function, center=center, width=found.width * abs(slope)),)
+        vois = (
+            Voi(label=found.label, function=found.function, center=center, width=found.width * abs(slope)),
+        )
     return Presentation(
-        vois=vois, inverse=inverse, padding=padding, slope=slope, intercept=intercept, stored_offset=stored_offset,
+        vois=vois,
+        inverse=inverse,
+        padding=padding,
+        slope=slope,
+        intercept=intercept,
+        stored_offset=stored_offset,
         bits=int(ds.get("BitsStored", 0) or ds.get("BitsAllocated", 16)),
     )
 
@@ -103,7 +114,11 @@ def windows_of(ds: Dataset) -> tuple[Voi, ...]:
     function = VoiFunction(name) if name in {"LINEAR", "LINEAR_EXACT", "SIGMOID"} else VoiFunction.LINEAR
     found = []
     for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
-        if not np.isfinite(center) or not np.isfinite(width) or width < (1.0 if function is VoiFunction.LINEAR else 1e-9):
+        if (
+            not np.isfinite(center)
+            or not np.isfinite(width)
+            or width < (1.0 if function is VoiFunction.LINEAR else 1e-9)
+        ):
             continue
         label = labels[index] if index < len(labels) and labels[index] else f"Window {index + 1}"
         found.append(Voi(label=label, function=function, center=center, width=width))
@@ -117,8 +132,13 @@ def tables_of(ds: Dataset) -> tuple[Voi, ...]:
         lut = _lut(item, signed=_is_signed(ds), little_endian=_is_little(ds), label=f"VOI LUT {index + 1}")
         if lut is not None:
             found.append(
-                Voi(label=lut.label, function=VoiFunction.TABLE, first_value=lut.first_value, table=lut.table,
-                    table_bits=lut.bits)
+                Voi(
+                    label=lut.label,
+                    function=VoiFunction.TABLE,
+                    first_value=lut.first_value,
+                    table=lut.table,
+                    table_bits=lut.bits,
+                )
             )
     return tuple(found)
 
@@ -176,7 +196,10 @@ def default_voi(pixels: NDArray[np.uint16], padding: tuple[int, int] | None) -> 
         low, high = float(sample.min()), float(max(sample.max(), sample.min() + 1))
     del middle
     return Voi(
-        label="Default (from pixels)", function=VoiFunction.LINEAR, center=(low + high) / 2 + 0.5, width=high - low + 1.0
+        label="Default (from pixels)",
+        function=VoiFunction.LINEAR,
+        center=(low + high) / 2 + 0.5,
+        width=high - low + 1.0,
     )
 
 

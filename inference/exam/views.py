@@ -1,0 +1,373 @@
+"""Which breast, which view, which kind of image, and how it hangs: rules over header, names and, last, pixels.
+
+Every answer carries a sentence that names the rule that gave it and the evidence it overruled. No decoding here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from inference.exam.types import Orientation
+from resources.vocabulary import ImageKind, Laterality, Projection, ViewModifier
+
+# DICOM CID 4014; SCT code first, then the older code that files carry under SRT, SNM3 or 99SDM.
+PROJECTION_CODES: dict[str, Projection] = {
+    "399162004": Projection.CC, "R-10242": Projection.CC,
+    "399368009": Projection.MLO, "R-10226": Projection.MLO,
+    "399260004": Projection.ML, "R-10224": Projection.ML,
+    "399352003": Projection.LM, "R-10228": Projection.LM,
+    "399099002": Projection.LMO, "R-10230": Projection.LMO,
+    "399196006": Projection.FB, "R-10244": Projection.FB,
+    "399188001": Projection.SIO, "R-102D0": Projection.SIO,
+    "441555000": Projection.ISO, "R-40AAA": Projection.ISO,
+    "399192008": Projection.XCCL, "R-1024A": Projection.XCCL,
+    "399101009": Projection.XCCM, "R-1024B": Projection.XCCM,
+    "127457009": Projection.SPECIMEN, "G-8310": Projection.SPECIMEN,
+}  # fmt: skip
+
+# DICOM CID 4015.
+MODIFIER_CODES: dict[str, ViewModifier] = {
+    "399163009": ViewModifier.MAGNIFICATION, "R-102D6": ViewModifier.MAGNIFICATION,
+    "399055006": ViewModifier.SPOT, "R-102D7": ViewModifier.SPOT,
+    "399209000": ViewModifier.IMPLANT_DISPLACED, "R-102D5": ViewModifier.IMPLANT_DISPLACED,
+    "399161006": ViewModifier.CLEAVAGE, "R-102D2": ViewModifier.CLEAVAGE,
+    "399011000": ViewModifier.AXILLARY_TAIL, "R-102D1": ViewModifier.AXILLARY_TAIL,
+    "399197002": ViewModifier.ROLLED_LATERAL, "R-102D3": ViewModifier.ROLLED_LATERAL,
+    "399226006": ViewModifier.ROLLED_MEDIAL, "R-102D4": ViewModifier.ROLLED_MEDIAL,
+    "415670009": ViewModifier.ROLLED_SUPERIOR, "R-102C9": ViewModifier.ROLLED_SUPERIOR,
+    "414493004": ViewModifier.ROLLED_INFERIOR, "R-102CA": ViewModifier.ROLLED_INFERIOR,
+    "399110001": ViewModifier.TANGENTIAL, "R-102C2": ViewModifier.TANGENTIAL,
+    "442581004": ViewModifier.NIPPLE_IN_PROFILE, "R-40AB3": ViewModifier.NIPPLE_IN_PROFILE,
+    "441752004": ViewModifier.ANTERIOR_COMPRESSION, "P2-00161": ViewModifier.ANTERIOR_COMPRESSION,
+    "442593008": ViewModifier.INFRAMAMMARY_FOLD, "R-40ABE": ViewModifier.INFRAMAMMARY_FOLD,
+    "442580003": ViewModifier.AXILLARY_TISSUE, "R-40AB2": ViewModifier.AXILLARY_TISSUE,
+}  # fmt: skip
+
+T = TypeVar("T")
+
+_SIDES = {"R": Laterality.RIGHT, "RIGHT": Laterality.RIGHT, "L": Laterality.LEFT, "LEFT": Laterality.LEFT}
+_VIEW_WORDS = "XCCL|XCCM|XCC|MLO|LMO|SIO|ISO|CC|ML|LM|FB"
+_NAME_RULE = re.compile(  # "P_00820_LEFT_CC", "0_R-MLO", "P102_R_CM_CC", "lmlo"
+    rf"(?:^|[^A-Za-z])(?P<side>LEFT|RIGHT|L|R)[\s_\-]*(?:(?:DM|CM|CESM|LE|HE)[\s_\-]+)?(?P<view>{_VIEW_WORDS})(?![A-Za-z])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling(Generic[T]):
+    """An answer and the sentences that explain it; ``value`` None means no rule applied."""
+
+    value: T | None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindRule:
+    """One row of the contrast rules: the first row whose pattern is found in the attribute gives the kind."""
+
+    name: str
+    attribute: str  # a DICOM keyword, "ImageType3" for Image Type values 3 and up, or "FileName"
+    pattern: str
+    kind: ImageKind
+    tested: str  # what real files the rule has seen
+
+
+# Order is precedence (design: Image Type, then processing code and description, series description, file name).
+KIND_RULES: tuple[KindRule, ...] = (
+    KindRule(name="Image Type low energy", attribute="ImageType3", pattern=r"\bLOW_ENERGY\b",
+             kind=ImageKind.CESM_LOW, tested="GE layout"),
+    KindRule(name="Image Type high energy", attribute="ImageType3", pattern=r"\bHIGH_ENERGY\b",
+             kind=ImageKind.CESM_HIGH, tested="standard text only"),
+    KindRule(name="Image Type recombined", attribute="ImageType3", pattern=r"\b(RECOMBINED|SUBTRACTION|ADDITION)\b",
+             kind=ImageKind.CESM_RECOMBINED, tested="GE layout; SUBTRACTION and ADDITION from the standard text only"),
+    KindRule(name="GE processing code recombined", attribute="AcquisitionDeviceProcessingCode", pattern=r"^GEMS_CESM",
+             kind=ImageKind.CESM_RECOMBINED, tested="GE layout"),
+    KindRule(name="processing description recombined", attribute="AcquisitionDeviceProcessingDescription",
+             pattern=r"recombin|subtract", kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
+    KindRule(name="processing description low energy", attribute="AcquisitionDeviceProcessingDescription",
+             pattern=r"low[ _-]?energy", kind=ImageKind.CESM_LOW, tested="untested on real files"),
+    KindRule(name="series description recombined", attribute="SeriesDescription", pattern=r"recombin|subtract",
+             kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
+    KindRule(name="series description high energy", attribute="SeriesDescription", pattern=r"high[ _-]?energy",
+             kind=ImageKind.CESM_HIGH, tested="untested on real files"),
+    KindRule(name="series description low energy", attribute="SeriesDescription", pattern=r"low[ _-]?energy",
+             kind=ImageKind.CESM_LOW, tested="untested on real files"),
+    KindRule(name="file name recombined (CM)", attribute="FileName", pattern=r"(^|[_\-])CM([_\-.]|$)",
+             kind=ImageKind.CESM_RECOMBINED, tested="CDD-CESM"),
+    KindRule(name="file name low energy (DM)", attribute="FileName", pattern=r"(^|[_\-])DM([_\-.]|$)",
+             kind=ImageKind.CESM_LOW, tested="CDD-CESM"),
+)  # fmt: skip
+
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def laterality_of(ds: Dataset, name: str = "") -> Ruling[Laterality]:
+    """Say which breast a header shows (MG-03): Image Laterality, Frame Laterality, Laterality, then the name."""
+    found: list[tuple[str, Laterality]] = []
+    for source, value in (
+        ("Image Laterality", ds.get("ImageLaterality")),
+        ("Frame Laterality", _frame_laterality(ds)),
+        ("Laterality of the series", ds.get("Laterality")),
+    ):
+        side = _SIDES.get(str(value or "").strip().upper())
+        if side is not None:
+            found.append((source, side))
+    named = view_from_name(name)
+    if named is not None:
+        found.append((f"the name {named[2]!r}", named[0]))
+    return _first_wins("Side", found)
+
+
+def projection_of(ds: Dataset, name: str = "") -> Ruling[Projection]:
+    """Say which view a header shows (MG-02): code, View Position, Patient Orientation text, then the name.
+
+    The series description only confirms or contradicts; it is never the sole evidence.
+    """
+    found: list[tuple[str, Projection]] = []
+    for item in ds.get("ViewCodeSequence") or ():
+        code, scheme = (
+            str(item.get("CodeValue", "")).strip(),
+            str(item.get("CodingSchemeDesignator", "")).strip(),
+        )
+        if code in PROJECTION_CODES:
+            found.append((f"View Code {scheme}:{code}", PROJECTION_CODES[code]))
+    position = _projection_word(str(ds.get("ViewPosition", "") or ""))
+    if position is not None:
+        found.append(("View Position", position))
+    oriented = _projection_word(_joined(ds.get("PatientOrientation")))
+    if oriented is not None:
+        found.append(("Patient Orientation used as view text", oriented))
+    named = view_from_name(name)
+    if named is not None:
+        found.append((f"the name {named[2]!r}", named[1]))
+    if not found:
+        return Ruling(value=None, evidence=_described_only(ds))
+    described = view_from_name(str(ds.get("SeriesDescription", "") or ""))
+    if described is not None:
+        found.append(("Series Description", described[1]))
+    return _first_wins("View", found)
+
+
+def modifiers_of(ds: Dataset) -> Ruling[tuple[ViewModifier, ...]]:
+    """List the view modifiers of a header (CID 4015), in file order and without repeats."""
+    found: dict[ViewModifier, str] = {}
+    for view in ds.get("ViewCodeSequence") or ():
+        for item in view.get("ViewModifierCodeSequence") or ():
+            code = str(item.get("CodeValue", "")).strip()
+            if code in MODIFIER_CODES:
+                found.setdefault(MODIFIER_CODES[code], code)
+    evidence = tuple(f"Modifier {m.value} from View Modifier Code {code}." for m, code in found.items())
+    return Ruling(value=tuple(found), evidence=evidence)
+
+
+def kind_of(ds: Dataset, name: str = "") -> Ruling[ImageKind]:
+    """Say what the pixels are (CEM-01): contrast rules in their order, else film for a secondary capture, else FFDM."""
+    texts = {
+        "ImageType3": " ".join(_values(ds.get("ImageType"))[2:]),
+        "FileName": name.replace("\\", "/").rsplit("/", 1)[-1],
+    }
+    fired = [
+        rule for rule in KIND_RULES
+        if re.search(rule.pattern, texts.get(rule.attribute, _joined(ds.get(rule.attribute))).strip(), re.IGNORECASE)
+    ]  # fmt: skip
+    if fired:
+        rule = fired[0]
+        evidence = [f"Kind {rule.kind.value}: rule '{rule.name}' ({rule.tested})."]
+        evidence += [
+            f"Kind conflict: rule '{r.name}' says {r.kind.value}." for r in fired[1:] if r.kind != rule.kind
+        ]
+        return Ruling(value=rule.kind, evidence=(*evidence, *_kvp_conflict(ds, rule.kind)))
+    if ds.get("ContrastBolusAgent") and str(ds.get("AcquisitionDeviceProcessingCode", "")) == "GEMS_FFDM_PV":
+        return Ruling(value=ImageKind.CESM_LOW, evidence=(
+            "Kind cesm_low: rule 'GE processing code GEMS_FFDM_PV with a contrast agent' (GE layout).",))  # fmt: skip
+    if str(ds.get("SOPClassUID", "")) == _SECONDARY_CAPTURE:
+        return Ruling(value=ImageKind.FILM, evidence=("Kind film: a secondary capture (SOP class).",))
+    return Ruling(value=ImageKind.FFDM, evidence=("Kind ffdm: no contrast rule applied.",))
+
+
+def view_from_name(name: str) -> tuple[Laterality, Projection, str] | None:
+    """Find side and view in a file, folder or patient name; returns side, view and the text that matched."""
+    for part in reversed(name.replace("\\", "/").split("/")):
+        match = _NAME_RULE.search(part)
+        if match:
+            return (
+                _SIDES[match["side"].upper()],
+                Projection(match["view"].upper()),
+                match.group(0).strip("_- "),
+            )
+    return None
+
+
+def orientation_of(
+    ds: Dataset,
+    laterality: Laterality,
+    projection: Projection,
+    pixels: NDArray[np.uint16],
+    *,
+    dark_air: bool = True,
+) -> Ruling[Orientation]:
+    """Say how stored pixels turn to the hanging orientation (MG-05).
+
+    The hung image has its chest wall towards the middle of the screen (right edge for R, left edge for L), the head
+    at the top, and for axial views the outer side at the top.
+
+    Parameters
+    ----------
+    ds : header; Patient Orientation is used when it is anatomical
+    pixels : (rows, cols) uint16 as stored, for the fallback
+    dark_air : False when air is stored bright (MONOCHROME1)
+    """
+    declared = orientation_from_letters(_values(ds.get("PatientOrientation")), laterality, projection)
+    if declared is not None:
+        return declared
+    return orientation_from_pixels(pixels, laterality, dark_air=dark_air)
+
+
+def orientation_from_letters(
+    letters: list[str], laterality: Laterality, projection: Projection
+) -> Ruling[Orientation] | None:
+    """Apply the Patient Orientation rule; None when the two values are not anatomical directions of a mammogram."""
+    if len(letters) != 2 or not all(re.fullmatch(r"[APLRHF]{1,3}", text.upper()) for text in letters):
+        return None
+    row, col = (text.upper() for text in letters)
+    transpose = not _has(row, "AP") and _has(col, "AP")
+    along, down = (col, row) if transpose else (row, col)
+    if not _has(along, "AP"):
+        return None
+    wanted = "P" if laterality is Laterality.RIGHT else "A"
+    flip_cols = next(letter for letter in along if letter in "AP") != wanted
+    if not projection.is_axial and _has(down, "HF"):
+        flip_rows = "H" in down
+    elif _has(down, "LR"):
+        flip_rows = laterality.value in down  # the column must not point to the breast's own side
+    elif _has(down, "HF"):
+        flip_rows = "H" in down
+    else:
+        return None
+    turned = Orientation(transpose=transpose, flip_rows=flip_rows, flip_cols=flip_cols)
+    return Ruling(value=turned, evidence=(
+        f"Orientation from Patient Orientation {row}\\{col}: {_turn_words(turned)}.",))  # fmt: skip
+
+
+def orientation_from_pixels(
+    pixels: NDArray[np.uint16], laterality: Laterality, *, dark_air: bool = True
+) -> Ruling[Orientation]:
+    """Fall back on the side of the image that the breast touches; the top is taken as it lies in the file."""
+    side, share = chest_wall_side(pixels, dark_air=dark_air)
+    wanted = "right" if laterality is Laterality.RIGHT else "left"
+    turned = Orientation(flip_cols=side != wanted)
+    return Ruling(value=turned, evidence=(
+        f"Orientation by fallback: no anatomical Patient Orientation; chest wall detected at the {side} edge "
+        f"({share:.0%} of the evidence), top as in the file: {_turn_words(turned)}.",))  # fmt: skip
+
+
+def chest_wall_side(pixels: NDArray[np.uint16], *, dark_air: bool = True) -> tuple[str, float]:
+    """Find the edge ("left" or "right") that the breast touches, and the share of evidence for it, 0.5..1.
+
+    Parameters
+    ----------
+    pixels : (rows, cols) uint16
+    dark_air : False when air is stored bright
+    """
+    height, width = pixels.shape
+    scale = 256.0 / max(height, width)
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    low, high = np.percentile(small, (1, 99))
+    scaled = np.clip((small - low) / max(high - low, 1.0), 0, 1)
+    levels = (scaled * 255 if dark_air else 255 - scaled * 255).astype(np.uint8)
+    cut, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    mask = (levels > 0.6 * cut).astype(
+        np.uint8
+    )  # Otsu parts dense from fatty tissue; the skin line lies below it
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask)
+    if count < 2:
+        return "left", 0.5
+    best = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    breast = labels == best
+    columns = np.flatnonzero(breast.any(axis=0))
+    first, last = int(columns[0]), int(columns[-1])
+    middle = (first + last) / 2
+    # A breast is widest at the chest wall: its centre of area lies nearer to that edge, and its outline is straight there.
+    lean = float(np.clip((middle - centres[best][0]) / max(last - first, 1) * 4, -1, 1))
+    rows = np.flatnonzero(breast.any(axis=1))
+    starts, ends = breast[rows].argmax(axis=1), breast.shape[1] - 1 - breast[rows][:, ::-1].argmax(axis=1)
+    rough_left, rough_right = float(np.mean(starts - first)), float(np.mean(last - ends))
+    straight = (rough_right - rough_left) / max(rough_left + rough_right, 1.0)
+    vote = (lean + straight) / 2
+    return ("left" if vote >= 0 else "right"), 0.5 + abs(vote) / 2
+
+
+def _first_wins(what: str, found: list[tuple[str, T]]) -> Ruling[T]:
+    if not found:
+        return Ruling(value=None, evidence=(f"{what}: no rule applied.",))
+    source, value = found[0]
+    evidence = [f"{what} {value} from {source}."]
+    evidence += [
+        f"{what} conflict: {other} says {said}; {source} wins." for other, said in found[1:] if said != value
+    ]
+    return Ruling(value=value, evidence=tuple(evidence))
+
+
+def _described_only(ds: Dataset) -> tuple[str, ...]:
+    described = view_from_name(str(ds.get("SeriesDescription", "") or ""))
+    if described is None:
+        return ("View: no rule applied.",)
+    return (f"View: only the Series Description suggests {described[1]}, which is not enough.",)
+
+
+def _frame_laterality(ds: Dataset) -> object:
+    for group in ds.get("SharedFunctionalGroupsSequence") or ():
+        for item in group.get("FrameAnatomySequence") or ():
+            return item.get("FrameLaterality")
+    return None
+
+
+def _projection_word(text: str) -> Projection | None:
+    match = re.fullmatch(rf"[LR]?[\s_\-]?({_VIEW_WORDS})", text.strip().upper())
+    return Projection(match[1]) if match else None
+
+
+def _kvp_conflict(ds: Dataset, kind: ImageKind) -> tuple[str, ...]:
+    text = str(ds.get("KVP", "") or "")
+    kvp = float(text) if re.fullmatch(r"\d+(\.\d*)?", text) else 0.0
+    if kind is ImageKind.CESM_LOW and kvp >= 40:
+        return (f"Kind conflict: {kvp:g} kVp is unusual for a low-energy image.",)
+    if kind is ImageKind.CESM_HIGH and 0 < kvp < 40:
+        return (f"Kind conflict: {kvp:g} kVp is unusual for a high-energy image.",)
+    return ()
+
+
+def _values(value: object) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return [str(value)] if str(value) else []
+    return [str(item) for item in value]
+
+
+def _joined(value: object) -> str:
+    return "\\".join(_values(value))
+
+
+def _has(text: str, letters: str) -> bool:
+    return any(letter in text for letter in letters)
+
+
+def _turn_words(turned: Orientation) -> str:
+    words = [
+        text for on, text in (
+            (turned.transpose, "transposed"), (turned.flip_rows, "flipped top to bottom"),
+            (turned.flip_cols, "flipped left to right"),
+        ) if on
+    ]  # fmt: skip
+    return ", ".join(words) if words else "hung as stored"
