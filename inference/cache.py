@@ -1,0 +1,189 @@
+"""Results kept on disk, so that the same exam under the same model is analysed once.
+
+Keyed by exam digest, weights digest, card version and preprocessing. Holds what a model said and no patient
+identity. A damaged entry is logged, removed and computed anew; it is never an error to the reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference.engine import Cancelled, InferenceEngine, Progress
+from inference.exam.types import Box, Exam
+from inference.model_card import ModelCard
+from inference.results import Detection, ExamResult, Heatmap
+from resources.vocabulary import FindingType, Laterality
+
+_LOG = logging.getLogger(__name__)
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """What must be equal for a cached result to be the model's own."""
+
+    model_id: str
+    model_version: str
+    weights_digest: str
+    preprocessing: str
+
+
+def identity_of(card: ModelCard) -> ModelIdentity:
+    """Return the identity under which results of this card are cached."""
+    return ModelIdentity(
+        model_id=card.model_id,
+        model_version=card.version,
+        weights_digest=card.weights_sha256,
+        preprocessing=card.preprocessing,
+    )
+
+
+class ResultCache:
+    """A folder of results: one ``.npz`` each, holding the heat maps and the rest as JSON."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, exam_digest: str, model: ModelIdentity) -> Path:
+        """Return where this result lies or would lie."""
+        parts = (exam_digest, model.model_id, model.model_version, model.weights_digest, model.preprocessing)
+        return self._folder / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:40]}.npz"
+
+    def get(self, exam_digest: str, model: ModelIdentity) -> ExamResult | None:
+        """Return the kept result, or None; a damaged file is removed."""
+        path = self.path(exam_digest, model)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                head = json.loads(str(stored["head"]))
+                maps = tuple(
+                    Heatmap(image_key=key, values=stored[f"map{i}"].astype(np.float32), label=label)
+                    for i, (key, label) in enumerate(head["heatmaps"])
+                )
+            result = _result_of(head, maps)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            _LOG.warning("cached result %s is damaged (%s); removed", path.name, type(error).__name__)
+            path.unlink(missing_ok=True)
+            return None
+        same = (result.exam_digest, result.weights_digest) == (exam_digest, model.weights_digest)
+        return result if same else None
+
+    def put(self, result: ExamResult) -> Path:
+        """Keep a result, whole or not at all; returns its path."""
+        model = ModelIdentity(
+            model_id=result.model_id,
+            model_version=result.model_version,
+            weights_digest=result.weights_digest,
+            preprocessing=result.preprocessing,
+        )
+        path = self.path(result.exam_digest, model)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {f"map{i}": h.values for i, h in enumerate(result.heatmaps)}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, head=np.array(json.dumps(_head_of(result))), **arrays)
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
+        partial.write_bytes(buffer.getvalue())
+        partial.replace(path)
+        return path
+
+
+class CachedEngine:
+    """An ``InferenceEngine`` that asks the cache first."""
+
+    def __init__(self, engine: InferenceEngine, cache: ResultCache, model: ModelIdentity) -> None:
+        self._engine, self._cache, self._model = engine, cache, model
+
+    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
+        """Return the kept result when there is one, else analyse and keep it."""
+        kept = self._cache.get(exam.digest, self._model)
+        if kept is not None:
+            progress(1.0, "kept result")
+            return kept
+        result = self._engine.analyse(exam, progress, cancelled)
+        try:
+            self._cache.put(result)
+        except OSError as error:  # a full disk costs time at the next look, not this result
+            _LOG.warning("result could not be cached: %s", error.strerror)
+        return result
+
+    def close(self) -> None:
+        """Close the engine behind, when it can be closed."""
+        close = getattr(self._engine, "close", None)
+        if close is not None:
+            close()
+
+
+def _head_of(result: ExamResult) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "exam_digest": result.exam_digest,
+        "model_id": result.model_id,
+        "model_version": result.model_version,
+        "weights_digest": result.weights_digest,
+        "preprocessing": result.preprocessing,
+        "device": result.device,
+        "seconds": result.seconds,
+        "exam_score": result.exam_score,
+        "breast_scores": {side.value: score for side, score in result.breast_scores.items()},
+        "view_scores": dict(result.view_scores),
+        "score_meaning": result.score_meaning,
+        "warnings": list(result.warnings),
+        "heatmaps": [[h.image_key, h.label] for h in result.heatmaps],
+        "detections": [
+            {
+                "detection_id": d.detection_id,
+                "image_key": d.image_key,
+                "box": [d.box.row0, d.box.col0, d.box.row1, d.box.col1],
+                "score": d.score,
+                "finding": None if d.finding is None else d.finding.value,
+                "malignancy": d.malignancy,
+                "group": d.group,
+            }
+            for d in result.detections
+        ],
+    }
+
+
+def _result_of(head: dict[str, Any], heatmaps: tuple[Heatmap, ...]) -> ExamResult:
+    if head["format"] != _FORMAT:
+        raise ValueError(f"format: expected {_FORMAT}, found {head['format']}")
+    return ExamResult(
+        exam_digest=head["exam_digest"],
+        model_id=head["model_id"],
+        model_version=head["model_version"],
+        weights_digest=head["weights_digest"],
+        preprocessing=head["preprocessing"],
+        device=head["device"],
+        seconds=head["seconds"],
+        exam_score=head["exam_score"],
+        breast_scores={Laterality(side): score for side, score in head["breast_scores"].items()},
+        view_scores=head["view_scores"],
+        detections=tuple(_detection_of(entry) for entry in head["detections"]),
+        heatmaps=heatmaps,
+        score_meaning=head["score_meaning"],
+        warnings=tuple(head["warnings"]),
+    )
+
+
+def _detection_of(entry: dict[str, Any]) -> Detection:
+    row0, col0, row1, col1 = entry["box"]
+    return Detection(
+        detection_id=entry["detection_id"],
+        image_key=entry["image_key"],
+        box=Box(row0=row0, col0=col0, row1=row1, col1=col1),
+        score=entry["score"],
+        finding=None if entry["finding"] is None else FindingType(entry["finding"]),
+        malignancy=entry["malignancy"],
+        group=entry["group"],
+    )

@@ -1,0 +1,176 @@
+"""Figures by which a model is chosen and reported: AUC, FROC, pointing game. Arrays in, small dataclasses
+out.
+
+For model selection and cards; reader-study statistics live in ``reader_study.statistics`` and share nothing
+with this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from inference.exam.types import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure with its 95 % interval; ``lo`` and ``hi`` are None when there is too little data for one."""
+
+    value: float
+    lo: float | None
+    hi: float | None
+    n_pos: int
+    n_neg: int
+
+    def __str__(self) -> str:
+        interval = "" if self.lo is None or self.hi is None else f" ({self.lo:.3f} to {self.hi:.3f})"
+        return f"{self.value:.3f}{interval}"
+
+
+def delong_auc(
+    truth: NDArray[np.bool_], scores: NDArray[np.float64], *, confidence: float = 0.95
+) -> Estimate:
+    """Area under the ROC curve with its DeLong interval.
+
+    Parameters
+    ----------
+    truth
+        (cases,) bool, True = positive.
+    scores
+        (cases,) higher = more suspicious; ties count half.
+
+    Notes
+    -----
+    DeLong, DeLong and Clarke-Pearson 1988, by mid-ranks after Sun and Xu 2014. Assumes independent cases. The
+    interval is clipped to [0, 1].
+
+    Raises
+    ------
+    ValueError
+        One of the classes is empty.
+    """
+    positive, negative = scores[truth], scores[~truth]
+    m, n = len(positive), len(negative)
+    if m == 0 or n == 0:
+        raise ValueError(f"AUC: expected positives and negatives, found {m} and {n}")
+    ranks = rankdata(np.concatenate([positive, negative]))
+    v10 = (ranks[:m] - rankdata(positive)) / n
+    v01 = 1.0 - (ranks[m:] - rankdata(negative)) / m
+    auc = float(v10.mean())
+    if m < 2 or n < 2:
+        return Estimate(value=auc, lo=None, hi=None, n_pos=m, n_neg=n)
+    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(v10.var(ddof=1) / m + v01.var(ddof=1) / n)
+    return Estimate(value=auc, lo=max(0.0, auc - half), hi=min(1.0, auc + half), n_pos=m, n_neg=n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageMarks:
+    """One image for FROC: the truth's boxes and the marks' centres (row, col) with scores."""
+
+    patient: str
+    lesions: tuple[Box, ...]
+    marks: tuple[tuple[float, float, float], ...]  # row, col, score
+
+
+FROC_RATES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
+
+
+def froc(images: Sequence[ImageMarks], rates: Sequence[float] = FROC_RATES) -> dict[float, float]:
+    """Lesion sensitivity at given false positives per image, centre rule.
+
+    A lesion is hit by a mark whose centre lies in its box; the strongest such mark counts. A mark in no
+    lesion is a false positive; false positives are counted over all images. The sensitivity is the highest
+    whose rate does not exceed the given one.
+
+    Raises
+    ------
+    ValueError
+        There is no image, or no lesion in any image.
+    """
+    hits: list[float] = []
+    false: list[float] = []
+    for image in images:
+        for box in image.lesions:
+            inside = [score for row, col, score in image.marks if _inside(box, row, col)]
+            hits.append(max(inside, default=-np.inf))
+        false += [s for row, col, s in image.marks if not any(_inside(b, row, col) for b in image.lesions)]
+    if not hits:
+        raise ValueError(f"FROC: expected at least one lesion, found none in {len(images)} images")
+    return {rate: _sensitivity_at(np.array(hits), np.array(false), rate * len(images)) for rate in rates}
+
+
+def _inside(box: Box, row: float, col: float) -> bool:
+    return box.row0 <= row < box.row1 and box.col0 <= col < box.col1
+
+
+def _sensitivity_at(hits: NDArray[np.float64], false: NDArray[np.float64], allowed: float) -> float:
+    thresholds = np.unique(hits[np.isfinite(hits)])  # ascending: the first that is allowed finds the most
+    for threshold in thresholds:
+        if int((false >= threshold).sum()) <= allowed + 1e-9:
+            return float((hits >= threshold).mean())
+    return 0.0
+
+
+def bootstrap_interval(
+    patients: Sequence[str],
+    statistic: Callable[[NDArray[np.int64]], float],
+    *,
+    rng: np.random.Generator,
+    rounds: int = 500,
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic when patients, not images, are drawn again.
+
+    Parameters
+    ----------
+    patients
+        Patient of each item.
+    statistic
+        From the chosen item indices (with repeats) to a figure; ValueError = this draw has none and is left
+        out.
+
+    Returns
+    -------
+    (lo, hi).
+    """
+    names = sorted(set(patients))
+    members = {name: np.array([i for i, p in enumerate(patients) if p == name]) for name in names}
+    values: list[float] = []
+    for _ in range(rounds):
+        drawn = rng.integers(0, len(names), len(names))
+        try:
+            values.append(statistic(np.concatenate([members[names[i]] for i in drawn])))
+        except ValueError:
+            continue
+    if not values:
+        raise ValueError("bootstrap: expected at least one draw with a value, found none")
+    lo, hi = np.percentile(values, [2.5, 97.5])
+    return float(lo), float(hi)
+
+
+def pointing_hit(values: NDArray[np.float32], lesions: Sequence[Box], image_shape: tuple[int, int]) -> bool:
+    """Tell whether the highest point of a map lies in one of the lesions' boxes (Zhang et al. 2018, pointing
+    game).
+
+    Parameters
+    ----------
+    values
+        (rows, cols) map over the whole image of ``image_shape``.
+    lesions
+        Boxes in pixels of ``image_shape``.
+    """
+    row, col = np.unravel_index(int(np.argmax(values)), values.shape)
+    at_row = (row + 0.5) * image_shape[0] / values.shape[0]
+    at_col = (col + 0.5) * image_shape[1] / values.shape[1]
+    return any(_inside(box, float(at_row), float(at_col)) for box in lesions)
+
+
+def youden_threshold(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    """Score at which sensitivity + specificity - 1 is highest (the lowest such score)."""
+    candidates = np.unique(scores)
+    gains = [float((scores[truth] >= c).mean() - (scores[~truth] >= c).mean()) for c in candidates]
+    return float(candidates[int(np.argmax(gains))])

@@ -1,0 +1,142 @@
+"""Phantom views prepared for training: generated once, kept as bytes on disk, drawn as tensors.
+
+Labels are per breast (malignant or not). Lesion boxes are never loaded here: the model is weakly supervised
+and its maps are judged by ``inference.phantom_evaluation``, which reads them from the phantoms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
+from inference.preprocessing.pipeline import CANVAS_MM, pipeline
+from resources.vocabulary import FOUR_VIEWS, Laterality, Pathology
+
+_LOG = logging.getLogger(__name__)
+TRAIN_SEEDS, VALIDATION_SEEDS, TEST_SEEDS = 0, 1_000_000, 2_000_000
+_SIDES = (Laterality.RIGHT, Laterality.LEFT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreastSet:
+    """Prepared breasts: canvases (breasts, 2 views CC MLO, rows, cols) uint8, masks alike, labels
+    (breasts,)."""
+
+    canvases: NDArray[np.uint8] = field(repr=False)
+    labels: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def training_spec(seed: int) -> PhantomSpec:
+    """Return the phantom of a seed: every second exam has a cancer, the others are normal or benign in
+    turn."""
+    pathology = (Pathology.MALIGNANT, Pathology.NORMAL, Pathology.MALIGNANT, Pathology.BENIGN)[seed % 4]
+    return PhantomSpec(seed=seed, pixel_mm=CANVAS_MM, pathology=pathology)
+
+
+def prepared_exam(seed: int, preprocessing: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Make one phantom and prepare its breasts: canvases (2, 2, rows, cols) uint8 and labels (2,)."""
+    phantom = phantom_exam(training_spec(seed))
+    prepare = pipeline(preprocessing)
+    views = {image.view: image for image in phantom.exam.images}
+    stack = np.stack([_as_bytes(prepare(views[name]).canvas) for name in FOUR_VIEWS])
+    # FOUR_VIEWS is R-CC, L-CC, R-MLO, L-MLO; a breast is (CC, MLO)
+    return stack.reshape(2, 2, *stack.shape[1:]).transpose(1, 0, 2, 3), breast_labels(phantom)
+
+
+def breast_labels(phantom: PhantomExam) -> NDArray[np.bool_]:
+    """Image-level truth, (right, left): does this breast hold a cancer."""
+    return np.array([phantom.pathology[side] is Pathology.MALIGNANT for side in _SIDES], dtype=np.bool_)
+
+
+def _as_bytes(canvas: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """-1..1 to 1..255, and 0 where the canvas is exactly -1 (outside the breast)."""
+    grey = np.clip(np.rint((canvas + 1.0) * 127.5), 1, 255)
+    return np.where(canvas <= -1.0, 0, grey).astype(np.uint8)
+
+
+def _generator_digest() -> str:
+    from inference.exam import phantom
+
+    parts = [p.read_bytes() for p in sorted(Path(str(phantom.__file__)).parent.glob("phantom*.py"))]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def _cached_exam(job: tuple[int, str, str]) -> str:
+    seed, preprocessing, folder = job
+    path = Path(folder) / f"{seed}.npz"
+    if not path.exists():
+        canvases, labels = prepared_exam(seed, preprocessing)
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, canvases=canvases, labels=labels)
+        partial.replace(path)
+    return str(path)
+
+
+def breast_set(seeds: range, preprocessing: str, cache: Path, *, workers: int = 1) -> BreastSet:
+    """Generate (or find in the cache) the exams of these seeds.
+
+    Parameters
+    ----------
+    cache
+        Folder for prepared exams; a changed generator or preprocessing gets a folder of its own.
+    workers
+        Processes that generate.
+    """
+    folder = cache / f"{preprocessing.replace('/', '-')}-{_generator_digest()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(seed, preprocessing, str(folder)) for seed in seeds]
+    paths: list[str] = []
+    if workers > 1:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            for path in pool.imap(_cached_exam, jobs, chunksize=4):
+                paths.append(path)
+                if len(paths) % 100 == 0:
+                    _LOG.info("prepared %d of %d exams", len(paths), len(jobs))
+    else:
+        paths = [_cached_exam(job) for job in jobs]
+    canvases, labels = [], []
+    for path in paths:
+        with np.load(path) as stored:
+            canvases.append(stored["canvases"])
+            labels.append(stored["labels"])
+    return BreastSet(canvases=np.concatenate(canvases), labels=np.concatenate(labels))
+
+
+def batch_tensors(data: BreastSet, index: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return canvases (2n, 1, rows, cols) float in [-1, 1], masks (2n, rows, cols), labels (n,); CC, MLO in
+    turn."""
+    raw = torch.from_numpy(data.canvases[index]).flatten(0, 1)[:, None]
+    masks = (raw[:, 0] > 0).float()
+    canvases = torch.where(raw > 0, raw.float() / 127.5 - 1.0, torch.tensor(-1.0))
+    return canvases, masks, torch.from_numpy(data.labels[index].astype(np.float32))
+
+
+def augment(
+    canvases: Tensor, masks: Tensor, rng: np.random.Generator, *, shift: int = 12
+) -> tuple[Tensor, Tensor]:
+    """Change contrast and brightness by up to 10 % (Kim et al. 2018), flip head to foot, and shift rows."""
+    count = len(canvases)
+    gain = torch.from_numpy(rng.uniform(0.9, 1.1, (count, 1, 1, 1)).astype(np.float32))
+    bias = torch.from_numpy(rng.uniform(-0.1, 0.1, (count, 1, 1, 1)).astype(np.float32))
+    out = torch.where(masks[:, None] > 0, (canvases * gain + bias).clamp(-1, 1), canvases)
+    kept = masks.clone()
+    for i in range(count):
+        move = int(rng.integers(-shift, shift + 1))
+        if rng.random() < 0.5:
+            out[i], kept[i] = out[i].flip(1), kept[i].flip(0)
+        out[i], kept[i] = torch.roll(out[i], move, 1), torch.roll(kept[i], move, 0)
+    return out, kept

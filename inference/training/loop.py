@@ -1,0 +1,153 @@
+"""The plain training loop: epochs, a checkpoint after each, exact resume, early stopping. One process, one
+device.
+
+A run's folder holds ``checkpoint.pt`` (everything, for resume), ``best.safetensors`` (fp16, best validation
+AUC) and ``history.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from inference.metrics import delong_auc
+from inference.models.cam_classifier import CamClassifier, breast_logit, map_mask
+from inference.training.data import BreastSet, augment, batch_tensors
+from inference.training.losses import weak_loss
+from inference.training.recipes import Recipe
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """What changes during a run; all of it is in a checkpoint, so that a resumed run equals one never
+    stopped."""
+
+    model: CamClassifier
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LambdaLR
+    rng: np.random.Generator
+    history: list[dict[str, float]]
+
+
+def start(recipe: Recipe, steps_per_epoch: int) -> TrainingState:
+    """Make a fresh state, all randomness from the recipe's seed."""
+    torch.manual_seed(recipe.seed)
+    model = CamClassifier(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    total = recipe.epochs * steps_per_epoch
+    warmup = max(1, round(total * recipe.warmup_fraction))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.01 + 0.99 * 0.5 * (
+            1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup)))
+        )
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return TrainingState(model, optimizer, scheduler, np.random.default_rng(recipe.seed), [])
+
+
+def train_epoch(state: TrainingState, data: BreastSet, batch: int) -> float:
+    """Run one pass over the data in a drawn order; returns the mean loss."""
+    state.model.train()
+    order = state.rng.permutation(len(data)).astype(np.int64)
+    losses: list[float] = []
+    for first in range(0, len(order) - batch + 1, batch):
+        canvases, masks, labels = batch_tensors(data, order[first : first + batch])
+        canvases, masks = augment(canvases, masks, state.rng)
+        evidence = state.model(canvases.contiguous(memory_format=torch.channels_last))
+        loss = weak_loss(state.model.view_logits(evidence, map_mask(masks)), labels)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
+        state.optimizer.step()
+        state.scheduler.step()
+        losses.append(float(loss.detach()))
+    return float(np.mean(losses))
+
+
+def breast_logits(model: CamClassifier, data: BreastSet, batch: int = 16) -> NDArray[np.float64]:
+    """Predict: (breasts,) logits before calibration."""
+    model.eval()
+    out: list[NDArray[np.float64]] = []
+    with torch.inference_mode():
+        for first in range(0, len(data), batch):
+            canvases, masks, _ = batch_tensors(data, np.arange(first, min(first + batch, len(data))))
+            evidence = model(canvases.contiguous(memory_format=torch.channels_last))
+            pairs = model.view_logits(evidence, map_mask(masks)).reshape(-1, 2)
+            out.append(breast_logit(pairs).double().numpy())
+    return np.concatenate(out)
+
+
+def save_checkpoint(state: TrainingState, folder: Path) -> None:
+    """Write everything a resume needs, whole or not at all."""
+    content: dict[str, Any] = {
+        "model": state.model.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scheduler": state.scheduler.state_dict(),
+        "numpy": json.dumps(state.rng.bit_generator.state),
+        "torch": torch.get_rng_state(),
+        "history": json.dumps(state.history),
+    }
+    partial = folder / "checkpoint.tmp"
+    torch.save(content, partial)
+    partial.replace(folder / "checkpoint.pt")
+
+
+def load_checkpoint(state: TrainingState, folder: Path) -> bool:
+    """Continue where a run stopped; False when the folder has no checkpoint."""
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        return False
+    content = torch.load(path, weights_only=True)
+    state.model.load_state_dict(content["model"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.scheduler.load_state_dict(content["scheduler"])
+    state.rng.bit_generator.state = json.loads(content["numpy"])
+    torch.set_rng_state(content["torch"])
+    state.history = json.loads(content["history"])
+    return True
+
+
+def save_weights(model: CamClassifier, path: Path) -> None:
+    """Write the network as fp16 safetensors."""
+    state = {key: value.half().contiguous() for key, value in model.state_dict().items()}
+    safetensors.torch.save_file(state, path)
+
+
+def train(recipe: Recipe, train_set: BreastSet, validation: BreastSet, folder: Path) -> TrainingState:
+    """Run a recipe in ``folder``, resuming when it holds a checkpoint; the best weights lie in
+    best.safetensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = start(recipe, max(1, len(train_set) // recipe.batch))
+    if load_checkpoint(state, folder):
+        _LOG.info("resumed after epoch %d", len(state.history))
+    while len(state.history) < recipe.epochs and not _stalled(state, recipe.patience):
+        loss = train_epoch(state, train_set, recipe.batch)
+        auc = delong_auc(validation.labels, breast_logits(state.model, validation)).value
+        best = max((entry["validation_auc"] for entry in state.history), default=-1.0)
+        state.history.append({"loss": loss, "validation_auc": auc})
+        if auc > best:
+            save_weights(state.model, folder / "best.safetensors")
+        save_checkpoint(state, folder)
+        (folder / "history.json").write_text(json.dumps(state.history, indent=1), encoding="utf-8")
+        _LOG.info("epoch %d: loss %.4f, validation breast AUC %.4f", len(state.history), loss, auc)
+    return state
+
+
+def _stalled(state: TrainingState, patience: int) -> bool:
+    aucs = [entry["validation_auc"] for entry in state.history]
+    return bool(aucs) and len(aucs) - 1 - int(np.argmax(aucs)) >= patience
