@@ -1,4 +1,4 @@
-"""Files of a folder or a zip, opened with limits: sizes, ratios, paths and encryption are checked before reading."""
+"""Files of a folder or a zip, opened with limits: size, ratio, path and encryption are checked first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_IMAGES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One file: on disk (``file``) or inside a zip (``archive``). ``name`` is relative, with forward slashes."""
+    """One file: on disk (``file``) or in a zip (``archive``); ``name`` is relative, with forward slashes."""
 
     name: str
     file: Path | None = None
@@ -122,7 +122,8 @@ def _zip_members(root: Path) -> tuple[list[Member], list[tuple[str, str]]]:
     total = sum(info.file_size for info in infos)
     if len(infos) > MAX_MEMBERS or total > MAX_TOTAL_BYTES:
         raise ExamError(
-            f"{root.name}: expected at most {MAX_MEMBERS} files and 64 GB, found {len(infos)} and {total} bytes."
+            f"{root.name}: expected at most {MAX_MEMBERS} files and 64 GB, "
+            f"found {len(infos)} and {total} bytes."
         )
     safe, told = [], []
     for info in sorted(infos, key=lambda i: i.filename):
@@ -144,5 +145,6 @@ def _unsafe(info: zipfile.ZipInfo) -> str:
     if info.file_size > MAX_MEMBER_BYTES:
         return f"expected at most 1 GB, found {info.file_size} bytes when unpacked; left out."
     if info.file_size > FREE_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
-        return f"expected an image, found {info.compress_size} bytes that unpack to {info.file_size} (zip bomb); left out."
+        sizes = f"{info.compress_size} bytes that unpack to {info.file_size}"
+        return f"expected an image, found {sizes} (zip bomb); left out."
     return ""

@@ -1,7 +1,7 @@
 """Pixel decoding: one compressed or raw frame in, one array of stored values out.
 
-imagecodecs does the work because it releases the GIL; pydicom's own decoders are the fallback. Sizes claimed by
-a header are checked against the data that is there before anything is allocated. Grayscale meaning is not here.
+imagecodecs does the work because it releases the GIL; pydicom's own decoders are the fallback. Sizes that a
+header claims are checked against the data before anything is allocated. Grayscale meaning is not here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
-from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.utils import pixel_array
 
 from inference.exam.types import ExamError
 
@@ -111,7 +112,8 @@ def frame_format(ds: Dataset, transfer_syntax: str) -> FrameFormat:
     )
     if rows < 1 or cols < 1 or found.frame_bytes > MAX_FRAME_BYTES:
         raise ExamError(
-            f"expected an image of at most {MAX_FRAME_BYTES >> 20} MB, found {rows} x {cols} pixels of {allocated} bits."
+            f"expected an image of at most {MAX_FRAME_BYTES >> 20} MB, "
+            f"found {rows} x {cols} pixels of {allocated} bits."
         )
     if transfer_syntax not in SUPPORTED:
         raise ExamError(
@@ -147,7 +149,7 @@ def decode_frame(ds: Dataset) -> Array:
     return decode_bytes(data, fmt)
 
 
-def decode_bytes(data: bytes | memoryview, fmt: FrameFormat) -> Array:
+def decode_bytes(data: bytes, fmt: FrameFormat) -> Array:
     """Decode one frame's bytes; shape, dtype and errors as :func:`decode_frame`."""
     if fmt.transfer_syntax in RAW:
         return _stored_values(_decode_raw(data, fmt), fmt)
@@ -171,8 +173,8 @@ def check_length(found: int, fmt: FrameFormat) -> None:
     """Refuse raw pixel data whose length does not fit rows x columns; ``found`` in bytes."""
     if fmt.transfer_syntax in RAW and found < fmt.frame_bytes:
         raise ExamError(
-            f"expected {fmt.frame_bytes} bytes of pixel data for {fmt.rows} x {fmt.cols} pixels, found {found}; "
-            "the file is cut off or its header is wrong."
+            f"expected {fmt.frame_bytes} bytes of pixel data for {fmt.rows} x {fmt.cols} pixels, "
+            f"found {found}; the file is cut off or its header is wrong."
         )
 
 
@@ -183,11 +185,12 @@ def _refuse_expansion(found: int, fmt: FrameFormat) -> None:
         )
 
 
-def _decode_raw(data: bytes | memoryview, fmt: FrameFormat) -> Array:
+def _decode_raw(data: bytes, fmt: FrameFormat) -> Array:
     check_length(len(data), fmt)
     if len(data) > fmt.frame_bytes + 1:
         raise ExamError(
-            f"expected {fmt.frame_bytes} bytes of pixel data for {fmt.rows} x {fmt.cols} pixels, found {len(data)}."
+            f"expected {fmt.frame_bytes} bytes of pixel data for {fmt.rows} x {fmt.cols} pixels, "
+            f"found {len(data)}."
         )
     big = fmt.transfer_syntax == uid.ExplicitVRBigEndian
     dtype = np.dtype(f"{'>' if big else '<'}u{fmt.bits_allocated // 8}")
@@ -198,7 +201,7 @@ def _decode_raw(data: bytes | memoryview, fmt: FrameFormat) -> Array:
     return pixels.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _decoder(fmt: FrameFormat) -> Callable[[bytes | memoryview, FrameFormat], Array]:
+def _decoder(fmt: FrameFormat) -> Callable[[bytes, FrameFormat], Array]:
     syntax = fmt.transfer_syntax
     if syntax == RLE:
         return _decode_rle
@@ -211,7 +214,7 @@ def _decoder(fmt: FrameFormat) -> Callable[[bytes | memoryview, FrameFormat], Ar
     return lambda data, _: np.asarray(imagecodecs.jpeg2k_decode(data, numthreads=2))
 
 
-def _decode_rle(data: bytes | memoryview, fmt: FrameFormat) -> Array:
+def _decode_rle(data: bytes, fmt: FrameFormat) -> Array:
     wanted = fmt.bits_allocated // 8
     if len(data) < 64:
         raise ExamError(f"expected an RLE header of 64 bytes, found {len(data)} bytes.")
@@ -232,56 +235,52 @@ def _decode_rle(data: bytes | memoryview, fmt: FrameFormat) -> Array:
 
 def _fallback(data: bytes, fmt: FrameFormat, first: Exception) -> Array:
     """pydicom's own decoders, for what imagecodecs refuses; the first error is the one that is told."""
-    from pydicom.pixels import get_decoder
-
     refusal = ExamError(
-        f"expected {fmt.rows} x {fmt.cols} pixels as {uid.UID(fmt.transfer_syntax).name}, found data that no decoder "
-        f"reads ({str(first).splitlines()[0] if str(first) else type(first).__name__}); the file is damaged or cut off."
+        f"expected {fmt.rows} x {fmt.cols} pixels as {uid.UID(fmt.transfer_syntax).name}, found "
+        f"data that no decoder reads ({(str(first) or type(first).__name__).splitlines()[0]}); "
+        "the file is damaged or cut off."
     )
     try:
-        decoder = get_decoder(uid.UID(fmt.transfer_syntax))
-        if not decoder.is_available:
-            raise refusal from first
-        pixels, _ = decoder.as_array(
-            [data],
-            raw=True,
-            index=0,
-            rows=fmt.rows,
-            columns=fmt.cols,
-            bits_allocated=fmt.bits_allocated,
-            bits_stored=fmt.bits_stored,
-            pixel_representation=int(fmt.signed),
-            samples_per_pixel=1,
-            photometric_interpretation="MONOCHROME2",
-            number_of_frames=1,
-            pixel_keyword="PixelData",
-        )
+        return np.asarray(pixel_array(_bare(data, fmt), raw=True))
     except (*_CODEC_ERRORS, OSError, AttributeError) as error:
         raise refusal from error
-    return pixels
+
+
+def _bare(data: bytes, fmt: FrameFormat) -> Dataset:
+    """Smallest data set that pydicom decodes."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = uid.UID(fmt.transfer_syntax)
+    ds.Rows, ds.Columns, ds.SamplesPerPixel = fmt.rows, fmt.cols, 1
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = fmt.bits_allocated, fmt.bits_stored, fmt.high_bit
+    ds.PixelRepresentation, ds.PhotometricInterpretation = int(fmt.signed), "MONOCHROME2"
+    ds.add_new("PixelData", "OB", encapsulate([data]))
+    return ds
 
 
 def _stored_values(pixels: Array, fmt: FrameFormat) -> Array:
     """Keep the stored bits only (older files put overlays above them) and give them their sign."""
-    unsigned: NDArray[np.uint8] | NDArray[np.uint16] = pixels.view(np.dtype(f"u{pixels.dtype.itemsize}"))
-    if fmt.bits_allocated == 16 and unsigned.dtype == np.uint8:
-        unsigned = unsigned.astype(np.uint16)
-    elif fmt.bits_allocated == 8 and unsigned.dtype == np.uint16:
-        if unsigned.max() > 255 and not fmt.signed:
-            raise ExamError(f"expected 8-bit pixels, found values up to {int(unsigned.max())}.")
-        unsigned = unsigned.astype(np.uint8)
-    bits = unsigned.dtype.itemsize * 8
+    raw = _sized(pixels.view(np.dtype(f"u{pixels.dtype.itemsize}")), fmt)
     shift = fmt.high_bit + 1 - fmt.bits_stored
     if shift and fmt.transfer_syntax in RAW | {RLE}:
-        unsigned = unsigned >> shift
-    if not fmt.signed:
-        limit = (1 << fmt.bits_stored) - 1
-        if fmt.bits_stored < bits and int(unsigned.max()) > limit:
-            unsigned = unsigned & unsigned.dtype.type(limit)
-        return unsigned
-    spare = bits - fmt.bits_stored
-    signed = (unsigned << spare).view(np.dtype(f"i{unsigned.dtype.itemsize}"))
-    return signed >> spare if spare else signed
+        raw = np.right_shift(raw, shift)
+    if fmt.signed:
+        spare = fmt.bits_allocated - fmt.bits_stored
+        signed = np.left_shift(raw, spare).view(np.dtype(f"i{raw.dtype.itemsize}"))
+        return np.asarray(np.right_shift(signed, spare))
+    limit = (1 << fmt.bits_stored) - 1
+    if fmt.bits_stored < fmt.bits_allocated and int(raw.max()) > limit:
+        return np.asarray(np.bitwise_and(raw, raw.dtype.type(limit)))
+    return raw
+
+
+def _sized(raw: NDArray[np.unsignedinteger], fmt: FrameFormat) -> NDArray[np.unsignedinteger]:
+    """Bring a decoder's word size to the one that the header allocates."""
+    if raw.dtype.itemsize * 8 == fmt.bits_allocated:
+        return raw
+    if fmt.bits_allocated == 8 and int(raw.max()) > 255 and not fmt.signed:
+        raise ExamError(f"expected 8-bit pixels, found values up to {int(raw.max())}.")
+    return raw.astype(np.uint16 if fmt.bits_allocated == 16 else np.uint8)
 
 
 def _check_codestream(head: bytes, fmt: FrameFormat) -> None:
@@ -298,7 +297,8 @@ def _check_codestream(head: bytes, fmt: FrameFormat) -> None:
         )
     if (rows, cols) != (fmt.rows, fmt.cols):
         raise ExamError(
-            f"expected {fmt.rows} x {fmt.cols} pixels as the header says, found {rows} x {cols} in the compressed data."
+            f"expected {fmt.rows} x {fmt.cols} pixels as the header says, "
+            f"found {rows} x {cols} in the compressed data."
         )
 
 
@@ -313,7 +313,7 @@ def jpeg_size(head: bytes) -> tuple[int, int, int] | None:
         if marker == 0xFF:
             at += 1
             continue
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} or marker == 0xF7:
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}):
             rows, cols = struct.unpack(">HH", head[at + 5 : at + 9])
             return rows, cols, head[at + 9]
         at += 2 + struct.unpack(">H", head[at + 2 : at + 4])[0]

@@ -21,7 +21,7 @@ from pydicom.tag import BaseTag
 
 from inference.exam.types import ExamError
 
-# Values that break their VR's rules are common in real archives and harmless here; reading them must not warn.
+# Values that break their VR's rules are common in real archives and harmless here: no warnings.
 config.settings.reading_validation_mode = config.IGNORE
 
 UNKNOWN_SIZE = 1 << 62  # only a prefix of the file was inflated
@@ -72,7 +72,7 @@ def parse(stream: BinaryIO, *, whole: bool) -> tuple[Dataset, str, BinaryIO, int
 
 
 def _looks_like_bare_dicom(head: bytes) -> bool:
-    """True when a data set starts at once (no preamble): group 8, a small even element, a plausible VR or length."""
+    """True when a data set starts at once (no preamble): group 8, a small element, a plausible VR."""
     if len(head) < 16 or head[:2] not in {b"\x08\x00", b"\x02\x00"}:
         return False
     element, length = struct.unpack("<HL", head[2:8])

@@ -43,7 +43,7 @@ def contrast_notes(images: tuple[ViewImage, ...]) -> tuple[str, ...]:
 
 
 def agree_on_orientation(images: tuple[ViewImage, ...]) -> tuple[ViewImage, ...]:
-    """Let a detected orientation of a recombined image follow its low-energy partner, whose breast edge is plain."""
+    """Let a recombined image's detected orientation follow its low-energy partner's (plainer edge)."""
     follow = {id(pair.recombined): pair.low for pair in contrast_pairs(images)}
     agreed = []
     for image in images:
@@ -51,8 +51,9 @@ def agree_on_orientation(images: tuple[ViewImage, ...]) -> tuple[ViewImage, ...]
         detected = any("by fallback" in text for text in image.evidence)
         if low is not None and detected and low.orientation != image.orientation:
             said = "Orientation taken over from the low-energy partner (fallback)."
-            image = replace(image, orientation=low.orientation, evidence=(*image.evidence, said))  # noqa: PLW2901
-        agreed.append(image)
+            agreed.append(replace(image, orientation=low.orientation, evidence=(*image.evidence, said)))
+        else:
+            agreed.append(image)
     return tuple(agreed)
 
 

