@@ -27,6 +27,7 @@ def append_anchor(path: Path, anchor: Anchor) -> None:
     """Add one line and sync it; a line torn by a crash is closed first. StoreError names the file."""
     line = canonical({"session_id": anchor.session_id, "count": anchor.count, "hash": anchor.hash}) + "\n"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
@@ -37,7 +38,7 @@ def append_anchor(path: Path, anchor: Anchor) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise StoreError(
-            f"Anchor file {path.name}: could not be written ({error.strerror}); free the disk or choose another place."
+            f"Anchor file {path.name}: could not be written ({error.strerror}); free the disk or move it."
         ) from error
 
 

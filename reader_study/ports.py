@@ -48,8 +48,9 @@ def check_follows(events: Sequence[Event], expected_seq: int, head: Head) -> Non
         raise StoreError("Event log: expected the events of one session in one append, found several.")
     if head.count != expected_seq or first.seq != expected_seq + 1 or first.prev_hash != head.hash:
         raise StoreError(
-            f"Session {first.session_id}: expected the log to end at event {expected_seq}, found {head.count};"
-            " the session is open elsewhere: close it there and open it again."
+            f"Session {first.session_id}: expected the log to end at event {expected_seq},"
+            f" found {head.count}:"
+            " the session is open elsewhere; close it there and open it again."
         )
 
 

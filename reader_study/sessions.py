@@ -59,7 +59,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a session stands; ``case_id`` is None when every case is locked (the rest is then of the last case)."""
+    """Where a session stands; ``case_id`` is None when every case is locked (the rest is of the last case)."""
 
     session_id: str
     case_id: str | None
@@ -112,7 +112,7 @@ class Sessions:
     # -- sessions and cases ---------------------------------------------------------------------------------
 
     def open(self, session_id: str, reader_id: str, environment: Mapping[str, str]) -> Position:
-        """Begin or take up a session; after a crash this records SessionRecovered and keeps case, marks and form.
+        """Begin or take up a session; after a crash SessionRecovered is recorded and case, marks, form kept.
 
         Parameters
         ----------
@@ -301,7 +301,7 @@ class Sessions:
         self._session_step(session_id, EventKind.IDLE_DETECTED, {"seconds": float(seconds)})
 
     def grant_override(self, session_id: str, *, reason: str, granted_by: str) -> None:
-        """Let a session be opened before its washout has passed; reason and person go into the log (RS-D4)."""
+        """Let a session open before its washout has passed; reason and person go into the log (RS-D4)."""
         if not reason.strip():
             raise StudyError(
                 f"Session {session_id}: expected a reason for the washout override, found none; give one."

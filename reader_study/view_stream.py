@@ -1,4 +1,4 @@
-"""Gets the cheap, frequent facts (pan, zoom, window) to disk within milliseconds without holding the screen up.
+"""Gets the frequent facts (pan, zoom, window) to disk within milliseconds without holding the screen up.
 
 Owns a queue for each session and one writer thread. It decides nothing about order: the writer calls back
 into ``sessions``, which writes what is queued before anything newer.

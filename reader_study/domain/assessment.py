@@ -17,7 +17,7 @@ NO_RECALL_CATEGORIES = frozenset({"1", "2"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One mark: a point and perhaps a box in stored-file pixels (row, col), and in mm where spacing is known."""
+    """One mark: a point, perhaps a box, in stored-file pixels (row, col); in mm where spacing is known."""
 
     finding_id: str
     image_key: str

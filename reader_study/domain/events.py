@@ -129,7 +129,7 @@ def plain(value: object) -> object:
 
 
 def canonical(value: object) -> str:
-    """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN, so equal content hashes equally."""
+    """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN; equal content hashes equally."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -206,7 +206,8 @@ def known_kind(kind: str, version: int) -> EventKind:
         ) from error
     if version != BODIES[known][0]:
         raise StudyError(
-            f"Event {kind}: expected version {BODIES[known][0]}, found {version}; open the study with a newer version."
+            f"Event {kind}: expected version {BODIES[known][0]}, found {version};"
+            " open the study with a newer version."
         )
     return known
 

@@ -193,7 +193,8 @@ def _apply_case(record: SessionRecord, event: Event) -> SessionRecord:
 def _check_ai(policy: AiPolicy, current: Reading, event: Event) -> None:
     if not policy.shown:
         raise IllegalTransition(
-            f"Case {current.case_id}: arm {current.arm_id} is read without AI; {event.kind.value} cannot happen in it."
+            f"Case {current.case_id}: arm {current.arm_id} is read without AI;"
+            f" {event.kind.value} cannot happen in it."
         )
     if event.kind is EventKind.AI_REVEALED and not policy.allows(text(event.body, "layer")):
         raise IllegalTransition(

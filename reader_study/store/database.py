@@ -1,8 +1,7 @@
-"""One study database: opens it safely (WAL, full sync), keeps study definitions and accounts, lends the log."""
+"""One study database: opens it safely (WAL, full sync), keeps studies and accounts, lends the log."""
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,15 @@ from reader_study.domain.study_json import protocol_hash, study_from_text, study
 from reader_study.errors import StoreError
 from reader_study.ports import EventStore
 from reader_study.store.event_store import SqlEventStore
-from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, STUDIES, create_schema
-
-_LOG = logging.getLogger(__name__)
+from reader_study.store.schema import (
+    ACCOUNTS,
+    EVENTS,
+    PLANS,
+    SCHEMA_VERSION,
+    STUDIES,
+    create_schema,
+    stored_version,
+)
 
 
 class Database:
@@ -28,6 +33,11 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._events = SqlEventStore(engine)
+
+    @classmethod
+    def open(cls, path_or_url: str | Path) -> Database:
+        """Open or create a study database; same as ``open_database``."""
+        return open_database(path_or_url)
 
     @property
     def events(self) -> EventStore:
@@ -124,7 +134,8 @@ def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Da
     except DBAPIError as error:
         engine.dispose()
         raise StoreError(
-            f"Study database {path_or_url}: could not be opened ({error.orig}); check the path, its rights and the disk."
+            f"Study database {path_or_url}: could not be opened ({error.orig});"
+            " check the path, its rights and the disk."
         ) from error
     except StoreError:
         engine.dispose()
@@ -172,8 +183,6 @@ def _url(path_or_url: str | Path) -> URL:
 
 
 def _is_ready(connection: Connection) -> bool:
-    from reader_study.store.schema import SCHEMA_VERSION, stored_version
-
     return stored_version(connection) == SCHEMA_VERSION
 
 

@@ -47,7 +47,8 @@ class SqlEventStore:
                 return tuple(_to_event(row) for row in connection.execute(query))
         except DBAPIError as error:
             raise StoreError(
-                f"Session {session_id}: the log could not be read ({error.orig}); run verify-log on the database."
+                f"Session {session_id}: the log could not be read ({error.orig});"
+                " run verify-log on the database."
             ) from error
 
     def heads(self) -> Mapping[str, Head]:
@@ -86,7 +87,8 @@ def _to_event(row: Row[tuple[object, ...]]) -> Event:
         body = json.loads(row.body)
     except ValueError as error:
         raise StoreError(
-            f"Session {row.session_id}, event {row.seq}: expected JSON, found damage; run verify-log on the database."
+            f"Session {row.session_id}, event {row.seq}: expected JSON, found damage;"
+            " run verify-log on the database."
         ) from error
     return Event(
         seq=row.seq,

@@ -85,7 +85,8 @@ def create_schema(connection: Connection) -> None:
     found = stored_version(connection)
     if found > SCHEMA_VERSION:
         raise StoreError(
-            f"Database: expected schema {SCHEMA_VERSION} or older, found {found}; open it with a newer version."
+            f"Database: expected schema {SCHEMA_VERSION} or older, found {found};"
+            " open it with a newer version."
         )
     if found == SCHEMA_VERSION:
         return

@@ -1,0 +1,132 @@
+"""The commands of the study side: ``study create | list | password``, ``verify-log`` and ``export``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reader_study.accounts import hash_password
+from reader_study.clock import SystemClock
+from reader_study.export import export_tidy
+from reader_study.protocol_file import read_protocol
+from reader_study.sessions import Sessions
+from reader_study.store.database import Database, open_database
+from reader_study.verify import verify_log
+from resources.files import UserFacingError
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Turn an error meant for the user into its sentence and exit status 1."""
+    try:
+        yield
+    except UserFacingError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def verify_log_command(
+    db_or_url: Annotated[str, typer.Argument(metavar="DB_OR_URL", help="Database file or sqlite:/// URL.")],
+    anchor: Annotated[Path | None, typer.Option(help="Anchor file that was kept elsewhere.")] = None,
+) -> None:
+    """Check the event log; exits 0 when nothing was changed, 1 otherwise."""
+    with _said():
+        report = verify_log(db_or_url, anchor)
+    for problem in report.problems:
+        typer.echo(f"PROBLEM  {problem}")
+    for note in report.notes:
+        typer.echo(f"note     {note}")
+    verdict = "intact" if report.ok else "NOT intact"
+    typer.echo(
+        f"{verdict}: {report.sessions} sessions, {report.events} events, {len(report.problems)} problems"
+    )
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def export_command(
+    db_or_url: Annotated[str, typer.Argument(metavar="DB_OR_URL")],
+    study: Annotated[str, typer.Option(help="Id of the study.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; nothing in it is overwritten.")],
+) -> None:
+    """Write readings, findings, times and AI scores as CSV with a data dictionary."""
+    with _said(), _existing(db_or_url) as database:
+        for path in export_tidy(database.study(study), database.events, out):
+            typer.echo(str(path))
+
+
+def study_create(
+    protocol: Annotated[Path, typer.Argument(metavar="PROTOCOL.yaml")],
+    db: Annotated[str, typer.Option(help="Database file; made when missing.")],
+) -> None:
+    """Read a protocol, draw the allocation and keep the study."""
+    with _said():
+        study = read_protocol(protocol)
+        database = open_database(db)
+        try:
+            database.save_study(study)
+        finally:
+            database.close()
+    typer.echo(
+        f"{study.study_id}: {len(study.readers)} readers, {len(study.cases)} cases, {len(study.plans)} sessions"
+    )
+
+
+def study_list(db: Annotated[str, typer.Argument(metavar="DB_OR_URL")]) -> None:
+    """List studies and the progress of their sessions."""
+    with _said(), _existing(db) as database:
+        for study_id in database.studies():
+            study = database.study(study_id)
+            typer.echo(f"{study_id}  {study.title}  protocol {study.protocol_version}")
+            sessions = Sessions(study=study, store=database.events, clock=SystemClock())
+            for reader in study.readers:
+                for row in sessions.worklist(reader.reader_id):
+                    typer.echo(f"  {row.session_id}  {row.n_done}/{row.n_total}")
+
+
+def study_password(
+    db: Annotated[str, typer.Argument(metavar="DB_OR_URL")],
+    study: Annotated[str, typer.Option(help="Id of the study.")],
+    reader: Annotated[str, typer.Option(help="Id of the reader.")],
+) -> None:
+    """Set a reader's password; it is asked for and never shown."""
+    password = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+    with _said(), _existing(db) as database:
+        database.set_password(study, reader, hash_password(password))
+
+
+@contextmanager
+def _existing(db_or_url: str) -> Iterator[Database]:
+    if "://" not in db_or_url and not Path(db_or_url).is_file():
+        raise UserFacingError(f"Study database {db_or_url}: expected a file, found none; check the path.")
+    database = open_database(db_or_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the study commands to the program's command line."""
+    study = typer.Typer(help="Make and list reader studies.", no_args_is_help=True)
+    study.command("create")(study_create)
+    study.command("list")(study_list)
+    study.command("password")(study_password)
+    app.add_typer(study, name="study")
+    app.command("verify-log")(verify_log_command)
+    app.command("export")(export_command)
+
+
+def main() -> None:
+    """Run the study commands alone (``python -m reader_study``)."""
+    app = typer.Typer(no_args_is_help=True)
+    register(app)
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

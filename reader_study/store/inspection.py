@@ -1,0 +1,67 @@
+"""Reads the log's rows exactly as they lie on disk, for ``verify``; creates and repairs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from reader_study.errors import StoreError
+from reader_study.store.database import make_engine
+from reader_study.store.schema import TRIGGERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRow:
+    """One row of the events table; every value as SQLite hands it out, of whatever type it became."""
+
+    session_id: object
+    seq: object
+    kind: object
+    version: object
+    boot_id: object
+    t_mono_ns: object
+    t_utc: object
+    body: object
+    prev_hash: object
+    hash: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """All rows by session and seq, and the names of triggers that are not as they were made."""
+
+    rows: tuple[RawRow, ...]
+    wrong_triggers: tuple[str, ...]
+
+
+_ROWS = (
+    "SELECT session_id, seq, kind, version, boot_id, t_mono_ns, t_utc, body, prev_hash, hash"
+    " FROM events ORDER BY session_id, seq"
+)
+
+
+def read_raw(db_or_url: str | Path) -> Inspection:
+    """Read the whole log; StoreError when the file is missing, damaged or no study database."""
+    engine = make_engine(db_or_url)
+    file = engine.url.database
+    if file is None or (not file.startswith("file:") and not Path(file).is_file()):
+        engine.dispose()
+        raise StoreError(f"Study database {db_or_url}: expected a file, found none; check the path.")
+    try:
+        with engine.connect() as connection:
+            rows = tuple(RawRow(**row) for row in connection.execute(text(_ROWS)).mappings())
+            made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+            triggers = {row.name: row.sql for row in made}
+    except DBAPIError as error:
+        raise StoreError(
+            f"Study database {db_or_url}: could not be read ({error.orig}); restore a backup and compare."
+        ) from error
+    finally:
+        engine.dispose()
+    wrong = tuple(
+        name for name, body in TRIGGERS.items() if triggers.get(name) != f"CREATE TRIGGER {name} {body}"
+    )
+    return Inspection(rows=rows, wrong_triggers=wrong)
