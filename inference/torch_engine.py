@@ -34,7 +34,9 @@ _UPSAMPLED = 4  # canvas pixels per cell of the map that boxes and heat maps are
 class TorchEngine:
     """An ``InferenceEngine`` over one model folder."""
 
-    def __init__(self, card_folder: Path, device: str | None = None) -> None:
+    def __init__(
+        self, card_folder: Path, device: str | None = None, *, box_threshold: float | None = None
+    ) -> None:
         """Load and check the model.
 
         Parameters
@@ -43,6 +45,8 @@ class TorchEngine:
             Folder with ``card.json`` and the safetensors file that it names.
         device
             "cpu", "cuda", "cuda:1"; None = CUDA when there is one, else the CPU.
+        box_threshold
+            Lowest peak that makes a box, in [0, 1]; None = the card's operating point.
 
         Raises
         ------
@@ -62,6 +66,7 @@ class TorchEngine:
             ) from error
         model = fold_batch_norm(model)
         self._model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._box_threshold = self.card.threshold("box") if box_threshold is None else box_threshold
         self._prepare = pipeline(self.card.preprocessing)
 
     @property
@@ -96,7 +101,7 @@ class TorchEngine:
         for item, view_map in zip(inputs, evidence, strict=True):
             warnings += item.warnings
             fine = self._fine_map(view_map, item)
-            detections += boxes_of_map(fine, item, self.card.threshold("box"))
+            detections += boxes_of_map(fine, item, self._box_threshold)
             values = np.clip(map_to_stored(fine, item.placement), 0.0, 1.0)
             heatmaps.append(Heatmap(image_key=item.image_key, values=values))
         view_scores = {item.image_key: self._probability(x) for item, x in zip(inputs, logits, strict=True)}

@@ -1,0 +1,202 @@
+"""Judges a model on held-out phantoms: AUC, FROC, pointing game, beside baselines that know nothing.
+
+Level 1 of the three honest levels (phantom, real, the papers'): no figure from here is a clinical claim.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.engine import InferenceEngine
+from inference.exam.phantom import PhantomExam, phantom_exam
+from inference.exam.types import Box
+from inference.metrics import (
+    Estimate,
+    ImageMarks,
+    bootstrap_interval,
+    delong_auc,
+    froc,
+    pointing_hit,
+    youden_threshold,
+)
+from inference.preprocessing.layout import map_to_stored
+from inference.preprocessing.pipeline import ModelInput, pipeline
+from inference.training.data import training_spec
+from resources.vocabulary import FindingType, Laterality, Pathology
+
+_LOG = logging.getLogger(__name__)
+_SIDES = (Laterality.RIGHT, Laterality.LEFT)
+
+
+@dataclass(slots=True)
+class PhantomRun:
+    """What was measured, one entry an exam, breast or image; ``baselines`` by name."""
+
+    exam_truth: list[bool] = field(default_factory=list)
+    exam_score: list[float] = field(default_factory=list)
+    exam_findings: list[frozenset[FindingType]] = field(default_factory=list)
+    breast_patient: list[str] = field(default_factory=list)
+    breast_truth: list[bool] = field(default_factory=list)
+    breast_score: list[float] = field(default_factory=list)
+    images: list[ImageMarks] = field(default_factory=list)
+    pointing_patient: list[str] = field(default_factory=list)
+    pointing: list[bool] = field(default_factory=list)
+    baselines: dict[str, list[float]] = field(default_factory=dict)
+    blob_pointing: list[bool] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: str) -> PhantomRun:
+    """Analyse the phantoms of these seeds with an engine and with the baselines.
+
+    Parameters
+    ----------
+    engine
+        Should report boxes down to a low score, so that the FROC curve has its right end.
+    preprocessing
+        The chain that the baselines see the views through.
+    """
+    run = PhantomRun()
+    prepare = pipeline(preprocessing)
+    for number, seed in enumerate(seeds):
+        phantom = phantom_exam(training_spec(seed))
+        result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
+        run.exam_truth.append(Pathology.MALIGNANT in phantom.pathology.values())
+        run.exam_score.append(result.exam_score or 0.0)
+        run.exam_findings.append(frozenset(x.finding for x in phantom.lesions if x.malignant))
+        run.seconds.append(result.seconds)
+        for side in _SIDES:
+            run.breast_patient.append(str(seed))
+            run.breast_truth.append(phantom.pathology[side] is Pathology.MALIGNANT)
+            run.breast_score.append(result.breast_scores[side])
+        maps = {h.image_key: h.values for h in result.heatmaps}
+        inputs = [prepare(image) for image in phantom.exam.images]
+        for image, item in zip(phantom.exam.images, inputs, strict=True):
+            boxes = malignant_boxes(phantom, image.key)
+            marks = tuple((*d.box.center, d.score) for d in result.detections if d.image_key == image.key)
+            run.images.append(ImageMarks(patient=str(seed), lesions=boxes, marks=marks))
+            if boxes:
+                shape = (image.pixels.shape[0], image.pixels.shape[1])
+                run.pointing_patient.append(str(seed))
+                run.pointing.append(pointing_hit(maps[image.key], boxes, shape))
+                blob_map = map_to_stored(blob_response(item), item.placement)
+                run.blob_pointing.append(pointing_hit(blob_map, boxes, shape))
+        for name, score in baseline_scores(inputs).items():
+            run.baselines.setdefault(name, []).append(score)
+        if (number + 1) % 50 == 0:
+            _LOG.info("evaluated %d exams", number + 1)
+    return run
+
+
+def malignant_boxes(phantom: PhantomExam, image_key: str) -> tuple[Box, ...]:
+    """Boxes of the cancers in one image, stored-file pixels."""
+    return tuple(x.views[image_key].box for x in phantom.lesions if x.malignant and image_key in x.views)
+
+
+def blob_response(item: ModelInput) -> NDArray[np.float32]:
+    """Strongest bright-blob response over scales of 3 to 12 mm radius: scale-normalised -LoG, canvas-sized.
+
+    Notes
+    -----
+    Lindeberg 1998; sigma = radius / sqrt(2). Zero outside the breast and within 4 mm of its edge.
+    """
+    grey = np.where(item.mask, (item.canvas + 1) / 2, 0).astype(np.float32)
+    best = np.zeros_like(grey)
+    for radius_mm in (3.0, 5.0, 8.0, 12.0):
+        sigma = radius_mm / item.pixel_mm / np.sqrt(2)
+        smooth = cv2.GaussianBlur(grey, (0, 0), sigma)
+        best = np.maximum(best, -cv2.Laplacian(smooth, cv2.CV_32F) * sigma**2)
+    size = 2 * round(4.0 / item.pixel_mm) + 1
+    bordered = cv2.copyMakeBorder(item.mask.astype(np.uint8), 0, 0, size, 0, cv2.BORDER_REPLICATE)
+    inner = cv2.erode(bordered, np.ones((size, size), np.uint8))[:, size:]
+    return np.asarray(best * inner, dtype=np.float32)
+
+
+def baseline_scores(inputs: list[ModelInput]) -> dict[str, float]:
+    """Exam scores of the plain baselines: mean grey of the breast, and its strongest blob (highest view)."""
+    means = [float(x.canvas[x.mask].mean()) if x.mask.any() else -1.0 for x in inputs]
+    return {"mean intensity": max(means), "blob detector": max(float(blob_response(x).max()) for x in inputs)}
+
+
+def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
+    """Turn a run into the figures of the card: every value with its interval and counts."""
+    truth, score = np.array(run.exam_truth), np.array(run.exam_score)
+    breast_truth, breast_score = np.array(run.breast_truth), np.array(run.breast_score)
+
+    def breast_auc(index: NDArray[np.int64]) -> float:
+        return delong_auc(breast_truth[index], breast_score[index]).value
+
+    lo, hi = bootstrap_interval(run.breast_patient, breast_auc, rng=rng, rounds=300)
+    breast = delong_auc(breast_truth, breast_score)
+    hits = np.array(run.pointing, dtype=float)
+    p_lo, p_hi = bootstrap_interval(run.pointing_patient, lambda i: float(hits[i].mean()), rng=rng)
+    by_type = {}
+    for finding in FindingType:
+        kept = np.array([not f or finding in f for f in run.exam_findings])
+        if truth[kept].sum() >= 5:
+            by_type[finding.value] = _as_dict(delong_auc(truth[kept], score[kept]))
+    return {
+        "level": "phantom, held-out seeds",
+        "n_exams": len(truth),
+        "auc_exam": _as_dict(delong_auc(truth, score)),
+        "auc_breast": _as_dict(breast) | {"lo": round(lo, 4), "hi": round(hi, 4)},
+        "auc_exam_by_type": by_type,
+        "froc_centre": {str(rate): round(v, 4) for rate, v in froc(run.images).items()},
+        "froc_lesions": sum(len(image.lesions) for image in run.images),
+        "froc_images": len(run.images),
+        "pointing_game": {
+            "value": round(float(hits.mean()), 4), "lo": round(p_lo, 4), "hi": round(p_hi, 4), "n": len(hits),
+        },
+        "baselines": {k: _as_dict(delong_auc(truth, np.array(v))) for k, v in run.baselines.items()},
+        "blob_pointing_game": round(float(np.mean(run.blob_pointing)), 4),
+        "operating": _sensitivity_specificity(truth, score),
+        "seconds_per_exam": round(float(np.median(run.seconds)), 3),
+    }  # fmt: skip
+
+
+def _as_dict(estimate: Estimate) -> dict[str, float | int | None]:
+    def short(value: float | None) -> float | None:
+        return None if value is None else round(value, 4)
+
+    return {
+        "value": short(estimate.value),
+        "lo": short(estimate.lo),
+        "hi": short(estimate.hi),
+        "n_pos": estimate.n_pos,
+        "n_neg": estimate.n_neg,
+    }
+
+
+def _sensitivity_specificity(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "threshold": 0.5,
+        "sensitivity": round(float((score[truth] >= 0.5).mean()), 4),
+        "specificity": round(float((score[~truth] < 0.5).mean()), 4),
+    }
+
+
+def exam_threshold(run: PhantomRun) -> float:
+    """Exam score of highest Youden index in this run (use validation seeds, never the test's)."""
+    return youden_threshold(np.array(run.exam_truth), np.array(run.exam_score))
+
+
+def box_threshold(run: PhantomRun, false_per_image: float) -> float:
+    """Lowest box score that keeps false marks per image at or under the given rate in this run."""
+    false = sorted(
+        (
+            score
+            for image in run.images
+            for row, col, score in image.marks
+            if not any(b.row0 <= row < b.row1 and b.col0 <= col < b.col1 for b in image.lesions)
+        ),
+        reverse=True,
+    )
+    allowed = int(false_per_image * len(run.images))
+    return 0.0 if allowed >= len(false) else float(np.nextafter(false[allowed], 1.0))

@@ -1,0 +1,235 @@
+"""Turns trained weights into a model folder: calibrated, with operating points, a card and a page in the
+docs.
+
+Everything is set on validation seeds and reported on test seeds.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from inference.model_card import file_sha256, read_card, write_card
+from inference.phantom_evaluation import PhantomRun, box_threshold, exam_threshold, run_phantoms, summary
+from inference.torch_engine import TorchEngine
+from inference.training.data import TEST_SEEDS, VALIDATION_SEEDS
+from inference.training.recipes import Recipe
+from resources.files import read_json
+
+_FALSE_PER_IMAGE = 0.3
+
+
+def platt(truth: np.ndarray[Any, np.dtype[np.bool_]], logits: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """Slope and intercept of logistic calibration on logits, with Platt's smoothed targets.
+
+    Notes
+    -----
+    Platt 1999, "Probabilistic outputs for support vector machines".
+    """
+    pos, neg = int(truth.sum()), int((~truth).sum())
+    target = np.where(truth, (pos + 1) / (pos + 2), 1 / (neg + 2))
+
+    def loss(p: np.ndarray[Any, Any]) -> float:
+        z = p[0] * logits + p[1]
+        return float(np.mean(np.logaddexp(0, z) - target * z))
+
+    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead")
+    return float(max(found.x[0], 0.05)), float(found.x[1])
+
+
+def package(
+    recipe: Recipe, weights: Path, folder: Path, *, version: str, validation_exams: int
+) -> PhantomRun:
+    """Write ``folder`` from best weights: calibrate and set the thresholds on validation seeds.
+
+    Returns
+    -------
+    The validation run, after calibration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "weights.safetensors"
+    if weights.resolve() != target.resolve():
+        shutil.copyfile(weights, target)
+    raw = _card(recipe, version, file_sha256(target))
+    write_card(folder, raw)
+    seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + validation_exams)
+    run = _run(folder, seeds, recipe.preprocessing)
+    score = np.clip(np.array(run.breast_score), 1e-7, 1 - 1e-7)
+    slope, intercept = platt(np.array(run.breast_truth), np.log(score / (1 - score)))
+    how = (
+        f"logistic fit on the breasts of {validation_exams} validation phantoms (half of them with a cancer)"
+    )
+    raw["calibration"] = {"slope": round(slope, 5), "intercept": round(intercept, 5), "how_set": how}
+    write_card(folder, raw)
+    run = _run(folder, seeds, recipe.preprocessing)
+    raw["operating_points"] = [
+        {
+            "name": "balanced", "level": "exam", "threshold": round(exam_threshold(run), 4),
+            "how_set": f"highest Youden index on {validation_exams} validation phantoms",
+        },
+        {
+            "name": "balanced", "level": "breast", "threshold": 0.5,
+            "how_set": "even odds after calibration",
+        },
+        {
+            "name": "boxes", "level": "box", "threshold": round(box_threshold(run, _FALSE_PER_IMAGE), 4),
+            "how_set": f"at most {_FALSE_PER_IMAGE} false boxes per image on {validation_exams} validation "
+            "phantoms",
+        },
+    ]  # fmt: skip
+    write_card(folder, raw)
+    return run
+
+
+def evaluate(folder: Path, *, exams: int) -> dict[str, Any]:
+    """Measure a model folder on test seeds and write the figures into its card; returns them."""
+    card = read_card(folder)
+    run = _run(folder, range(TEST_SEEDS, TEST_SEEDS + exams), card.preprocessing)
+    figures = summary(run, np.random.default_rng(TEST_SEEDS))
+    raw = read_json(folder / "card.json")
+    assert isinstance(raw, dict)
+    raw["evaluation"] = {"phantom": figures}
+    write_card(folder, raw)
+    return figures
+
+
+def _run(folder: Path, seeds: range, preprocessing: str) -> PhantomRun:
+    return run_phantoms(TorchEngine(folder, "cpu", box_threshold=0.005), seeds, preprocessing)
+
+
+def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
+    network = recipe.network
+    return {
+        "schema_version": 1,
+        "id": "dib-mg",
+        "name": "Cancer maps from image-level labels (small DIB-MG)",
+        "version": version,
+        "task": "weakly supervised cancer maps and scores per view, breast and exam",
+        "architecture": {
+            "family": "cam_classifier",
+            "width": network.width,
+            "pooling": network.pooling.value,
+            "sharpness": network.sharpness,
+            "dropout": network.dropout,
+            "source": "Kim et al. 2018, Sci Rep 8:2762 (19 convolutions, reduced width, smooth-maximum "
+            "pooling)",
+        },
+        "inputs": [
+            "any of the CC and MLO views of both breasts; ordinary, film or low-energy contrast images"
+        ],
+        "preprocessing": recipe.preprocessing,
+        "outputs": [
+            {"name": "evidence map", "unit": "0..1", "meaning": "evidence of cancer at a place"},
+            {
+                "name": "box",
+                "unit": "0..1",
+                "meaning": "a region of the map; the score is its peak; finding untyped",
+            },
+            {"name": "view score", "unit": "0..1", "meaning": "smooth maximum of the map over the breast"},
+            {
+                "name": "breast score",
+                "unit": "0..1",
+                "meaning": "mean of the views' logits, calibrated on phantoms",
+            },
+            {"name": "exam score", "unit": "0..1", "meaning": "the higher of the two breasts"},
+        ],
+        "operating_points": [],
+        "score_meaning": "Chance of cancer as calibrated on synthetic phantoms; not a probability for a "
+        "patient.",
+        "training_data": (
+            f"{recipe.train_exams} synthetic phantom exams (seeds 0 to {recipe.train_exams - 1}), labels per "
+            f"breast "
+            f"only; {recipe.validation_exams} further phantoms chose the epoch. No patient's image was used."
+        ),
+        "licence": "Apache-2.0, weights included",
+        "known_limits": [
+            "Trained and measured on synthetic phantoms only; its behaviour on real mammograms is unknown.",
+            "Reads at 0.45 mm per pixel: single fine calcifications cannot be seen.",
+            "Does not tell the type of a finding, its quadrant or its match in the other view.",
+            "Where no pixel spacing is recorded the scale is guessed from the height of the breast.",
+            "Half of the training exams held a cancer, so scores are far above what screening would justify.",
+        ],
+        "intended_use": "Research use only: to exercise the workstation and its reader studies. Not for "
+        "diagnosis.",
+        "weights": {"file": "weights.safetensors", "sha256": sha256},
+    }
+
+
+def document(folder: Path) -> str:
+    """Return the model's page for the docs as Markdown, all figures from its card."""
+    card = read_card(folder)
+    lines = [
+        f"# {card.name}",
+        "",
+        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
+        "",
+        "Written by `python -m inference evaluate-phantoms`; do not edit by hand.",
+        "",
+        f"* Task: {card.task}",
+        f"* Network: {card.architecture.get('source', card.architecture['family'])}; width "
+        f"{card.architecture['width']}",
+        f"* Preprocessing: `{card.preprocessing}`",
+        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
+        f"{card.weights_path.stat().st_size / 1e6:.1f} MB",
+        f"* Training data: {card.training_data}",
+        f"* Licence: {card.licence}",
+        f"* The score: {card.score_meaning}",
+        "",
+        "## Known limits",
+        "",
+        *[f"* {limit}" for limit in card.known_limits],
+        "",
+        "## Operating points",
+        "",
+        "| level | threshold | how set |",
+        "|---|---|---|",
+        *[f"| {p.level} | {p.threshold:.3f} | {p.how_set} |" for p in card.operating_points],
+        "",
+    ]
+    figures = card.evaluation.get("phantom")
+    return "\n".join(lines + (_figures(figures) if figures else []))
+
+
+def _figures(f: dict[str, Any]) -> list[str]:
+    def cell(e: dict[str, Any]) -> str:
+        return f"{e['value']:.3f} ({e['lo']:.3f} to {e['hi']:.3f})"
+
+    exam, pointing = f["auc_exam"], f["pointing_game"]
+    reached = "reached" if exam["value"] >= 0.92 else "NOT reached"
+    pointed = "reached" if pointing["value"] >= 0.85 else "NOT reached"
+    operating = f["operating"]
+    return [
+        f"## Measured on {f['n_exams']} held-out phantoms",
+        "",
+        "Synthetic validation only: these figures say nothing about patients. 95 % intervals in brackets.",
+        "",
+        "| figure | value | target |",
+        "|---|---|---|",
+        f"| AUC per exam, cancer or not ({exam['n_pos']} / {exam['n_neg']}) | {cell(exam)} | 0.92: {reached} "
+        f"|",
+        f"| AUC per breast (bootstrap over exams) | {cell(f['auc_breast'])} | |",
+        f"| pointing game, {pointing['n']} views with a cancer | {cell(pointing)} | 0.85: {pointed} |",
+        f"| sensitivity, specificity at 0.5 | {operating['sensitivity']:.3f}, {operating['specificity']:.3f} "
+        f"| |",
+        *[f"| AUC per exam, baseline {name} | {cell(e)} | |" for name, e in f["baselines"].items()],
+        f"| pointing game, baseline blob detector | {f['blob_pointing_game']:.3f} | |",
+        f"| seconds per exam (median, CPU, 0.45 mm phantoms) | {f['seconds_per_exam']:.2f} | |",
+        "",
+        "AUC per exam by type of the cancer, against all exams without one:",
+        "",
+        "| type | AUC | exams |",
+        "|---|---|---|",
+        *[f"| {name} | {cell(e)} | {e['n_pos']} |" for name, e in f["auc_exam_by_type"].items()],
+        "",
+        f"FROC, box centre inside the cancer's box, {f['froc_lesions']} lesion views in {f['froc_images']} "
+        f"images:",
+        "",
+        "| false boxes per image | " + " | ".join(f["froc_centre"]) + " |",
+        "|---|" + "---|" * len(f["froc_centre"]),
+        "| sensitivity | " + " | ".join(f"{v:.3f}" for v in f["froc_centre"].values()) + " |",
+        "",
+    ]
