@@ -73,7 +73,7 @@ TYPE_SHARE = {
     FindingType.DISTORTION: 0.14,
     FindingType.ASYMMETRY: 0.10,
 }
-FINE_TEXTURE = 0.0105  # log contrast of the sub-voxel detail at 1 cycle/mm; set so that beta lies in 3.0-3.4
+FINE_TEXTURE = 0.0035  # log contrast of the sub-voxel detail at 1 cycle/mm; set so that beta lies in 3.0-3.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +126,9 @@ def phantom_exam(spec: PhantomSpec) -> PhantomExam:
     index = Laterality.RIGHT if rng.random() < 0.5 else Laterality.LEFT
     turned = rng.random() < 0.3  # this vendor stores the right breast as the left: PatientOrientation tells
     shape = Shape(
-        half_x_mm=float(rng.uniform(48, 60)),
-        half_y_mm=float(rng.uniform(46, 58)),
-        nipple_z_mm=float(rng.uniform(50, 72)),
+        half_x_mm=float(rng.uniform(52, 68)),
+        half_y_mm=float(rng.uniform(48, 62)),
+        nipple_z_mm=float(rng.uniform(58, 80)),
     )
     plans = _plan_exam(lesion_rng, shape, spec, pathology, index)
     breasts = _breasts(anatomy_rng, shape, density, plans)

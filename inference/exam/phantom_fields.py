@@ -148,5 +148,5 @@ def gland_volume(field: Field, shape: Shape, fraction: float, rng: np.random.Gen
     score = field * 0.75 + 1.5 * (1.0 - np.minimum(radial + behind, 4.0))
     breast = inside(shape)
     threshold = np.quantile(score[breast][::3], 1.0 - fraction)
-    gland = 1.0 / (1.0 + np.exp(-np.clip((score - threshold) / 0.22, -30, 30)))
+    gland = 1.0 / (1.0 + np.exp(-np.clip((score - threshold) / 0.40, -30, 30)))
     return np.asarray(gland * breast, dtype=np.float32)

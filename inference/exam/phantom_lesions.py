@@ -209,7 +209,7 @@ def _lobed(
     phase, tilt = rng.uniform(0, 2 * np.pi, orders), rng.uniform(0, np.pi)
     out = 1.0 + np.float32(oval) * np.cos(2 * (theta - np.float32(tilt)))
     for k in range(orders):
-        out = out + np.float32(amplitude / (k + 1) ** 0.6) * np.cos((k + 3) * theta + np.float32(phase[k]))
+        out = out + np.float32(amplitude / (k + 1)) * np.cos((k + 3) * theta + np.float32(phase[k]))
     return np.asarray(np.float32(radius) * out, np.float32)
 
 
@@ -249,14 +249,15 @@ def _spicules(
 
 
 def _path(radius: Field, rho: Field) -> Field:
-    """Chord through a body of that radius, mm; a little flattened, as compression leaves it."""
-    return np.asarray(1.8 * radius * np.sqrt(np.clip(1 - (rho / radius) ** 2, 0, 1)), np.float32)
+    """Chord through a body of that radius, mm; compression flattens large bodies more."""
+    flat = np.minimum(1.0, np.sqrt(7.0 / np.maximum(radius, 1.0)))
+    return np.asarray(1.9 * flat * radius * np.sqrt(np.clip(1 - (rho / radius) ** 2, 0, 1)), np.float32)
 
 
 def _paint_mass(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArray[np.float64]]:
     plan, r = brush.plan, brush.plan.radius_mm
     amplitude, orders, oval = (
-        (0.085, 7, 0.10) if plan.malignant else (0.012, 3, 0.14 if plan.shape == "oval" else 0.03)
+        (0.13, 9, 0.12) if plan.malignant else (0.012, 3, 0.14 if plan.shape == "oval" else 0.03)
     )
     state = brush.view_rng.integers(2**31)
     radius = _lobed(np.random.default_rng(state), r, amplitude, orders, brush.theta, oval)
@@ -266,9 +267,9 @@ def _paint_mass(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArra
         enhanced = path - 0.8 * _path(radius * np.float32(0.65), brush.rho)
     else:
         enhanced = path
-    blur = (0.7 if plan.malignant else 0.3) / brush.step
+    blur = (0.9 if plan.malignant else 0.3) / brush.step
     path = cv2.GaussianBlur(path, (0, 0), max(0.5, blur))
-    rate = MASS_PER_CM / 10.0 * (1.12 if plan.malignant else 0.85) * (1 - 0.35 * gland_share)
+    rate = MASS_PER_CM / 10.0 * (1.0 if plan.malignant else 0.8) * (1 - 0.35 * gland_share)
     contrast = path * np.float32(rate)
     if plan.malignant:
         contrast += _spicules(

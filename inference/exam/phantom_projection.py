@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.exam.phantom_fields import BETA, Field, Shape, plane_noise
+from inference.exam.phantom_fields import Field, Shape, plane_noise
 from resources.vocabulary import Projection
 
 ROWS_MM, COLS_MM = 229.4, 191.4  # the small field of a Senographe, 2294 x 1914 at 0.1 mm
@@ -127,13 +127,13 @@ def project_anatomy(
     gland_cm = _gland_path(plane, gland) * np.minimum(1.0, edge / 4.0).astype(np.float32) ** 2
     gland_cm = np.minimum(gland_cm, 0.09 * plane.thickness_mm * thick)
     if not profile:  # turned out of profile, the nipple overlies the breast as a small dense disc
-        gland_cm += _disc(plane, nipple, 4.5) * 1.2
+        gland_cm += _disc(plane, nipple, 4.5) * 0.45
     muscle = (
         _pectoral(plane, rng) * mask
         if plane.projection is Projection.MLO
         else np.zeros(plane.shape, np.float32)
     )
-    strands = _ligaments(plane, rng) * np.minimum(1.0, 0.35 + thick) + _tubes(plane, trees)
+    strands = _ligaments(plane, rng) * np.minimum(1.0, 0.35 + thick) * np.where(muscle > 0, np.float32(0.3), 1) + _tubes(plane, trees)
     return Anatomy(
         mask=mask,
         edge_mm=edge,
@@ -146,8 +146,8 @@ def project_anatomy(
 
 
 def fine_texture(plane: Plane, rng: np.random.Generator) -> Field:
-    """Detail finer than a voxel, log units at unit local contrast, on the same power law as the volume."""
-    return plane_noise(rng, plane.shape, plane.pixel_mm, beta=BETA, high_pass=0.16, floor=0.02)
+    """Detail finer than a voxel, on the volume's power law: ligaments and quanta flatten it to 3.2 (see BETA)."""
+    return plane_noise(rng, plane.shape, plane.pixel_mm, beta=3.45, high_pass=0.07, floor=0.02)
 
 
 def _silhouette(
@@ -160,7 +160,7 @@ def _silhouette(
     tip = plane.nipple_mm + (3.0 if profile else -12.0)
     nipple = (plane.row0, tip / plane.pixel_mm)
     if profile:
-        mask |= _disc(plane, (plane.row0, (plane.nipple_mm - 0.5) / plane.pixel_mm), 4.2) > 0.5
+        mask |= _disc(plane, (plane.row0, (plane.nipple_mm - 1.5) / plane.pixel_mm), 4.0) > 0.5
     return mask, nipple, profile
 
 
@@ -193,9 +193,10 @@ def _gland_path(plane: Plane, gland: Field) -> Field:
         ]
         path = np.stack(slices, axis=1)
     path = np.asarray(path, np.float32) * np.float32(step * plane.squeeze / 10.0)
+    path = np.pad(path, ((0, 0), (1, 0)), mode="edge")  # tissue goes on behind the chest-wall edge
     zoom = plane.growth * step / plane.pixel_mm  # pixels per voxel
     half = (gland.shape[0] - 1) / 2
-    back = np.array([[-1 / zoom, 0, half + plane.row0 / zoom], [0, 1 / zoom, -0.5]], dtype=np.float64)
+    back = np.array([[-1 / zoom, 0, half + plane.row0 / zoom], [0, 1 / zoom, 0.5]], dtype=np.float64)
     # cv2 speaks (column, row): destination pixel -> voxel
     matrix = np.array([[back[1, 1], 0, back[1, 2]], [0, back[0, 0], back[0, 2]]])
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -223,16 +224,17 @@ def _pectoral(plane: Plane, rng: np.random.Generator) -> Field:
 def _ligaments(plane: Plane, rng: np.random.Generator) -> Field:
     """Cooper's ligaments: thin walls where smooth random fields cross zero, strong here and faint there."""
     coarse = 0.8
-    shape = (int(np.ceil(ROWS_MM / coarse)) + 1, int(np.ceil(COLS_MM / coarse)) + 1)
+    stretch = 1.8  # along the nipple's axis, towards which the septa run
+    shape = (int(np.ceil(ROWS_MM / coarse)) + 1, int(np.ceil(COLS_MM / coarse / stretch)) + 1)
     size = (plane.shape[1], plane.shape[0])
     out = np.zeros(plane.shape, np.float32)
     strength = plane_noise(rng, shape, coarse, beta=3.0, high_pass=0.0, floor=0.03)
     strength = np.clip(0.55 + strength / strength.std() * 0.5, 0, 1.6)
     strong = cv2.resize(strength.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    for weight, floor in ((0.055, 0.035), (0.045, 0.06), (0.035, 0.10)):
-        psi = plane_noise(rng, shape, coarse, beta=4.4, high_pass=0.0, floor=floor)
+    for weight, floor in ((0.085, 0.025), (0.075, 0.04), (0.055, 0.06)):
+        psi = plane_noise(rng, shape, coarse, beta=6.0, high_pass=0.0, floor=floor)
         gy, gx = np.gradient(psi, coarse)
-        slope = cv2.GaussianBlur(np.hypot(gx, gy).astype(np.float32), (0, 0), 2.0)
+        slope = cv2.GaussianBlur(np.hypot(gx / stretch, gy).astype(np.float32), (0, 0), 2.0)
         away = cv2.resize((psi / (slope + 1e-6)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
         out += np.float32(weight) * np.exp(-((away / 0.42) ** 2)) + np.float32(weight * 0.5) * np.exp(
             -((away / 1.6) ** 2)

@@ -76,8 +76,10 @@ def presentation_pixels(
     weight = _blur(mask.astype(np.float32), 6 / pixel_mm)
     local = _blur(filled, 6 / pixel_mm) / np.maximum(weight, 0.05)
     fine = _blur(filled, 0.8 / pixel_mm)
-    crisp = filled + np.float32(0.55) * (filled - local) + np.float32(0.5) * (filled - fine)
-    value = 1.0 / (1.0 + np.exp(-(crisp - np.float32(0.30)) / np.float32(0.17)))
+    wide = _blur(filled, 22 / pixel_mm) / np.maximum(_blur(mask.astype(np.float32), 22 / pixel_mm), 0.05)
+    # half of the coarse range goes, as vendors' multiscale processing does, so that dense tissue keeps detail
+    crisp = filled - np.float32(0.45) * wide + np.float32(0.15) * (filled - local) + np.float32(0.4) * (filled - fine)
+    value = 1.0 / (1.0 + np.exp(-(crisp - np.float32(0.22)) / np.float32(0.20)))
     out = np.clip(np.rint(150 + 3800 * value), 60, FULL).astype(np.uint16)
     out[~mask] = 0
     return out
