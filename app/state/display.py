@@ -31,6 +31,37 @@ SCALE_RANGE = (0.01, 32.0)
 MOST_PIXELS_PER_SAMPLE = 1.5
 
 
+class Change(StrEnum):
+    """What can be done to the picture of a viewport."""
+
+    WINDOW = "window"
+    INVERT = "invert"
+    NEXT_VOI = "next_voi"
+    ZOOM = "zoom"
+    PAN = "pan"
+    FIT = "fit"
+    SAME = "same"
+    ACTUAL = "actual"
+    TRUE = "true"
+    RESET = "reset"
+    FLIP_H = "flip_h"
+    FLIP_V = "flip_v"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A change that linked viewports follow.
+
+    ``first`` and ``second`` are, for WINDOW, the shift of the centre and the growth of the width as
+    shares of the
+    width; for ZOOM, the factor in ``first``; for PAN, screen pixels down and right.
+    """
+
+    change: Change
+    first: float = 0.0
+    second: float = 0.0
+
+
 class ZoomMode(StrEnum):
     """How the scale came about; shown on screen (MG-13)."""
 

@@ -112,6 +112,12 @@ def _mark_label(finding: MarkLike) -> str:
     return "" if suspicion is None else f"{suspicion:.0f} %"
 
 
+def _mark_box(corners: tuple[float, float, float, float] | None) -> Box | None:
+    if corners is None or corners[2] <= corners[0] or corners[3] <= corners[1]:
+        return None
+    return Box(row0=corners[0], col0=corners[1], row1=corners[2], col1=corners[3])
+
+
 def overlay_items(
     result: ExamResult | None,
     findings: Sequence[MarkLike],
@@ -155,7 +161,7 @@ def overlay_items(
             kind=OverlayKind.MARK,
             image_key=finding.image_key,
             item_id=finding.finding_id,
-            box=getattr(finding, "box", None),
+            box=_mark_box(getattr(finding, "box", None)),
             point=(finding.row, finding.col),
             label=_mark_label(finding),
             finding=getattr(finding, "finding", None),

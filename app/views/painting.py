@@ -1,0 +1,268 @@
+"""Draws overlay items and the words at a viewport's edges with a QPainter; decides nothing.
+
+All positions are logical screen pixels; a ``ScreenMap`` carries stored-file coordinates there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
+
+from app.state.display import ViewportState, ZoomMode, scale_text
+from app.state.geometry import EdgeLetters, ViewGeometry
+from app.state.overlays import AnnotationText, HeatLayer, OverlayItem, OverlayKind, colour_map
+from app.views import theme
+from inference.exam.types import Box
+from resources.vocabulary import FindingType
+
+_MODE_WORDS = {
+    ZoomMode.FIT: "fit",
+    ZoomMode.SAME: "same size",
+    ZoomMode.ACTUAL: "actual pixels",
+    ZoomMode.TRUE: "true size",
+    ZoomMode.FREE: "free",
+}
+_PAD = 10.0
+_HALO = QColor(0, 0, 0, 200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenMap:
+    """Carries stored-file coordinates to logical screen pixels."""
+
+    geometry: ViewGeometry
+    scale: float
+    top: float
+    left: float
+
+    def point(self, row: float, col: float) -> QPointF:
+        """Screen position of a stored (row, col)."""
+        hung_row, hung_col = self.geometry.stored_to_hung(row, col)
+        return QPointF(self.left + hung_col * self.scale, self.top + hung_row * self.scale)
+
+    def rect(self, box: Box) -> QRectF:
+        """Screen rectangle of a stored box."""
+        hung = self.geometry.box_to_hung(box)
+        return QRectF(
+            self.left + hung.col0 * self.scale,
+            self.top + hung.row0 * self.scale,
+            (hung.col1 - hung.col0) * self.scale,
+            (hung.row1 - hung.row0) * self.scale,
+        )
+
+    def stored(self, x: float, y: float) -> tuple[float, float]:
+        """Stored (row, col) under a screen position."""
+        return self.geometry.hung_to_stored((y - self.top) / self.scale, (x - self.left) / self.scale)
+
+
+def glyph(finding: FindingType | None, center: QPointF, radius: float) -> QPolygonF | None:
+    """Outline of a finding type's glyph; None = a circle."""
+    look = theme.FINDING_LOOKS.get(finding) if finding is not None else None
+    shape = look.glyph if look is not None else "circle"
+    corners = {"triangle": (3, -90.0), "square": (4, -45.0), "diamond": (4, -90.0), "star": (10, -90.0)}
+    if shape not in corners:
+        return None
+    count, start = corners[shape]
+    points = []
+    for k in range(count):
+        reach = radius * (0.45 if shape == "star" and k % 2 else 1.0)
+        angle = math.radians(start + 360.0 * k / count)
+        points.append(QPointF(center.x() + reach * math.cos(angle), center.y() + reach * math.sin(angle)))
+    return QPolygonF(points)
+
+
+def _draw_glyph(painter: QPainter, finding: FindingType | None, center: QPointF, radius: float) -> None:
+    outline = glyph(finding, center, radius)
+    if outline is None:
+        painter.drawEllipse(center, radius, radius)
+    else:
+        painter.drawPolygon(outline)
+
+
+def text(painter: QPainter, place: QPointF, words: str, colour: QColor, *, right: bool = False) -> None:
+    """Write one line on the baseline ``place`` with a dark halo; ``right`` = it ends there."""
+    if right:
+        place = QPointF(place.x() - QFontMetricsF(painter.font()).horizontalAdvance(words), place.y())
+    painter.setPen(_HALO)
+    for shift in (QPointF(1, 1), QPointF(-1, 1)):
+        painter.drawText(place + shift, words)
+    painter.setPen(colour)
+    painter.drawText(place, words)
+
+
+def paint_items(
+    painter: QPainter, items: Iterable[OverlayItem], screen: ScreenMap, font: QFont, *, scale: float = 1.0
+) -> None:
+    """Draw boxes and marks: the AI's thin with a tag, the reader's thick and solid."""
+    painter.setFont(font)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for item in items:
+        colour = theme.finding_colour(item.finding, ai=item.ai)
+        width = theme.AI_LINE_PX if item.kind is OverlayKind.AI_BOX else theme.MARK_LINE_PX
+        pen = QPen(colour, (width + (theme.SELECTED_EXTRA_PX if item.selected else 0.0)) * scale)
+        pen.setStyle(Qt.PenStyle.DashLine if item.dashed else Qt.PenStyle.SolidLine)
+        if item.kind is OverlayKind.AI_BOX and item.box is not None:
+            _paint_box(painter, item, screen.rect(item.box), pen)
+        else:
+            _paint_mark(painter, item, screen, pen, theme.MARK_RADIUS_PX * scale)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen) -> None:
+    painter.setPen(pen)
+    painter.drawRect(rect)
+    metrics = QFontMetricsF(painter.font())
+    size = metrics.height()
+    baseline = rect.top() - 4 if rect.top() > size + 6 else rect.bottom() + size
+    mark = QPointF(rect.left() + size * 0.4, baseline - size * 0.3)
+    _draw_glyph(painter, item.finding, mark, size * 0.32)
+    words = f"AI {item.label}".strip()
+    text(painter, QPointF(rect.left() + size, baseline), words, pen.color())
+
+
+def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, radius: float) -> None:
+    painter.setPen(pen)
+    if item.box is not None:
+        painter.drawRect(screen.rect(item.box))
+    place = item.point or (item.box.center if item.box is not None else (0.0, 0.0))
+    center = screen.point(*place)
+    _draw_glyph(painter, item.finding, center, radius)
+    painter.drawLine(center - QPointF(2, 0), center + QPointF(2, 0))
+    painter.drawLine(center - QPointF(0, 2), center + QPointF(0, 2))
+    if item.label:
+        text(painter, center + QPointF(radius + 6, radius * 0.4), item.label, pen.color())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeInfo:
+    """What the edges of a viewport say, beyond the given words."""
+
+    words: AnnotationText
+    letters: EdgeLetters
+    state: ViewportState
+    air_left: bool
+    mm_per_px: float | None  # mm per logical screen pixel; None = no spacing recorded
+    spacing_method: str = ""
+    shown: bool = True  # False hides all but the view label and the size
+
+
+def _lines(painter: QPainter, rows: Sequence[tuple[str, QColor]], x: float, y: float, *, right: bool) -> None:
+    step = QFontMetricsF(painter.font()).height()
+    for words, colour in rows:
+        text(painter, QPointF(x, y), words, colour, right=right)
+        y += step
+
+
+def size_line(state: ViewportState) -> str:
+    """Zoom factor and size mode, as MG-13 wants them."""
+    return f"{scale_text(state.scale)}  {_MODE_WORDS[state.zoom_mode]}"
+
+
+def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float = 1.0) -> None:
+    """Write view label, flags, score, zoom, letters and the mm scale on the air side (MG-08, MG-13,
+    MG-23)."""
+    plain, quiet = QColor(theme.TEXT), QColor(theme.TEXT_SECONDARY)
+    x = _PAD if info.air_left else size.width() - _PAD
+    right = not info.air_left
+    painter.setFont(theme.font(theme.VIEW_LABEL_PX, scale=scale, bold=True))
+    y = _PAD + QFontMetricsF(painter.font()).ascent()
+    text(painter, QPointF(x, y), info.words.view_label, plain, right=right)
+    painter.setFont(theme.font(theme.SMALL_PX, scale=scale))
+    step = QFontMetricsF(painter.font()).height()
+    flags = list(info.words.flags)
+    if info.state.flipped_h or info.state.flipped_v:
+        flags.append("FLIPPED BY USER")
+    if info.state.inverted:
+        flags.append("INVERTED")
+    rows = [(info.words.score, QColor(theme.ACCENT))] if info.words.score else []
+    rows += [(flag, QColor(theme.ACCENT)) for flag in flags]
+    if info.shown:
+        rows += [(line, quiet) for line in (*info.words.identity, *info.words.technique)]
+    _lines(painter, rows, x, y + step * 1.3, right=right)
+    text(painter, QPointF(x, size.height() - _PAD), size_line(info.state), quiet, right=right)
+    above = size.height() - _PAD - step
+    if info.shown:
+        for number, line in enumerate(reversed(info.words.evidence)):
+            text(painter, QPointF(x, above - number * step), line, quiet, right=right)
+    _paint_letters(painter, size, info, quiet, step)
+    _paint_scale_bar(painter, size, info, quiet, step)
+
+
+def _paint_letters(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
+    letters, air_left = info.letters, info.air_left
+    edge = letters.left if air_left else letters.right
+    x = _PAD if air_left else size.width() - _PAD
+    text(painter, QPointF(x, size.height() * 0.30), edge, colour, right=not air_left)
+    middle = size.width() * (0.34 if air_left else 0.66)
+    text(painter, QPointF(middle, _PAD + step * 0.7), letters.top, colour)
+    text(painter, QPointF(middle, size.height() - _PAD), letters.bottom, colour)
+
+
+def _paint_scale_bar(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
+    right = not info.air_left
+    x = _PAD if info.air_left else size.width() - _PAD
+    if info.mm_per_px is None:
+        text(
+            painter,
+            QPointF(x, size.height() - _PAD - step),
+            "no scale: spacing not recorded",
+            colour,
+            right=right,
+        )
+        return
+    most = size.height() * 0.35
+    length_mm = next((mm for mm in (100, 50, 20, 10, 5, 2, 1) if mm / info.mm_per_px <= most), 1)
+    length = length_mm / info.mm_per_px
+    top = size.height() * 0.55 - length / 2
+    inward = 1 if info.air_left else -1
+    for pen in (QPen(_HALO, 3.0), QPen(colour, 1.0)):
+        painter.setPen(pen)
+        painter.drawLine(QPointF(x, top), QPointF(x, top + length))
+        ticks = 10 if length_mm >= 10 else length_mm
+        for k in range(ticks + 1):
+            reach = 9 if k in {0, ticks} else (6 if k * 2 == ticks else 4)
+            y = top + length * k / ticks
+            painter.drawLine(QPointF(x, y), QPointF(x + inward * reach, y))
+    text(painter, QPointF(x, top + length + step), f"{length_mm} mm", colour, right=right)
+
+
+def paint_legend(
+    painter: QPainter, size: QRectF, layer: HeatLayer, *, air_left: bool, scale: float = 1.0
+) -> None:
+    """Draw the heat map's colours with numbers, bottom of the air side."""
+    colours = colour_map(layer.colour_map)
+    packed = np.ascontiguousarray(
+        np.array(0xFF000000, np.uint32) | colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    )
+    strip = QImage(packed.data.cast("B"), 256, 1, 1024, QImage.Format.Format_RGB32)
+    painter.setFont(theme.font(theme.SMALL_PX, scale=scale))
+    step = QFontMetricsF(painter.font()).height()
+    width, height = 128.0 * scale, 8.0 * scale
+    left = _PAD if air_left else size.width() - _PAD - width
+    top = size.height() - _PAD - 3.6 * step
+    quiet = QColor(theme.TEXT_SECONDARY)
+    painter.drawImage(QRectF(left, top, width, height), strip, QRectF(0, 0, 256, 1))
+    text(painter, QPointF(left, top - 4), f"{layer.label}, at most {layer.opacity * 100:.0f} %", quiet)
+    text(painter, QPointF(left, top + height + step * 0.9), "0", quiet)
+    text(painter, QPointF(left + width / 2, top + height + step * 0.9), "0.5", quiet)
+    text(painter, QPointF(left + width, top + height + step * 0.9), "1", quiet, right=True)
+
+
+def paint_empty(painter: QPainter, size: QRectF, words: str, *, scale: float = 1.0) -> None:
+    """Say what is missing in the middle of an empty viewport."""
+    painter.setFont(theme.font(scale=scale))
+    painter.setPen(QColor(theme.TEXT_SECONDARY))
+    painter.drawText(size, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, words)
+
+
+def paint_frame(painter: QPainter, size: QRectF) -> None:
+    """Draw the thin frame of the viewport that has the focus."""
+    painter.setPen(QPen(QColor(theme.FOCUS_FRAME), 1.0))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(size.adjusted(0, 0, -1, -1))
