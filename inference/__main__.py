@@ -1,0 +1,201 @@
+"""The commands of the image side: infer, models, train, evaluate-phantoms, phantoms.
+
+``register`` adds them to the program's own command line; ``python -m inference`` runs them alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inference.exam.manifest import exams_of, load_case, read_manifest
+from inference.exam.sources import FolderSource
+from inference.exam.types import Exam
+from inference.registry import cards, load_card, why_not
+from inference.run_output import RunOutput
+from inference.worker import EngineSpec, WorkerEngine
+from resources.files import UserFacingError
+
+ExamLoad = tuple[str, Exam | UserFacingError]
+
+
+def infer(
+    source: Annotated[Path, typer.Argument(help="Manifest CSV, or a folder or zip of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for scores.csv, detections.csv, run.json.")],
+    model: Annotated[str, typer.Option(help="Model id or folder.")] = "dib-mg",
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; left out = CUDA when there is one.")
+    ] = None,
+    heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also write 16-bit heat-map PNGs.")] = False,
+    lesions: Annotated[Path | None, typer.Option(help="Lesions CSV, for models that score lesions.")] = None,
+) -> None:
+    """Analyse every exam of a manifest, folder or zip."""
+    card = load_card(model)
+    reason = why_not(card)
+    if reason:
+        raise typer.BadParameter(reason)
+    output = RunOutput(out, heatmaps)
+    if lesions is not None:
+        output.warnings["--lesions"] = [
+            f"Model {card.model_id} scores no given lesions; the table was not used."
+        ]
+    engine = WorkerEngine(EngineSpec(model_folder=card.folder, device=device))
+    used = ""
+    try:
+        for case_id, exam in _exams(source):
+            if isinstance(exam, UserFacingError):
+                output.fail(case_id, str(exam))
+                continue
+            try:
+                result = engine.analyse(exam, lambda _fraction, _text: None, lambda: False)
+            except UserFacingError as error:
+                output.fail(case_id, str(error))
+                continue
+            used = result.device
+            output.add(case_id, exam, result)
+            score = "none" if result.exam_score is None else f"{result.exam_score:.3f}"
+            print(f"{case_id}: exam score {score}, {len(result.detections)} boxes, {result.seconds:.2f} s")
+    finally:
+        engine.close()
+    output.write(
+        card_id=card.model_id,
+        card_version=card.version,
+        weights_digest=card.weights_sha256,
+        preprocessing=card.preprocessing,
+        software_version=_version(),
+        device=used,
+    )
+    for case_id, sentence in output.failures.items():
+        print(f"{case_id}: {sentence}")
+    if output.failures and not output.seconds:
+        raise typer.Exit(1)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("negatoscope")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _exams(source: Path) -> Iterator[ExamLoad]:
+    if source.suffix.lower() == ".csv":
+        manifest = read_manifest(source)
+        for sentence in manifest.problems:
+            print(sentence)
+        for case_id, rows in exams_of(manifest):
+            try:
+                yield case_id, load_case(case_id, rows, manifest.folder)
+            except UserFacingError as error:
+                yield case_id, error
+        return
+    folder = FolderSource(source)
+    for summary in folder.list():
+        try:
+            yield summary.exam_id, folder.load(summary.exam_id)
+        except UserFacingError as error:
+            yield summary.exam_id, error
+
+
+def models() -> None:
+    """List the models, and say of each whether it can run here."""
+    for card in cards():
+        reason = why_not(card)
+        print(f"{card.model_id} {card.version}: {card.name}")
+        print(f"  {reason or f'runs here on {_device()}'}")
+        print(f"  {card.intended_use}")
+
+
+def _device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="Recipe, e.g. dib_mg_small.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; a run found there is continued.")],
+    cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
+    model_folder: Annotated[Path | None, typer.Option(help="Write the packaged model here.")] = None,
+    version: Annotated[str, typer.Option(help="Version for the packaged model's card.")] = "1.0.0",
+    workers: Annotated[int, typer.Option(help="Processes that make phantoms.")] = 2,
+) -> None:
+    """Train a recipe on phantoms, then package the best weights with a card."""
+    from inference.training.loop import run_recipe
+    from inference.training.packaging import package
+    from inference.training.recipes import recipe
+
+    chosen = recipe(name)
+    best = run_recipe(chosen, out, cache, workers=workers)
+    target = model_folder or out / "model"
+    package(chosen, best, target, version=version, validation_exams=chosen.validation_exams)
+    print(f"model folder: {target}")
+
+
+def evaluate_phantoms(
+    model: Annotated[str, typer.Option(help="Model id or folder.")] = "dib-mg",
+    exams: Annotated[int, typer.Option(help="Held-out phantoms.")] = 240,
+    page: Annotated[Path | None, typer.Option(help="Write the model's page (Markdown) here.")] = None,
+) -> None:
+    """Measure a model on held-out phantoms, write the figures into its card, print its page."""
+    from inference.training.packaging import document, evaluate
+
+    folder = load_card(model).folder
+    evaluate(folder, exams=exams)
+    text = document(folder)
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def phantoms(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    count: Annotated[int, typer.Option(help="Number of exams.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the first; the others follow.")] = 0,
+    cesm: Annotated[bool, typer.Option("--cesm", help="Contrast exams.")] = False,
+    pixel_mm: Annotated[float, typer.Option(help="Pixel size.")] = 0.1,
+) -> None:
+    """Write synthetic exams as DICOM with a manifest and the lesions' truth."""
+    from inference.exam.phantom import PhantomSpec, phantom_exam
+    from inference.exam.phantom_dicom import write_manifest, write_phantom_dicom
+
+    made = []
+    for number in range(seed, seed + count):
+        exam = phantom_exam(PhantomSpec(seed=number, cesm=cesm, pixel_mm=pixel_mm))
+        write_phantom_dicom(exam, out)
+        made.append(exam)
+    print(f"{count} exams, manifest {write_manifest(made, out)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this side to a command line."""
+    app.command("infer")(infer)
+    app.command("models")(models)
+    app.command("train")(train)
+    app.command("evaluate-phantoms")(evaluate_phantoms)
+    app.command("phantoms")(phantoms)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    register(app)
+    try:
+        app(argv, standalone_mode=True)
+    except UserFacingError as error:
+        print(error)
+        return 1
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
