@@ -17,7 +17,8 @@ from app.state.display import Pyramid, ViewportState, ZoomMode, compose_lut
 from app.state.geometry import ViewGeometry, chest_wall_is_right, geometry_of
 from inference.exam.types import Box, ViewImage
 
-MARGIN = 1.02  # room left around the largest breast at same size
+_STRIP = 13  # pixels of the coarsest pyramid level, whose shorter side has 128 to 255
+MARGIN = 1.04  # room left around the largest breast at same size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,10 @@ def breast_extent(image: ViewImage, pyramid: Pyramid, air: tuple[int, int] | Non
     grey = np.ascontiguousarray(geometry.orient((table[small] & 0xFF).astype(np.uint8)))
     threshold, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     _, mask = cv2.threshold(grey, max(4.0, 0.3 * threshold), 255, cv2.THRESH_BINARY)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    # Opening cuts off the bright strips at the edges of digitised film, which would count as breast.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_STRIP, _STRIP))
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(opened)
     if count < 2:
         return Box(row0=0, col0=0, row1=rows, col1=cols)
     best = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))

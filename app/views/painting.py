@@ -248,7 +248,8 @@ def paint_legend(
     top = size.height() - _PAD - 3.6 * step
     quiet = QColor(theme.TEXT_SECONDARY)
     painter.drawImage(QRectF(left, top, width, height), strip, QRectF(0, 0, 256, 1))
-    text(painter, QPointF(left, top - 4), f"{layer.label}, at most {layer.opacity * 100:.0f} %", quiet)
+    words = f"{layer.label}, at most {layer.opacity * 100:.0f} %"
+    text(painter, QPointF(left if air_left else left + width, top - 4), words, quiet, right=not air_left)
     text(painter, QPointF(left, top + height + step * 0.9), "0", quiet)
     text(painter, QPointF(left + width / 2, top + height + step * 0.9), "0.5", quiet)
     text(painter, QPointF(left + width, top + height + step * 0.9), "1", quiet, right=True)
@@ -261,8 +262,12 @@ def paint_empty(painter: QPainter, size: QRectF, words: str, *, scale: float = 1
     painter.drawText(size, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, words)
 
 
-def paint_frame(painter: QPainter, size: QRectF) -> None:
-    """Draw the thin frame of the viewport that has the focus."""
+def paint_frame(painter: QPainter, size: QRectF, *, air_left: bool) -> None:
+    """Draw the thin frame of the viewport that has the focus; none along the chest wall, where pictures
+    meet."""
     painter.setPen(QPen(QColor(theme.FOCUS_FRAME), 1.0))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawRect(size.adjusted(0, 0, -1, -1))
+    right, bottom = size.width() - 1, size.height() - 1
+    air = 0.0 if air_left else right
+    painter.drawLine(QPointF(0, 0), QPointF(right, 0))
+    painter.drawLine(QPointF(0, bottom), QPointF(right, bottom))
+    painter.drawLine(QPointF(air, 0), QPointF(air, bottom))

@@ -25,6 +25,7 @@ from app.views import painting, theme
 from app.views.image_item import ImageItem
 from app.views.magnifier import Magnifier
 from inference.exam.types import ViewImage
+from resources.vocabulary import Laterality
 
 TOOLS = ("window", "pan", "zoom", "magnifier", "mark", "select")
 _CLICK_PX = 4.0
@@ -280,7 +281,9 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         else:
             self._paint_over(painter, size, screen, self.image)
         if self._focused:
-            painting.paint_frame(painter, size)
+            side = self.image.view.laterality if self.image is not None else Laterality.RIGHT
+            air_left = chest_wall_is_right(side, flipped_h=self._state.flipped_h)
+            painting.paint_frame(painter, size, air_left=air_left)
         painter.restore()
 
     def _paint_over(
