@@ -21,7 +21,7 @@ from inference.exam.types import ExamSummary
 from reader_study.accounts import hash_password
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.randomization import allocate
-from reader_study.store.database import Database
+from reader_study.store.database import open_database
 from resources.vocabulary import Density, FindingType, Pathology
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,9 @@ BIRADS = ("1", "2", "3", "4A", "4B", "4C", "5")
 Say = Callable[[float, str], None]
 
 PHANTOMS: tuple[PhantomSpec, ...] = (
-    PhantomSpec(seed=9_000_001, pathology=Pathology.MALIGNANT, finding=FindingType.MASS, density=Density.SCATTERED),
+    PhantomSpec(
+        seed=9_000_001, pathology=Pathology.MALIGNANT, finding=FindingType.MASS, density=Density.SCATTERED
+    ),
     PhantomSpec(seed=9_000_002, pathology=Pathology.NORMAL, density=Density.HETEROGENEOUS),
     PhantomSpec(seed=9_000_003, pathology=Pathology.MALIGNANT, finding=FindingType.CALCIFICATION),
     PhantomSpec(seed=9_000_004, pathology=Pathology.BENIGN, finding=FindingType.MASS),
@@ -95,10 +97,20 @@ def _study(cases: tuple[Case, ...]) -> Study:
         ai=AiPolicy(shown=True, boxes=True, heatmap=True, score=True, operating_threshold=0.5),
     )
     reader = Reader(
-        reader_id=READER, name="Demo reader", experience_years=5, group="junior", password_hash=hash_password(PASSWORD)
+        reader_id=READER,
+        name="Demo reader",
+        experience_years=5,
+        group="junior",
+        password_hash=hash_password(PASSWORD),
     )
     plans = allocate(
-        study_id=STUDY_ID, seed=SEED, cases=cases, readers=(reader,), arms=(unaided, aided), design="crossover", strata=None
+        study_id=STUDY_ID,
+        seed=SEED,
+        cases=cases,
+        readers=(reader,),
+        arms=(unaided, aided),
+        design="crossover",
+        strata=None,
     )
     return Study(
         study_id=STUDY_ID,
@@ -115,7 +127,9 @@ def _study(cases: tuple[Case, ...]) -> Study:
     )
 
 
-def _digests(source: FolderSource, summaries: tuple[ExamSummary, ...], engine: InferenceEngine, say: Say) -> dict[str, str]:
+def _digests(
+    source: FolderSource, summaries: tuple[ExamSummary, ...], engine: InferenceEngine, say: Say
+) -> dict[str, str]:
     """Decode every exam once, compute the AI result into the cache, return exam digests by id."""
     digests = {}
     for index, summary in enumerate(summaries):
@@ -139,12 +153,16 @@ def prepare(folders: ProgramFolders, engine: InferenceEngine, say: Say) -> DemoS
     say : callable
         Progress: fraction 0..1 and what is being done.
     """
-    exams, database, anchor = folders.home / "exams", folders.home / "study.sqlite", folders.home / "anchor" / "heads.jsonl"
+    exams, database, anchor = (
+        folders.home / "exams",
+        folders.home / "study.sqlite",
+        folders.home / "anchor" / "heads.jsonl",
+    )
     exams.mkdir(parents=True, exist_ok=True)
     anchor.parent.mkdir(parents=True, exist_ok=True)
     done = folders.home / "demo.json"
     if done.exists() and database.exists():
-        opened = Database.open(database)
+        opened = open_database(database)
         try:
             return DemoStudy(study=opened.study(STUDY_ID), database=database, exams=exams, anchor=anchor)
         finally:
@@ -159,7 +177,7 @@ def prepare(folders: ProgramFolders, engine: InferenceEngine, say: Say) -> DemoS
         for index, exam_id in enumerate(sorted(digests), 1)
     )
     study = _study(cases)
-    opened = Database.open(database)
+    opened = open_database(database)
     try:
         opened.save_study(study)
     finally:

@@ -75,7 +75,9 @@ def command_table(bindings: Mapping[str, tuple[str, ...]] | None = None) -> dict
         keys = (bindings or {}).get(command.command_id, command.keys)
         for key in keys:
             if key in taken:
-                raise ValueError(f"key {key}: expected one command, found {taken[key]} and {command.command_id}")
+                raise ValueError(
+                    f"key {key}: expected one command, found {taken[key]} and {command.command_id}"
+                )
             taken[key] = command.command_id
         table[command.command_id] = Command(
             command_id=command.command_id, title=command.title, keys=keys, group=command.group, ai=command.ai

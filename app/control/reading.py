@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from app.control.tasks import TaskContext, TaskRunner
-from app.state.hanging import Match, Protocol as HangingProtocol, match
+from app.state.display import Pyramid
+from app.state.hanging import Match, match
+from app.state.hanging import Protocol as HangingProtocol
 from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource
 from inference.exam.types import Exam
@@ -42,6 +45,12 @@ class CaseView:
     findings: tuple[Finding, ...]
     draft: Assessment | None
     show_timer: bool
+    pyramids: Mapping[str, Pyramid] = field(default_factory=dict, compare=False)  # by ViewImage.key
+    in_study: bool = True  # False = looked at without a study: no form, no marks, no clock
+
+    def with_findings(self, findings: tuple[Finding, ...]) -> CaseView:
+        """The same case with another list of marks."""
+        return replace(self, findings=findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,20 @@ class ReadingScreen(Protocol):
     def show_finished(self, sentence: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedExam:
+    """An exam decoded and made ready to draw, off the UI thread."""
+
+    exam: Exam
+    pyramids: Mapping[str, Pyramid]
+
+
+def load_exam(source: ExamSource, exam_id: str) -> LoadedExam:
+    """Decode an exam and build the halved copies that drawing needs."""
+    exam = source.load(exam_id)
+    return LoadedExam(exam=exam, pyramids={image.key: Pyramid(image.pixels) for image in exam.images})
+
+
 class ReadingController:
     """Carries one open session; every public method is one command of the reader or one report of the screen."""
 
@@ -96,7 +119,7 @@ class ReadingController:
         self._session_id: str | None = None
         self._position: Position | None = None
         self._case: CaseView | None = None
-        self._prefetched: dict[str, Exam] = {}
+        self._prefetched: dict[str, LoadedExam] = {}
         self._painted = False
         self.paused = False
 
@@ -109,7 +132,12 @@ class ReadingController:
         """The case on screen, None between cases."""
         return self._case
 
-    # -- session ---------------------------------------------------------------------------------------------------
+    @property
+    def is_painted(self) -> bool:
+        """True once all views of the case were painted."""
+        return self._painted
+
+    # ---- session
 
     def start(self, session_id: str, reader_id: str) -> None:
         """Open or resume a session and hang its current case."""
@@ -139,34 +167,37 @@ class ReadingController:
             return False
         return True
 
-    # -- case ------------------------------------------------------------------------------------------------------
+    # ---- case
 
     def _next_case(self) -> None:
         position = self._position
         assert position is not None
         self._case, self._painted = None, False
         self._runner.cancel("ai")
-        if position.case_id is None or position.exam_id is None:
+        if position.case_id is None:
             session_id, self._session_id = self._session_id, None
             if session_id is not None:
                 self._sessions.close(session_id)
             self._screen.show_finished(f"All {position.total} cases of this session are read. Thank you.")
             return
         self._position = self._sessions.open_case(position.session_id)
-        exam = self._prefetched.pop(position.exam_id, None)
-        if exam is not None:
-            self._hang(exam)
+        ready = self._prefetched.pop(position.exam_id, None)
+        if ready is not None:
+            self._hang(ready)
             return
         self._screen.show_loading(f"Loading case {position.index + 1} of {position.total} …")
         exam_id = position.exam_id
-        self._runner.submit("load", lambda _context: self._source.load(exam_id), self._hang, self._loading_failed)
+        self._runner.submit("load", partial(self._load, exam_id), self._hang, self._loading_failed)
 
     def _loading_failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             log.error("loading failed", exc_info=error)
-        self._screen.show_message(f"The case could not be loaded: {error} Nothing was lost; tell the coordinator.")
+        self._screen.show_message(
+            f"The case could not be loaded: {error} Nothing was lost; tell the coordinator."
+        )
 
-    def _hang(self, exam: Exam) -> None:
+    def _hang(self, loaded: LoadedExam) -> None:
+        exam = loaded.exam
         position = self._position
         if position is None or position.case_id is None:
             return
@@ -191,6 +222,7 @@ class ReadingController:
             findings=tuple(position.reading.findings),
             draft=position.reading.draft,
             show_timer=self._study.show_timer,
+            pyramids=loaded.pyramids,
         )
         self._screen.show_case(self._case)
         if policy.shown:
@@ -206,10 +238,13 @@ class ReadingController:
             if exam_id not in self._prefetched:
                 self._runner.submit(
                     "prefetch",
-                    lambda _context, e=exam_id: self._source.load(e),
-                    lambda exam, e=exam_id: self._prefetched.__setitem__(e, exam),
+                    partial(self._load, exam_id),
+                    partial(self._prefetched.__setitem__, exam_id),
                     lambda error: log.warning("prefetch failed: %s", error),
                 )
+
+    def _load(self, exam_id: str, _context: TaskContext) -> LoadedExam:
+        return load_exam(self._source, exam_id)
 
     def painted(self, t_mono_ns: int) -> None:
         """All views of the case were painted; the reading clock starts here."""
@@ -224,7 +259,7 @@ class ReadingController:
             session_id = self._session_id
             self._say_errors(lambda: self._sessions.stage_changed(session_id, title))
 
-    # -- AI --------------------------------------------------------------------------------------------------------
+    # ---- AI
 
     def _ask_ai(self, exam: Exam) -> None:
         self._screen.show_ai(AiView(working="AI: waiting"))
@@ -250,8 +285,13 @@ class ReadingController:
         scores |= {f"breast:{side.value}": value for side, value in result.breast_scores.items()}
         if result.exam_score is not None:
             scores["exam"] = result.exam_score
-        model = {"model_id": result.model_id, "version": result.model_version, "weights": result.weights_digest,
-                 "preprocessing": result.preprocessing, "device": result.device}
+        model = {
+            "model_id": result.model_id,
+            "version": result.model_version,
+            "weights": result.weights_digest,
+            "preprocessing": result.preprocessing,
+            "device": result.device,
+        }
         boxes = [
             {"image_key": d.image_key, "box": [d.box.row0, d.box.col0, d.box.row1, d.box.col1], "score": d.score,
              "type": d.finding.value if d.finding else None}
@@ -274,7 +314,7 @@ class ReadingController:
         session_id = self._session_id
         return self._say_errors(lambda: self._sessions.ai_hidden(session_id, layer))
 
-    # -- marks and form --------------------------------------------------------------------------------------------
+    # ---- marks and form
 
     def _after_marks(self, action: Callable[[str], None]) -> bool:
         if self._session_id is None or self._case is None:
@@ -283,7 +323,7 @@ class ReadingController:
         if not self._say_errors(lambda: action(session_id)):
             return False
         findings = tuple(self._sessions.position(session_id).reading.findings)
-        self._case = replace(self._case, findings=findings)
+        self._case = self._case.with_findings(findings)
         self._screen.show_findings(findings)
         return True
 
@@ -320,12 +360,14 @@ class ReadingController:
             self._screen.show_problems({problem.field: problem.sentence for problem in error.problems})
             return False
         except UserFacingError as error:
-            self._screen.show_message(f"{error} The case is not submitted; your marks and answers are still here.")
+            self._screen.show_message(
+                f"{error} The case is not submitted; your marks and answers are still here."
+            )
             return False
         self._say_errors(self._next_case)
         return True
 
-    # -- time ------------------------------------------------------------------------------------------------------
+    # ---- time
 
     def toggle_pause(self) -> None:
         """Pause blanks the images and stops the active clock; again goes on."""

@@ -46,7 +46,12 @@ class InlineTaskRunner:
     """Runs the work at once on the caller's thread: the fake twin for tests of controllers."""
 
     def submit(
-        self, key: str, work: Work, done: Done, failed: Failed, progress: Report = _ignore_progress
+        self,
+        key: str,  # noqa: ARG002 - nothing else runs, so nothing can be stale
+        work: Work,
+        done: Done,
+        failed: Failed,
+        progress: Report = _ignore_progress,
     ) -> None:
         try:
             answer = work(TaskContext(report=progress))

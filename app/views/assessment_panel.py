@@ -30,34 +30,34 @@ class PercentField(QWidget):
         super().__init__(parent)
         self.field = field
         self.setObjectName(f"field-{field}")
-        self._edit = QLineEdit()
-        self._edit.setObjectName("percent")
-        self._edit.setMaxLength(3)
-        self._edit.setFixedWidth(64)
-        self._edit.setPlaceholderText("0–100")
-        self._edit.setToolTip(f"{title}: 0 = certainly not, 100 = certainly malignant")
-        self._edit.setAccessibleName(title)
+        self.edit = QLineEdit()
+        self.edit.setObjectName("percent")
+        self.edit.setMaxLength(3)
+        self.edit.setFixedWidth(64)
+        self.edit.setPlaceholderText("0–100")
+        self.edit.setToolTip(f"{title}: 0 = certainly not, 100 = certainly malignant")
+        self.edit.setAccessibleName(title)
         self._problem = QLabel("")
-        self._problem.setObjectName("fieldProblem")
+        self._problem.setProperty("role", "error")
         self._problem.setWordWrap(True)
         self._problem.hide()
         label = QLabel(title)
-        label.setObjectName("fieldTitle")
+        label.setProperty("role", "secondary")
         row = QHBoxLayout()
         row.addWidget(label, 1)
-        row.addWidget(self._edit)
+        row.addWidget(self.edit)
         row.addWidget(QLabel("%"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(2)
         layout.addLayout(row)
         layout.addWidget(self._problem)
-        self.setFocusProxy(self._edit)
-        self._edit.textEdited.connect(self._on_edit)
+        self.setFocusProxy(self.edit)
+        self.edit.textEdited.connect(self._on_edit)
 
     def value(self) -> int | None:
         """The number, None when empty; a text that is no whole number in 0..100 is None with a problem shown."""
-        text = self._edit.text().strip()
+        text = self.edit.text().strip()
         if not text:
             return None
         if text.isdecimal() and int(text) <= 100:
@@ -66,7 +66,7 @@ class PercentField(QWidget):
         return None
 
     def set_value(self, value: int | None) -> None:
-        self._edit.setText("" if value is None else str(value))
+        self.edit.setText("" if value is None else str(value))
         self.set_problem("")
 
     def set_problem(self, sentence: str) -> None:
@@ -96,6 +96,7 @@ class AssessmentPanel(QFrame):
         self._sides: tuple[Laterality, ...] = ()
         self._submit = QPushButton(_tr("Submit   F12"))
         self._submit.setObjectName("submit")
+        self._submit.setProperty("role", "primary")
         self._submit.setToolTip(_tr("Lock this case and go to the next  (F12)"))
         self._submit.clicked.connect(self.submit)
 
@@ -104,11 +105,13 @@ class AssessmentPanel(QFrame):
         self._clear()
         self._sides = sides
         heading = QLabel(_tr("ASSESSMENT"))
-        heading.setObjectName("panelHeading")
+        heading.setProperty("role", "section")
         self._layout.addWidget(heading)
         for side in sides:
             name = _tr("Right") if side is Laterality.RIGHT else _tr("Left")
-            self._add_choice(f"{side.value}.birads", f"{name}  BI-RADS", [(value, value) for value in scale.birads])
+            self._add_choice(
+                f"{side.value}.birads", f"{name}  BI-RADS", [(value, value) for value in scale.birads]
+            )
             self._add_percent(f"{side.value}.suspicion", f"{name}  " + _tr("probability of malignancy"))
         self._add_choice("density", _tr("Density"), [(d.value, d.value) for d in Density])
         self._add_choice("recall", _tr("Recall"), [("n", _tr("no")), ("y", _tr("yes"))])
@@ -176,7 +179,8 @@ class AssessmentPanel(QFrame):
     def show_problems(self, problems: Mapping[str, str]) -> None:
         """Light the fields and put the focus on the first."""
         first = True
-        for name, row in [*self._choices.items(), *self._percents.items()]:
+        rows: list[tuple[str, ChoiceRow | PercentField]] = [*self._choices.items(), *self._percents.items()]
+        for name, row in rows:
             sentence = problems.get(name, "")
             row.set_problem(sentence)
             if sentence and first and not isinstance(self.focusWidget(), QPushButton):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -14,16 +14,18 @@ class ChoiceRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, field: str, title: str, choices: Sequence[tuple[str, str]], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, field: str, title: str, choices: Sequence[tuple[str, str]], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.field = field
         self.setObjectName(f"field-{field}")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(title)
         self._title = QLabel(title)
-        self._title.setObjectName("fieldTitle")
+        self._title.setProperty("role", "secondary")
         self._problem = QLabel("")
-        self._problem.setObjectName("fieldProblem")
+        self._problem.setProperty("role", "error")
         self._problem.setWordWrap(True)
         self._problem.hide()
         self._group = QButtonGroup(self)
@@ -33,7 +35,7 @@ class ChoiceRow(QWidget):
         buttons.setSpacing(2)
         for index, (value, label) in enumerate(choices):
             button = QPushButton(label)
-            button.setObjectName("choice")
+            button.setProperty("role", "choice")
             button.setCheckable(True)
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setToolTip(f"{title}: {label}")
@@ -77,6 +79,20 @@ class ChoiceRow(QWidget):
     def _choose(self, index: int) -> None:
         self._group.button(index).setChecked(True)
         self._on_click(index)
+
+    def event(self, event: QEvent) -> bool:
+        # Letters, digits and arrows are answers while a question has the focus, not commands of the viewer.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            plain = not event.modifiers() & Qt.KeyboardModifier.ControlModifier
+            arrow = event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right)
+            if arrow or (plain and event.text().isalnum() and self._matches(event.text())):
+                event.accept()
+                return True
+        return super().event(event)
+
+    def _matches(self, text: str) -> bool:
+        typed = (self._typed + text.upper(), text.upper())
+        return any(value.upper().startswith(typed) for value in self._values)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         index = self._group.checkedId()

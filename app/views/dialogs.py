@@ -28,16 +28,16 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     grid.setVerticalSpacing(3)
     for column, (group, members) in enumerate(groups.items()):
         heading = QLabel(group.upper())
-        heading.setObjectName("panelHeading")
+        heading.setProperty("role", "section")
         grid.addWidget(heading, 0, 2 * column, 1, 2)
         for row, command in enumerate(members, 1):
             keys = QLabel(" / ".join(command.keys))
-            keys.setObjectName("key")
+            keys.setProperty("role", "accent")
             grid.addWidget(keys, row, 2 * column, Qt.AlignmentFlag.AlignRight)
             grid.addWidget(QLabel(command.title), row, 2 * column + 1)
     hint = QLabel(_tr("Mouse: left = current tool, right drag = window, wheel = zoom, middle drag = pan, "
                       "double click = that view full.    Esc closes."))  # fmt: skip
-    hint.setObjectName("secondary")
+    hint.setProperty("role", "secondary")
     grid.addWidget(hint, 40, 0, 1, 2 * max(1, len(groups)))
     return dialog
 
@@ -50,7 +50,7 @@ def about(version: str, parent: QWidget | None = None) -> QDialog:
     layout = QVBoxLayout(dialog)
     layout.setContentsMargins(32, 28, 32, 24)
     title = QLabel(f"Negatoscope {version}")
-    title.setObjectName("bigTitle")
+    title.setProperty("role", "heading")
     text = QLabel(
         _tr(
             "RESEARCH USE ONLY. Not a medical device; cleared or approved nowhere; not for diagnosis.\n\n"

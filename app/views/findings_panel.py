@@ -38,7 +38,7 @@ class MarkEditor(QFrame):
         super().__init__(parent)
         self.setObjectName("markEditor")
         self._where = QLabel("")
-        self._where.setObjectName("fieldTitle")
+        self._where.setProperty("role", "secondary")
         types = [t for t in FindingType if t is not FindingType.ENHANCEMENT]
         self.finding = ChoiceRow("mark.type", _tr("Type"), [(t.value, t.value[:4]) for t in types], self)
         self.confidence = PercentField("mark.suspicion", _tr("Confidence that it is malignant"), self)
@@ -84,13 +84,13 @@ class FindingsPanel(QFrame):
         super().__init__(parent)
         self.setObjectName("findingsPanel")
         heading = QLabel(_tr("FINDINGS"))
-        heading.setObjectName("panelHeading")
+        heading.setProperty("role", "section")
         self._list = QListWidget()
         self._list.setObjectName("findingsList")
         self._list.setToolTip(_tr("Your marks; Delete takes one back  (Ctrl+Z the last)"))
         self._list.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self._empty = QLabel(_tr("No marks yet. Press X and click on a lesion."))
-        self._empty.setObjectName("secondary")
+        self._empty.setProperty("role", "secondary")
         self._empty.setWordWrap(True)
         self.editor = MarkEditor(self)
         layout = QVBoxLayout(self)
@@ -130,7 +130,7 @@ class AiPanel(QFrame):
         super().__init__(parent)
         self.setObjectName("aiPanel")
         heading = QLabel(_tr("AI  (research use only)"))
-        heading.setObjectName("panelHeading")
+        heading.setProperty("role", "section")
         self._state = QLabel("")
         self._state.setObjectName("aiState")
         self._state.setWordWrap(True)
@@ -138,7 +138,7 @@ class AiPanel(QFrame):
         self._scores.setObjectName("aiScores")
         self._scores.setTextFormat(Qt.TextFormat.RichText)
         self._meaning = QLabel("")
-        self._meaning.setObjectName("secondary")
+        self._meaning.setProperty("role", "secondary")
         self._meaning.setWordWrap(True)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -170,7 +170,10 @@ class AiPanel(QFrame):
                              result.breast_scores[side]))  # fmt: skip
         rows += [(key.replace("-", " "), value) for key, value in sorted(result.view_scores.items())]
         cells = "".join(
-            f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>" for name, value in rows
+            f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>"
+            for name, value in rows
         )
         self._scores.setText(f"<table>{cells}</table>")
-        self._meaning.setText(f"{result.score_meaning}\n{result.model_id} {result.model_version} · {result.device}")
+        self._meaning.setText(
+            f"{result.score_meaning}\n{result.model_id} {result.model_version} · {result.device}"
+        )

@@ -20,12 +20,12 @@ class SignInView(QWidget):
         super().__init__(parent)
         self.setObjectName("signIn")
         card = QFrame()
-        card.setObjectName("card")
+        card.setProperty("role", "card")
         card.setFixedWidth(400)
         title = QLabel("Negatoscope")
-        title.setObjectName("bigTitle")
+        title.setProperty("role", "heading")
         self._study = QLabel("")
-        self._study.setObjectName("secondary")
+        self._study.setProperty("role", "secondary")
         self._study.setWordWrap(True)
         self.reader = QLineEdit()
         self.reader.setObjectName("readerId")
@@ -37,21 +37,31 @@ class SignInView(QWidget):
         self.password.setToolTip(_tr("Your password"))
         self.password.setEchoMode(QLineEdit.EchoMode.Password)
         self._problem = QLabel("")
-        self._problem.setObjectName("fieldProblem")
+        self._problem.setProperty("role", "error")
         self._problem.setWordWrap(True)
         self._button = QPushButton(_tr("Sign in   Enter"))
         self._button.setObjectName("submit")
+        self._button.setProperty("role", "primary")
         self._button.setToolTip(_tr("Sign in  (Enter)"))
         browse = QPushButton(_tr("Open exams without a study …"))
-        browse.setObjectName("quiet")
+        browse.setProperty("role", "quiet")
         browse.setToolTip(_tr("Look at a folder or zip of images  (Ctrl+O)"))
         browse.setShortcut("Ctrl+O")
         self._note = QLabel(_tr("Research use only. Not for diagnosis."))
-        self._note.setObjectName("secondary")
+        self._note.setProperty("role", "secondary")
         layout = QVBoxLayout(card)
         layout.setContentsMargins(32, 28, 32, 24)
         layout.setSpacing(10)
-        for part in (title, self._study, self.reader, self.password, self._problem, self._button, browse, self._note):
+        for part in (
+            title,
+            self._study,
+            self.reader,
+            self.password,
+            self._problem,
+            self._button,
+            browse,
+            self._note,
+        ):
             layout.addWidget(part)
         outer = QVBoxLayout(self)
         row = QHBoxLayout()
@@ -80,7 +90,9 @@ class SignInView(QWidget):
     def _ask(self) -> None:
         reader = self.reader.text().strip()
         if not reader:
-            self.show_problem(_tr("Reader: expected your reader name, found nothing; type it and press Enter."))
+            self.show_problem(
+                _tr("Reader: expected your reader name, found nothing; type it and press Enter.")
+            )
             self.reader.setFocus(Qt.FocusReason.OtherFocusReason)
             return
         self.asked.emit(reader, self.password.text())

@@ -21,10 +21,10 @@ class SessionCard(QFrame):
 
     def __init__(self, status: SessionStatus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("card")
+        self.setProperty("role", "card")
         self._session_id = status.session_id
         title = QLabel(_tr("Session {0}").format(status.period))
-        title.setObjectName("cardTitle")
+        title.setProperty("role", "heading")
         finished = status.n_done >= status.n_total
         bar = QProgressBar()
         bar.setMaximum(max(1, status.n_total))
@@ -32,7 +32,7 @@ class SessionCard(QFrame):
         bar.setTextVisible(False)
         bar.setFixedHeight(4)
         count = QLabel(_tr("{0} of {1} cases read").format(status.n_done, status.n_total))
-        count.setObjectName("secondary")
+        count.setProperty("role", "secondary")
         if finished:
             word = _tr("Finished")
         elif status.started:
@@ -41,6 +41,7 @@ class SessionCard(QFrame):
             word = _tr("Start   Enter")
         self.button = QPushButton(word)
         self.button.setObjectName("submit")
+        self.button.setProperty("role", "primary")
         self.button.setToolTip(_tr("Start or resume this session  (Enter)"))
         self.button.setEnabled(status.available and not finished)
         self.button.setAutoDefault(True)
@@ -56,7 +57,7 @@ class SessionCard(QFrame):
         layout.addWidget(bar)
         if status.why_not and not finished:
             why = QLabel(status.why_not)
-            why.setObjectName("secondary")
+            why.setProperty("role", "secondary")
             why.setWordWrap(True)
             layout.addWidget(why)
         layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignRight)
@@ -72,11 +73,11 @@ class WorklistView(QWidget):
         super().__init__(parent)
         self.setObjectName("worklist")
         self._title = QLabel("")
-        self._title.setObjectName("bigTitle")
+        self._title.setProperty("role", "heading")
         self._reader = QLabel("")
-        self._reader.setObjectName("secondary")
+        self._reader.setProperty("role", "secondary")
         sign_out = QPushButton(_tr("Sign out"))
-        sign_out.setObjectName("quiet")
+        sign_out.setProperty("role", "quiet")
         sign_out.setToolTip(_tr("Sign out  (Ctrl+Q)"))
         sign_out.setShortcut("Ctrl+Q")
         sign_out.clicked.connect(self.sign_out_asked)
@@ -120,4 +121,6 @@ class WorklistView(QWidget):
                 card.button.setFocus(Qt.FocusReason.OtherFocusReason)
                 break
         if not sessions:
-            self._reader.setText(_tr("{0}: no session is planned for you; ask the coordinator.").format(reader))
+            self._reader.setText(
+                _tr("{0}: no session is planned for you; ask the coordinator.").format(reader)
+            )

@@ -1,0 +1,91 @@
+"""The command line: demo, read, open, and the sub-commands of both siblings."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import inference.__main__
+import reader_study.__main__
+from resources.files import UserFacingError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Negatoscope: mammography reading with a local AI, and reader studies. Research use only.",
+)
+inference.__main__.register(app)
+reader_study.__main__.register(app)
+
+
+def program_version() -> str:
+    """Version of the installed package, or 'source'."""
+    try:
+        return version("negatoscope")
+    except PackageNotFoundError:
+        return "source"
+
+
+@app.command()
+def demo(
+    no_display: Annotated[
+        bool, typer.Option("--no-display", help="Read the study unseen, with a simulated reader.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Throw the old demo away and make it again.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Where the unseen run leaves its files.")] = None,
+) -> None:
+    """Open the workstation on a ready study; without a screen, read it with a simulated reader."""
+    from app import demo_run
+
+    raise typer.Exit(demo_run.run(no_display=no_display, fresh=fresh, out=out, version=program_version()))
+
+
+@app.command()
+def read(
+    database: Annotated[str, typer.Argument(help="SQLite file or database URL of the study.")],
+    exams: Annotated[Path, typer.Option(help="Folder, zip or manifest with the study's exams.")],
+    study: Annotated[str | None, typer.Option(help="Study id, when the database holds several.")] = None,
+    anchor: Annotated[
+        Path | None, typer.Option(help="Anchor file, kept elsewhere than the database.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model card id or folder.")] = "dib-mg",
+) -> None:
+    """Open the workstation on a study."""
+    from app import demo_run
+
+    raise typer.Exit(
+        demo_run.open_study(
+            database=database, exams=exams, study=study, anchor=anchor, model=model, version=program_version()
+        )
+    )
+
+
+@app.command(name="open")
+def open_exams(
+    path: Annotated[Path, typer.Argument(help="Folder, zip or manifest.")],
+    model: Annotated[str, typer.Option(help="Model card id or folder.")] = "dib-mg",
+) -> None:
+    """Look at exams without a study."""
+    from app import demo_run
+
+    raise typer.Exit(demo_run.open_exams(path=path, model=model, version=program_version()))
+
+
+def main() -> None:
+    """Entry point of the console script; errors for the user are one sentence on stderr, exit 2."""
+    try:
+        app()
+    except UserFacingError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

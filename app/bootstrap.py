@@ -1,0 +1,127 @@
+"""The only file that names the concrete engine, store, clock and runner, and puts a station together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from app.demo_study import PASSWORD, READER, DemoStudy
+from app.files import ProgramFolders
+from app.state.hanging import load_protocols
+from app.workstation import Workstation
+from inference.cache import CachedEngine, ResultCache, identity_of
+from inference.engine import Cancelled, FakeEngine, InferenceEngine, Progress
+from inference.exam.sources import FolderSource
+from inference.exam.types import Exam, InferenceError
+from inference.registry import load_card, model_folders, why_not
+from inference.results import ExamResult
+from inference.worker import EngineSpec, WorkerEngine
+from reader_study.clock import SystemClock
+from reader_study.store.database import open_database
+from resources.files import UserFacingError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "dib-mg"
+
+
+class UnavailableEngine:
+    """Stands where no model can run and says why for every exam; never an empty result."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:  # noqa: ARG002
+        raise InferenceError(self._why)
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def make_engine(cache: Path, model: str = DEFAULT_MODEL) -> CachedEngine | UnavailableEngine | FakeEngine:
+    """Return the engine of a model card: worker process behind a result cache; 'fake' needs no torch."""
+    if model == "fake":
+        return FakeEngine()
+    try:
+        card = load_card(model)
+    except UserFacingError as error:
+        return UnavailableEngine(str(error))
+    reason = why_not(card)
+    if reason is not None:
+        return UnavailableEngine(reason)
+    folder = next((f for f in model_folders() if f.name == model), Path(model))
+    worker = WorkerEngine(EngineSpec(model_folder=folder))
+    return CachedEngine(worker, ResultCache(cache / "results"), identity_of(card))
+
+
+def close_engine(engine: InferenceEngine) -> None:
+    """End the worker process, where the engine has one."""
+    close = getattr(engine, "close", None)
+    if close is not None:
+        close()
+
+
+def demo_station(demo: DemoStudy, engine: InferenceEngine) -> Workstation:
+    """A station on the demo study."""
+    return study_station(
+        database=demo.database,
+        study_id=demo.study.study_id,
+        exams=demo.exams,
+        anchor=demo.anchor,
+        engine=engine,
+        hint=f"Demo: reader “{READER}”, password “{PASSWORD}”",
+    )
+
+
+def study_station(
+    *,
+    database: Path | str,
+    study_id: str | None,
+    exams: Path,
+    anchor: Path | None,
+    engine: InferenceEngine,
+    hint: str = "",
+) -> Workstation:
+    """A station on a study in a database, with its exams in a folder, zip or manifest."""
+    opened = open_database(database)
+    try:
+        studies = opened.studies()
+        chosen = study_id or (studies[0] if len(studies) == 1 else None)
+        if chosen is None:
+            raise UserFacingError(
+                f"{database}: expected one study or --study ID, found {', '.join(studies) or 'none'}; name one of them."
+            )
+        study = opened.study(chosen)
+    except UserFacingError:
+        opened.close()
+        raise
+    return Workstation(
+        engine=engine,
+        clock=SystemClock(),
+        protocols=load_protocols(),
+        study=study,
+        events=opened.events,
+        source=FolderSource(exams),
+        anchor=anchor,
+        hint=hint,
+        on_close=(opened.close, lambda: close_engine(engine)),
+    )
+
+
+def browsing_station(engine: InferenceEngine) -> Workstation:
+    """A station without a study, to look at exams."""
+    return Workstation(
+        engine=engine,
+        clock=SystemClock(),
+        protocols=load_protocols(),
+        on_close=(lambda: close_engine(engine),),
+    )
+
+
+def start_logging(folders: ProgramFolders) -> None:
+    """Log to the console only; no patient data is ever put into a log line."""
+    level = os.environ.get("NEGATOSCOPE_LOG", "WARNING").upper()
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log.info("data in %s", folders.home)

@@ -1,0 +1,143 @@
+"""Starts the windows: the demo seen or unseen, a study, or exams alone. Qt is imported only when a window opens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app import bootstrap, demo_study
+from app.files import program_folders
+from app.workstation import Workstation
+from inference.engine import InferenceEngine
+from reader_study.export import export_tidy
+from reader_study.store.database import open_database
+from reader_study.verify import verify_log
+
+if TYPE_CHECKING:
+    from app.views.main_window import MainWindow
+
+console = Console(highlight=False)
+
+
+def _window(station: Workstation, version: str, *, offscreen: bool) -> tuple[object, MainWindow]:
+    if offscreen:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from PySide6.QtWidgets import QApplication
+
+    from app.views.main_window import MainWindow
+    from app.views.theme import font, stylesheet
+
+    qt = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(qt, QApplication)
+    qt.setApplicationName("negatoscope")
+    qt.setFont(font())
+    qt.setStyleSheet(stylesheet())
+    return qt, MainWindow(station, version=version)
+
+
+def _run_window(station: Workstation, version: str, first: Callable[[MainWindow], None] | None = None) -> int:
+    from PySide6.QtWidgets import QApplication
+
+    qt, window = _window(station, version, offscreen=False)
+    assert isinstance(qt, QApplication)
+    window.showMaximized()
+    if first is not None:
+        first(window)
+    return qt.exec()
+
+
+def _with_progress(
+    title: str, work: Callable[[Callable[[float, str], None]], demo_study.DemoStudy]
+) -> demo_study.DemoStudy:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=1.0, what="")
+        made = work(lambda fraction, what: progress.update(task, completed=fraction, what=what))
+        progress.update(task, completed=1.0, what="ready")
+    return made
+
+
+def run(*, no_display: bool, fresh: bool, out: Path | None, version: str) -> int:
+    """Run the demo; the exit code is 0 when every check of the unseen run held."""
+    folders = program_folders("demo")
+    if fresh:
+        shutil.rmtree(folders.home, ignore_errors=True)
+        folders = program_folders("demo")
+    bootstrap.start_logging(folders)
+    engine = bootstrap.make_engine(folders.cache)
+    console.print("Negatoscope demo – research use only")
+    demo = _with_progress("Preparing the study", lambda say: demo_study.prepare(folders, engine, say))
+    if not no_display:
+        return _run_window(bootstrap.demo_station(demo, engine), version)
+    return _run_unseen(demo, engine, out or folders.home / "unseen", version)
+
+
+def _run_unseen(demo: demo_study.DemoStudy, engine: InferenceEngine, out: Path, version: str) -> int:
+    """A simulated reader reads a copy of the study through the real windows; screenshots, exports, report on disk."""
+    from app.views.simulated_reader import read_study
+
+    out.mkdir(parents=True, exist_ok=True)
+    database, anchor = out / "study.sqlite", out / "anchor" / "heads.jsonl"
+    for old in (*out.glob("study.sqlite*"), anchor):
+        old.unlink(missing_ok=True)
+    anchor.parent.mkdir(parents=True, exist_ok=True)
+    opened = open_database(database)
+    opened.save_study(demo.study)
+    opened.close()
+    copy = demo_study.DemoStudy(study=demo.study, database=database, exams=demo.exams, anchor=anchor)
+    station = bootstrap.demo_station(copy, engine)
+    _qt, window = _window(station, version, offscreen=True)
+    shots = read_study(window, reader=demo_study.READER, password=demo_study.PASSWORD, folder=out / "screenshots",
+                       say=console.print)  # fmt: skip
+    opened = open_database(database)
+    try:
+        exports = out / "export"
+        shutil.rmtree(exports, ignore_errors=True)
+        written = export_tidy(demo.study, opened.events, exports)
+    finally:
+        opened.close()
+    from app.demo_report import write_report
+
+    report_page = write_report(demo.study, exports, shots, out / "report.html")
+    verdict = verify_log(database, anchor)
+    console.print(f"\nlog: {verdict.events} events in {verdict.sessions} sessions, "
+                  f"{'verified' if verdict.ok else 'DAMAGED: ' + ' '.join(verdict.problems)}")  # fmt: skip
+    for title, paths in (("screenshots", shots), ("exports", written), ("report", (report_page,))):
+        console.print(f"{title}:")
+        for path in paths:
+            console.print(f"  {path}", soft_wrap=True)
+    console.print(f"study database: {database}\nanchor file: {anchor}", soft_wrap=True)
+    return 0 if verdict.ok else 1
+
+
+def open_study(
+    *, database: str, exams: Path, study: str | None, anchor: Path | None, model: str, version: str
+) -> int:
+    """Open the workstation on a study in a database."""
+    folders = program_folders("station")
+    bootstrap.start_logging(folders)
+    engine = bootstrap.make_engine(folders.cache, model)
+    station = bootstrap.study_station(
+        database=database, study_id=study, exams=exams, anchor=anchor, engine=engine
+    )
+    return _run_window(station, version)
+
+
+def open_exams(*, path: Path, model: str, version: str) -> int:
+    """Open the workstation on a folder of exams, without a study."""
+    folders = program_folders("station")
+    bootstrap.start_logging(folders)
+    station = bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
+    return _run_window(station, version, lambda window: window.open_exams(path))

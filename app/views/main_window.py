@@ -1,0 +1,355 @@
+"""The one window: sign in, work list, reading, exams. Binds keys to commands and screens to the controllers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMainWindow, QStackedWidget, QWidget
+
+from app.control.browsing import BrowseController
+from app.control.commands import command_table
+from app.control.reading import ReadingController
+from app.state.display import Change
+from app.views import dialogs
+from app.views.exam_browser import ExamBrowser
+from app.views.qt_tasks import QtTaskRunner
+from app.views.reading_view import ReadingView
+from app.views.sign_in import SignInView
+from app.views.worklist_panel import WorklistView
+from app.workstation import Workstation
+from inference.exam.sources import ImportReport
+from inference.exam.types import ExamSummary
+from reader_study.domain.assessment import Assessment
+from reader_study.domain.study import Reader
+from resources.files import UserFacingError
+
+TITLE = "Negatoscope – research use only"
+IDLE_S = 60.0
+PAN_STEPS = {
+    "view.left": (0.0, 80.0),
+    "view.right": (0.0, -80.0),
+    "view.up": (80.0, 0.0),
+    "view.down": (-80.0, 0.0),
+}
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("main", text)
+
+
+class MainWindow(QMainWindow):
+    """Everything on screen; what it needs comes in one ``Workstation``."""
+
+    def __init__(self, workstation: Workstation, *, version: str) -> None:
+        super().__init__()
+        self.setWindowTitle(TITLE)
+        self.resize(1600, 1000)
+        self._station, self._version = workstation, version
+        self.runner = QtTaskRunner(self)
+        self._reader: Reader | None = None
+        self._controller: ReadingController | None = None
+        self._browser: BrowseController | None = None
+        self._report = ImportReport()
+        self._dialog: QDialog | None = None
+        self.stack = QStackedWidget()
+        self.setCentralWidget(self.stack)
+        self.sign_in, self.worklist = SignInView(), WorklistView()
+        self.reading, self.exams = ReadingView(), ExamBrowser()
+        self.done = QLabel("")
+        self.done.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.done.setProperty("role", "heading")
+        for page in (self.sign_in, self.worklist, self.reading, self.exams, self.done):
+            self.stack.addWidget(page)
+        self._commands = command_table()
+        self._shortcuts: dict[str, list[QShortcut]] = {}
+        self._bind()
+        self._connect()
+        self._idle = QTimer(self)
+        self._idle.setInterval(round(IDLE_S * 1000))
+        self._idle.timeout.connect(self._on_idle)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.installEventFilter(self)
+        app.applicationStateChanged.connect(self._on_application_state)
+        self._show_sign_in()
+
+    @property
+    def controller(self) -> ReadingController | None:
+        """The open reading session, None elsewhere."""
+        return self._controller
+
+    def is_case_painted(self) -> bool:
+        """True while a case is on screen and its clock runs."""
+        return (
+            self._controller is not None and self._controller.case is not None and self._controller.is_painted
+        )
+
+    # ---- wiring
+
+    def _actions(self) -> Mapping[str, Callable[[], object]]:
+        view, do = self.reading, self.reading.do
+        actions: dict[str, Callable[[], object]] = {
+            "stage.next": lambda: view.step(1),
+            "stage.back": lambda: view.step(-1),
+            "cesm.toggle": view.toggle_energy,
+            "tool.window": lambda: view.set_tool("window"),
+            "tool.zoom": lambda: view.set_tool("zoom"),
+            "tool.pan": lambda: view.set_tool("pan"),
+            "tool.magnifier": lambda: view.set_tool("magnifier"),
+            "tool.mark": lambda: view.set_tool("mark"),
+            "mark.confirm": view.confirm_mark,
+            "mark.cancel": view.cancel_mark,
+            "mark.undo": self._undo,
+            "view.invert": lambda: do(Change.INVERT),
+            "view.reset": lambda: do(Change.RESET),
+            "view.fit": lambda: do(Change.FIT),
+            "view.same": lambda: do(Change.SAME),
+            "view.actual": lambda: do(Change.ACTUAL),
+            "view.zoom_in": lambda: do(Change.ZOOM, 1.25),
+            "view.zoom_out": lambda: do(Change.ZOOM, 0.8),
+            "view.voi": lambda: do(Change.NEXT_VOI),
+            "view.annotation": view.toggle_annotation,
+            "ai.boxes": lambda: view.toggle_layer("boxes"),
+            "ai.heat": lambda: view.toggle_layer("heatmap"),
+            "ai.score": lambda: view.toggle_layer("score"),
+            "ai.opacity_down": lambda: view.change_opacity(-1),
+            "ai.opacity_up": lambda: view.change_opacity(1),
+            "ai.threshold_down": lambda: view.change_threshold(-1),
+            "ai.threshold_up": lambda: view.change_threshold(1),
+            "case.submit": view.form.submit,
+            "case.pause": self._pause,
+            "form.focus": view.form.focus_first,
+            "panel.fold": lambda: view.side.setVisible(view.side.isHidden()),
+            "help.keys": self._show_keys,
+            "help.about": self._show_about,
+            "session.leave": self._leave,
+        }
+        actions |= {f"stage.{n}": partial(view.go_to_stage, n - 1) for n in range(1, 10)}
+        actions |= {key: partial(do, Change.PAN, *rc) for key, rc in PAN_STEPS.items()}
+        return actions
+
+    def _bind(self) -> None:
+        for command_id, action in self._actions().items():
+            everywhere = command_id.startswith("help.")
+            owner: QWidget = self if everywhere else self.reading
+            scope = (
+                Qt.ShortcutContext.WindowShortcut
+                if everywhere
+                else Qt.ShortcutContext.WidgetWithChildrenShortcut
+            )
+            for key in self._commands[command_id].keys:
+                shortcut = QShortcut(QKeySequence(key), owner)
+                shortcut.setContext(scope)
+                shortcut.activated.connect(action)
+                self._shortcuts.setdefault(command_id, []).append(shortcut)
+
+    def _connect(self) -> None:
+        self.sign_in.asked.connect(self._sign_in)
+        self.sign_in.open_exams_asked.connect(self._choose_exams)
+        self.worklist.session_asked.connect(self._start_session)
+        self.worklist.sign_out_asked.connect(self._show_sign_in)
+        self.exams.exam_asked.connect(self._open_exam)
+        self.exams.report_asked.connect(self._show_report)
+        self.exams.back_asked.connect(self._show_sign_in)
+        view = self.reading
+        view.painted.connect(self._on_painted)
+        view.stage_shown.connect(self._on_stage_shown)
+        view.mark_made.connect(lambda finding: self._controller and self._controller.add_mark(finding))
+        view.mark_removed.connect(
+            lambda finding_id: self._controller and self._controller.remove_mark(finding_id)
+        )
+        view.draft_changed.connect(self._on_draft)
+        view.submitted.connect(lambda form: self._controller and self._controller.submit(form))
+        view.ai_shown.connect(self._on_ai_shown)
+        view.ai_hidden.connect(lambda layer: self._controller and self._controller.ai_hidden(layer))
+        view.finished.connect(self._on_finished)
+
+    # ---- sign in and work list
+
+    def _show_sign_in(self) -> None:
+        self._reader = None
+        self.sign_in.password.clear()
+        self.sign_in.show_problem("")
+        study = self._station.study
+        self.sign_in.set_study(
+            study.title if study else _tr("No study is open on this station."), self._station.hint
+        )
+        self.stack.setCurrentWidget(self.sign_in)
+        self.sign_in.reader.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _sign_in(self, reader_id: str, password: str) -> None:
+        try:
+            self._reader = self._station.sign_in(reader_id, password)
+        except UserFacingError as error:
+            self.sign_in.show_problem(str(error))
+            return
+        self._show_worklist()
+
+    def _show_worklist(self) -> None:
+        if self._reader is None or self._station.study is None:
+            self._show_sign_in()
+            return
+        try:
+            sessions = self._station.sessions().worklist(self._reader.reader_id)
+        except UserFacingError as error:
+            self.sign_in.show_problem(str(error))
+            return
+        self.worklist.set_sessions(self._station.study.title, self._reader.name, sessions)
+        self.stack.setCurrentWidget(self.worklist)
+
+    # ---- reading
+
+    def _start_session(self, session_id: str) -> None:
+        if self._reader is None:
+            return
+        self.stack.setCurrentWidget(self.reading)
+        self._controller = self._station.reading(self.runner, self.reading, self._environment())
+        self._controller.start(session_id, self._reader.reader_id)
+        if self._controller.session_id is None:
+            self._show_worklist()
+        self._idle.start()
+
+    def _environment(self) -> dict[str, str]:
+        screen = self.screen()
+        size = screen.size()
+        return {
+            "app_version": self._version,
+            "screen": screen.name(),
+            "screen_px": f"{size.width()}x{size.height()}",
+            "screen_depth": str(screen.depth()),
+            "device_pixel_ratio": f"{screen.devicePixelRatio():g}",
+            "platform": QGuiApplication.platformName(),
+            "calibration": "none recorded",
+        }
+
+    def _on_painted(self) -> None:
+        if self._controller is not None:
+            self._controller.painted(self._station.clock.monotonic_ns())
+
+    def _on_stage_shown(self, title: str) -> None:
+        if self._controller is not None:
+            self._controller.stage_shown(title)
+
+    def _on_draft(self, draft: Assessment) -> None:
+        if self._controller is not None:
+            self._controller.save_draft(draft)
+
+    def _on_ai_shown(self, layer: str, shown: object) -> None:
+        if (
+            self._controller is not None
+            and isinstance(shown, dict)
+            and not self._controller.ai_shown(layer, shown)
+        ):
+            self.reading.refuse_layer(layer)
+
+    def _undo(self) -> None:
+        if self._controller is not None:
+            self._controller.undo_mark()
+
+    def _pause(self) -> None:
+        if self._controller is not None:
+            self._controller.toggle_pause()
+
+    def _leave(self) -> None:
+        if self._browser is not None and self._controller is None:
+            self._browser.leave()
+            self.stack.setCurrentWidget(self.exams)
+            return
+        self._end_session()
+        self._show_worklist()
+
+    def _end_session(self) -> None:
+        self._idle.stop()
+        if self._controller is not None:
+            self._controller.leave()
+            self._controller = None
+
+    def _on_finished(self, sentence: str) -> None:
+        self._end_session()
+        self._show_worklist()
+        self.statusBar().showMessage(sentence, 10_000)
+
+    # ---- exams without a study
+
+    def _choose_exams(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, _tr("Folder with exams"))
+        if folder:
+            self.open_exams(Path(folder))
+
+    def open_exams(self, path: Path) -> None:
+        """List the exams of a folder, zip or manifest."""
+        self._end_session()
+        try:
+            source = self._station.source_of(path)
+        except UserFacingError as error:
+            self.sign_in.show_problem(str(error))
+            return
+        self._browser = self._station.browsing(source, self.runner, self.reading)
+        self.exams.set_exams(())
+        self.exams.show_state(_tr("Reading the headers of {0} …").format(path.name))
+        self.stack.setCurrentWidget(self.exams)
+
+        def listed(exams: tuple[ExamSummary, ...]) -> None:
+            self._report = source.report
+            refused = len(source.report.refused)
+            self.exams.set_exams(exams)
+            self.exams.show_state(_tr("{0} exams.  {1} files refused.").format(len(exams), refused))
+
+        self._browser.list_exams(listed)
+
+    def _open_exam(self, exam_id: str) -> None:
+        if self._browser is not None:
+            self.stack.setCurrentWidget(self.reading)
+            self._browser.open(exam_id)
+
+    def _show_report(self) -> None:
+        lines = [
+            f"{'read' if e.accepted else 'REFUSED':8} {e.path}: {e.sentence}" for e in self._report.entries
+        ]
+        self._open_dialog(
+            dialogs.text_report(_tr("Import report"), "\n".join(lines) or _tr("No files."), self)
+        )
+
+    # ---- help, time, end
+
+    def _open_dialog(self, dialog: QDialog) -> None:
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        self._dialog = dialog
+
+    def _show_keys(self) -> None:
+        case = self._controller.case if self._controller is not None else None
+        hide_ai = case is not None and not case.policy.shown
+        self._open_dialog(
+            dialogs.key_sheet([c for c in self._commands.values() if not (hide_ai and c.ai)], self)
+        )
+
+    def _show_about(self) -> None:
+        self._open_dialog(dialogs.about(self._version, self))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        kinds = (QEvent.Type.KeyPress, QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel)
+        if event.type() in kinds and self._idle.isActive():
+            self._idle.start()
+        return super().eventFilter(watched, event)
+
+    def _on_idle(self) -> None:
+        if self._controller is not None:
+            self._controller.idle(IDLE_S)
+
+    def _on_application_state(self, state: Qt.ApplicationState) -> None:
+        if self._controller is not None:
+            self._controller.focus_changed(has_focus=state == Qt.ApplicationState.ApplicationActive)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._end_session()
+        app = QApplication.instance()
+        if app is not None:
+            app.removeEventFilter(self)
+        self.runner.close()
+        self._station.close()
+        super().closeEvent(event)

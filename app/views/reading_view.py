@@ -1,0 +1,401 @@
+"""The reading window: a bar above, the grid of viewports, the side panel, a line below.
+
+Draws what the controller hands it and emits what the reader does; which layers of the AI may be switched on is in
+the case's policy, and where it shows no AI the controls do not exist.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+
+from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedLayout, QVBoxLayout, QWidget
+
+from app.control.reading import AiView, CaseView
+from app.state.display import Change, Operation
+from app.state.overlays import OverlayPolicy, heat_layers, overlay_items, score_texts
+from app.views.assessment_panel import AssessmentPanel
+from app.views.findings_panel import AiPanel, FindingsPanel
+from app.views.viewport import Viewport
+from app.views.viewport_grid import ViewportGrid, default_words
+from reader_study.domain.assessment import Finding
+from resources.vocabulary import FindingType, Laterality
+
+PANEL_PX = 224
+BAR_PX = 20
+MESSAGE_MS = 12_000
+OPACITY_STEP, THRESHOLD_STEP = 0.1, 0.05
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("reading", text)
+
+
+class ReadingView(QWidget):
+    """Shows one case at a time; the face that ``ReadingController`` speaks to."""
+
+    painted = Signal()
+    stage_shown = Signal(str)
+    mark_made = Signal(object)  # Finding
+    mark_removed = Signal(str)
+    draft_changed = Signal(object)
+    submitted = Signal(object)
+    finished = Signal(str)
+    ai_shown = Signal(str, object)  # layer, what exactly
+    ai_hidden = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("reading")
+        self._case: CaseView | None = None
+        self._ai = AiView()
+        self._layers: dict[str, bool] = {}
+        self._opacity, self._threshold = 0.5, 0.5
+        self._stage = 0
+        self._new_case = False
+        self._pending: tuple[Viewport, float, float] | None = None
+        self._annotation = True
+        self._tool_name = "window"
+        self.grid = ViewportGrid(self)
+        self.findings = FindingsPanel(self)
+        self.ai_panel: AiPanel | None = None
+        self.form = AssessmentPanel(self)
+        self._build()
+        self.grid.all_painted.connect(self._on_painted)
+        self.grid.clicked.connect(self._on_click)
+        self.grid.hovered.connect(self._on_hover)
+        self.grid.viewport_changed.connect(lambda _view: self._show_tool())
+        self.grid.active_changed.connect(lambda _view: self._show_tool())
+        self.grid.stage_stepped.connect(self.step)
+        self.findings.remove_asked.connect(self.mark_removed)
+        self.findings.finding_chosen.connect(self._select)
+        self.findings.editor.confirmed.connect(self._confirm_mark)
+        self.findings.editor.cancelled.connect(self.cancel_mark)
+        self.form.draft_changed.connect(self.draft_changed)
+        self.form.submitted.connect(self.submitted)
+
+    # ---- layout
+
+    def _build(self) -> None:
+        self._bar = QLabel("")
+        self._bar.setObjectName("topBar")
+        self._stage_label = QLabel("")
+        self._stage_label.setProperty("role", "secondary")
+        research = QLabel(_tr("RESEARCH USE ONLY"))
+        research.setProperty("role", "accent")
+        top = QWidget()
+        top.setFixedHeight(BAR_PX)
+        row = QHBoxLayout(top)
+        row.setContentsMargins(10, 0, 10, 0)
+        row.addWidget(research)
+        row.addSpacing(18)
+        row.addWidget(self._bar)
+        row.addStretch(1)
+        row.addWidget(self._stage_label)
+        self._message = QLabel("")
+        self._message.setProperty("role", "error")
+        self._message.hide()
+        self._tool = QLabel("")
+        self._pointer = QLabel("")
+        self._layers_label = QLabel("")
+        for label in (self._tool, self._pointer, self._layers_label):
+            label.setProperty("role", "secondary")
+        bottom = QWidget()
+        bottom.setFixedHeight(BAR_PX)
+        line = QHBoxLayout(bottom)
+        line.setContentsMargins(10, 0, 10, 0)
+        line.addWidget(self._tool)
+        line.addSpacing(24)
+        line.addWidget(self._pointer)
+        line.addStretch(1)
+        line.addWidget(self._message)
+        line.addSpacing(24)
+        line.addWidget(self._layers_label)
+        self._blank = QLabel("")
+        self._blank.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._blank.setStyleSheet("background: #000000;")
+        middle = QWidget()
+        self._stack = QStackedLayout(middle)
+        self._stack.addWidget(self.grid)
+        self._stack.addWidget(self._blank)
+        inner = QWidget()
+        self._side_layout = QVBoxLayout(inner)
+        self._side_layout.setContentsMargins(0, 0, 0, 0)
+        self._side_layout.setSpacing(0)
+        self._side_layout.addWidget(self.findings, 1)
+        self._side_layout.addWidget(self.form)
+        self.side = QScrollArea()
+        self.side.setObjectName("sidePanel")
+        self.side.setWidget(inner)
+        self.side.setWidgetResizable(True)
+        self.side.setFrameShape(QFrame.Shape.NoFrame)
+        self.side.setFixedWidth(PANEL_PX)
+        self.side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        body = QHBoxLayout()
+        body.setSpacing(0)
+        body.addWidget(middle, 1)
+        body.addWidget(self.side)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(top)
+        layout.addLayout(body, 1)
+        layout.addWidget(bottom)
+        self._message_timer = QTimer(self)
+        self._message_timer.setSingleShot(True)
+        self._message_timer.timeout.connect(self._message.hide)
+
+    @property
+    def ai(self) -> AiView:
+        """What the AI said last about the case on screen."""
+        return self._ai
+
+    # ---- the controller speaks
+
+    def show_loading(self, text: str) -> None:
+        self._case = None
+        self._blank.setText(text)
+        self._stack.setCurrentWidget(self._blank)
+
+    def show_case(self, case: CaseView) -> None:
+        self._case, self._ai, self._stage, self._new_case = case, AiView(), 0, True
+        self._pending = None
+        self._layers = {"boxes": False, "heatmap": False, "score": False}
+        self._threshold = case.policy.operating_threshold
+        self.findings.editor.hide()
+        self._bar.setText(f"{case.study_title}      {case.session_title}      {case.case_label}")
+        sides = tuple(s for s in Laterality if any(i.view.laterality is s for i in case.exam.images))
+        self.form.set_case(case.scale, sides, case.draft)
+        self.form.setVisible(case.in_study)
+        self.findings.set_findings(case.findings)
+        self._set_ai_panel(shown=case.policy.shown)
+        self._stack.setCurrentWidget(self.grid)
+        self._show_stage()
+        self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _set_ai_panel(self, *, shown: bool) -> None:
+        if not shown and self.ai_panel is not None:
+            self._side_layout.removeWidget(self.ai_panel)
+            self.ai_panel.setParent(None)
+            self.ai_panel.deleteLater()
+            self.ai_panel = None
+        elif shown and self.ai_panel is None:
+            self.ai_panel = AiPanel(self)
+            self._side_layout.insertWidget(1, self.ai_panel)
+        self._layers_label.setVisible(shown)
+
+    def show_ai(self, ai: AiView) -> None:
+        self._ai = ai
+        self._refresh_overlays()
+
+    def show_findings(self, findings: tuple[Finding, ...]) -> None:
+        if self._case is not None:
+            self._case = self._case.with_findings(findings)
+        self.findings.set_findings(findings)
+        self._refresh_overlays()
+
+    def show_problems(self, problems: Mapping[str, str]) -> None:
+        self.side.setVisible(True)
+        self.form.show_problems(problems)
+
+    def show_message(self, sentence: str) -> None:
+        self._message.setText(sentence)
+        self._message.setToolTip(sentence)
+        self._message.setVisible(bool(sentence))
+        self._message_timer.start(MESSAGE_MS)
+
+    def show_paused(self, paused: bool) -> None:
+        self._blank.setText(_tr("Paused. Press Pause to go on.") if paused else "")
+        self._stack.setCurrentWidget(self._blank if paused else self.grid)
+        self.side.setEnabled(not paused)
+
+    def show_finished(self, sentence: str) -> None:
+        self._case = None
+        self.finished.emit(sentence)
+
+    # ---- hanging
+
+    @property
+    def stage_count(self) -> int:
+        return len(self._case.hanging.stages) if self._case is not None else 0
+
+    def go_to_stage(self, index: int) -> None:
+        """Show hanging step ``index`` (from 0); out of range does nothing."""
+        if self._case is None or not 0 <= index < self.stage_count:
+            return
+        self._stage = index
+        self._show_stage()
+
+    def step(self, by: int) -> None:
+        if self.stage_count:
+            self.go_to_stage((self._stage + by) % self.stage_count)
+
+    def _show_stage(self) -> None:
+        assert self._case is not None
+        stage = self._case.hanging.stages[self._stage]
+        images = {image.key: image for image in self._case.exam.images}
+        self.grid.set_stage(stage, images, self._case.pyramids)
+        self._stage_label.setText(f"{self._stage + 1}/{self.stage_count}  {stage.title}      F1 keys")
+        self._refresh_overlays()
+        self._show_tool()
+        if not self._new_case:
+            self.stage_shown.emit(stage.title)
+
+    def _on_painted(self, _t_ns: object) -> None:
+        self._new_case = False
+        self.painted.emit()
+
+    def set_tool(self, name: str) -> None:
+        """Choose what the left button does; the mark tool draws nothing until a click."""
+        self._tool_name = name
+        self.grid.set_tool(name)
+        self._show_tool()
+
+    def do(self, change: Change, first: float = 0.0, second: float = 0.0) -> None:
+        """One operation on the active viewport and those linked to it."""
+        self.grid.apply(Operation(change=change, first=first, second=second))
+
+    def _show_tool(self) -> None:
+        view = self.grid.active()
+        words = _tr("tool: {0}").format(self._tool_name)
+        if view is not None and view.image is not None:
+            state = view.state()
+            voi = view.image.presentation.vois[state.voi_index]
+            center, width = view.window()
+            words += f"      W {width:.0f}  C {center:.0f}  {voi.label or voi.function.value}"
+        self._tool.setText(words)
+
+    def toggle_energy(self) -> None:
+        self.grid.toggle_energy()
+        self._refresh_overlays()
+
+    def toggle_annotation(self) -> None:
+        self._annotation = not self._annotation
+        self._refresh_overlays()
+
+    def _on_hover(self, view: Viewport, row: float, col: float, value: object) -> None:
+        place = "" if view.image is None else f"{view.image.view.label}   x {col:.0f}  y {row:.0f}"
+        self._pointer.setText(place if value is None else f"{place}  = {value:.0f}")
+
+    # ---- overlays
+
+    def _overlay_policy(self) -> OverlayPolicy:
+        allowed = self._case.policy if self._case is not None else None
+        if allowed is None or not allowed.shown:
+            return OverlayPolicy(shown=False)
+        return OverlayPolicy(
+            shown=True,
+            boxes=allowed.boxes and self._layers["boxes"],
+            heatmap=allowed.heatmap and self._layers["heatmap"],
+            score=allowed.score and self._layers["score"],
+        )
+
+    def _refresh_overlays(self) -> None:
+        if self._case is None:
+            return
+        policy = self._overlay_policy()
+        result = self._ai.result
+        items = overlay_items(result, self._case.findings, policy, threshold=self._threshold)
+        heat = heat_layers(result, policy, opacity=self._opacity)
+        scores = score_texts(result, policy)
+        self.grid.set_overlays(items)
+        self.grid.set_heats(heat)
+        words = {image.key: default_words(image) for image in self._case.exam.images}
+        self.grid.set_words({key: replace(text, score=scores.get(key, "")) for key, text in words.items()})
+        self.grid.show_annotation(self._annotation)
+        self._show_ai_state(policy)
+
+    def _show_ai_state(self, policy: OverlayPolicy) -> None:
+        if self.ai_panel is None:
+            return
+        layers = _tr("Ready. Boxes B, map H, scores S.") if self._ai.result is not None else ""
+        self.ai_panel.set_state(self._ai, show_scores=policy.score, layers=layers)
+        on = [
+            _tr("boxes B ≥ {0:.2f}").format(self._threshold) if policy.boxes else _tr("boxes B off"),
+            _tr("map H {0:.0f} %").format(100 * self._opacity) if policy.heatmap else _tr("map H off"),
+            _tr("score S on") if policy.score else _tr("score S off"),
+        ]
+        self._layers_label.setText("AI:  " + "   ".join(on))
+
+    def toggle_layer(self, layer: str) -> None:
+        """Switch 'boxes', 'heatmap' or 'score'; the log is told before the pixels are."""
+        if self._case is None or not self._case.policy.allows(layer) or self._ai.result is None:
+            return
+        if self._layers[layer]:
+            self._layers[layer] = False
+            self.ai_hidden.emit(layer)
+        else:
+            self._layers[layer] = True
+            self.ai_shown.emit(layer, {"threshold": self._threshold, "opacity": self._opacity})
+        self._refresh_overlays()
+
+    def refuse_layer(self, layer: str) -> None:
+        """The log refused: the layer does not show."""
+        self._layers[layer] = False
+        self._refresh_overlays()
+
+    def change_opacity(self, direction: int) -> None:
+        self._opacity = min(0.9, max(0.1, self._opacity + direction * OPACITY_STEP))
+        self._refresh_overlays()
+
+    def change_threshold(self, direction: int) -> None:
+        self._threshold = min(0.95, max(0.05, self._threshold + direction * THRESHOLD_STEP))
+        if self._layers.get("boxes"):
+            self.ai_shown.emit("boxes", {"threshold": self._threshold})
+        self._refresh_overlays()
+
+    # ---- marks
+
+    def _on_click(self, viewport: Viewport, row: float, col: float, _button: int) -> None:
+        image = viewport.image
+        if image is None or self._tool_name != "mark" or self._case is None or not self._case.in_study:
+            return
+        self._pending = (viewport, row, col)
+        self.side.setVisible(True)
+        self.findings.editor.start(_tr("New mark in {0}").format(image.view.label))
+
+    def _confirm_mark(self, kind: str, suspicion: int) -> None:
+        if self._pending is None or self._pending[0].image is None:
+            return
+        viewport, row, col = self._pending
+        image = viewport.image
+        assert image is not None
+        spacing = image.spacing
+        finding = Finding(
+            finding_id=uuid.uuid4().hex,
+            image_key=image.key,
+            source_id=image.source_id,
+            row=row,
+            col=col,
+            row_mm=row * spacing.row_mm if spacing else None,
+            col_mm=col * spacing.col_mm if spacing else None,
+            finding=FindingType(kind),
+            suspicion=suspicion,
+        )
+        self._pending = None
+        self.findings.editor.hide()
+        self.mark_made.emit(finding)
+        self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def confirm_mark(self) -> None:
+        self.findings.editor.confirm()
+
+    def cancel_mark(self) -> None:
+        self._pending = None
+        self.findings.editor.hide()
+        self.set_tool("window")
+        self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _select(self, finding_id: str) -> None:
+        if self._case is None:
+            return
+        items = overlay_items(
+            self._ai.result,
+            self._case.findings,
+            self._overlay_policy(),
+            threshold=self._threshold,
+            selected=finding_id,
+        )
+        self.grid.set_overlays(items)
