@@ -138,7 +138,7 @@ def decode_frame(ds: Dataset) -> Array:
     fmt = frame_format(ds, syntax)
     if "PixelData" not in ds:
         raise ExamError("expected Pixel Data, found none; the file holds a header only.")
-    data = ds["PixelData"].value
+    data = unswapped(ds["PixelData"].value, vr=ds["PixelData"].VR, fmt=fmt)
     if syntax not in RAW:
         try:
             data = next(generate_frames(data, number_of_frames=1))
@@ -169,6 +169,13 @@ def decode_bytes(data: bytes, fmt: FrameFormat) -> Array:
     return _stored_values(pixels, fmt)
 
 
+def unswapped(data: bytes, *, vr: str, fmt: FrameFormat) -> bytes:
+    """Put 8-bit samples in order that travelled as big-endian 16-bit words (VR OW); other data is left as it is."""
+    if vr != "OW" or fmt.bits_allocated != 8 or fmt.transfer_syntax != uid.ExplicitVRBigEndian:
+        return data
+    return np.frombuffer(data + b"\0" * (len(data) % 2), ">u2").astype("<u2").tobytes()
+
+
 def check_length(found: int, fmt: FrameFormat) -> None:
     """Refuse raw pixel data whose length does not fit rows x columns; ``found`` in bytes."""
     if fmt.transfer_syntax in RAW and found < fmt.frame_bytes:
@@ -194,9 +201,6 @@ def _decode_raw(data: bytes, fmt: FrameFormat) -> Array:
         )
     big = fmt.transfer_syntax == uid.ExplicitVRBigEndian
     dtype = np.dtype(f"{'>' if big else '<'}u{fmt.bits_allocated // 8}")
-    if big and fmt.bits_allocated == 8:  # 8-bit samples travel as 16-bit OW words, whose bytes are swapped
-        padded = bytes(data) + b"\0" * (len(data) % 2)
-        data = np.frombuffer(padded, ">u2").astype("<u2").tobytes() if len(data) > 1 else data
     pixels = np.frombuffer(data, dtype, fmt.rows * fmt.cols).reshape(fmt.rows, fmt.cols)
     return pixels.astype(dtype.newbyteorder("="), copy=False)
 

@@ -180,6 +180,14 @@ def _fragments(stream: BinaryIO, size: int) -> tuple[tuple[int, int], ...]:
     return tuple(pieces[1:])
 
 
+def pixel_vr(stream: BinaryIO, syntax: str) -> str:
+    """VR of the Pixel Data element that the stream stands at; the stream stays there."""
+    at = stream.tell()
+    head = stream.read(6)
+    stream.seek(at)
+    return "OW" if syntax == uid.ImplicitVRLittleEndian else head[4:6].decode("ascii", "replace")
+
+
 def read_pieces(stream: BinaryIO, pieces: tuple[tuple[int, int], ...]) -> bytes:
     """Read the bytes of a frame; ExamError when the stream ends early."""
     parts = []

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from inference.exam import codecs, grayscale, views
-from inference.exam.container import locate_frame, opened, parse, read_pieces
+from inference.exam.container import locate_frame, opened, parse, pixel_vr, read_pieces
 from inference.exam.types import ExamError, Spacing, ViewImage
 from resources.vocabulary import ImageKind, Projection, ViewModifier, ViewName
 
@@ -162,7 +162,9 @@ def load_view(
             ds, syntax, body, size = parse(stream, whole=True)
             fmt = codecs.frame_format(ds, syntax)
             _refuse_class(ds)
-            stored = codecs.decode_bytes(read_pieces(body, locate_frame(body, size, syntax)), fmt)
+            vr = pixel_vr(body, syntax)
+            frame = read_pieces(body, locate_frame(body, size, syntax))
+            stored = codecs.decode_bytes(codecs.unswapped(frame, vr=vr, fmt=fmt), fmt)
         return _view_image(ds, stored, label, view=view, kind=kind, spacing_mm=spacing_mm)
     except ExamError as error:
         raise ExamError(f"{label}: {error}") from error

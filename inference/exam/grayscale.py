@@ -146,15 +146,16 @@ def tables_of(ds: Dataset) -> tuple[Voi, ...]:
 
 def modality_lut(ds: Dataset) -> Lut | None:
     """Return the Modality LUT table, or None where rescale slope and intercept apply (PS3.3 C.11.1)."""
-    items = ds.get("ModalityLUTSequence") or ()
-    if not len(items):
+    items = list(ds.get("ModalityLUTSequence") or [])
+    if not items:
         return None
     return _lut(items[0], signed=_is_signed(ds), little_endian=_is_little(ds), label="Modality LUT")
 
 
-def apply_lut(stored: NDArray[np.signedinteger], lut: Lut) -> NDArray[np.uint16]:
+def apply_lut(stored: NDArray[np.integer], lut: Lut) -> NDArray[np.uint16]:
     """Look stored values of any shape up in a table; values outside take its first or last entry."""
-    return np.asarray(np.take(lut.table, np.clip(stored - lut.first_value, 0, len(lut.table) - 1)))
+    index = np.clip(stored.astype(np.int32) - lut.first_value, 0, len(lut.table) - 1).astype(np.intp)
+    return np.asarray(lut.table[index], dtype=np.uint16)
 
 
 def padding_range(ds: Dataset, *, stored_offset: int) -> tuple[int, int] | None:

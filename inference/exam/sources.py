@@ -225,7 +225,8 @@ def _manifest_items(
         member = Member(name=path, file=target)
         items.append(Item(
             member=member, view=row.view, kind=row.kind, age=row.age, row=replace(row, path=path),
-            case=f"{prefix}/{row.case_id}" if prefix else row.case_id, rule=f"grouped by the case file {name}",
+            case=f"{prefix}/{row.case_id}" if prefix else row.case_id,
+            rule=f"grouped by the case file {name}",
         ))  # fmt: skip
         entries.append(ImportEntry(
             path=path, accepted=True, sentence=f"{path}: accepted as {row.view.label}, declared in {name}.",

@@ -220,8 +220,8 @@ def orientation_of(
 ) -> Ruling[Orientation]:
     """Say how stored pixels turn to the hanging orientation (MG-05).
 
-    The hung image has its chest wall towards the middle of the screen (right edge for R, left for L), the head
-    at the top, and for axial views the outer side at the top.
+    The hung image has its chest wall towards the middle of the screen (right edge for R, left for L), its
+    head at the top, and for axial views the outer side at the top.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def _side_vote(breast: NDArray[np.bool_]) -> float:
 
 
 def breast_masks(pixels: NDArray[np.uint16], *, dark_air: bool = True) -> tuple[NDArray[np.bool_], ...]:
-    """Outline the breast roughly, on a copy whose longer side is 256: the largest bright region at two levels.
+    """Outline the breast roughly, on a copy whose longer side is 256: its largest bright region, twice.
 
     Returns
     -------
