@@ -100,7 +100,7 @@ def test_cut_off_file_gets_one_sentence(header, file_of, breast, keep):
     info = read_header(data, "cut.dcm")
     assert info.standing is Standing.REFUSED
     assert _sentence_is_clear(info.sentence, "cut.dcm")
-    with pytest.raises(ExamError, match="^cut.dcm: expected"):
+    with pytest.raises(ExamError, match=r"^cut\.dcm: expected"):
         load_view(data, "cut.dcm")
 
 

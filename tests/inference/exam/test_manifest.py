@@ -52,7 +52,7 @@ def test_bad_rows_are_named_by_file_row_and_column_and_the_rest_stays(tmp_path):
 
 def test_missing_column_is_an_error_that_names_it(tmp_path):
     (tmp_path / "m.csv").write_text("case_id,view,path\n", encoding="utf-8")
-    with pytest.raises(ExamError, match="m.csv, row 1: expected the columns laterality"):
+    with pytest.raises(ExamError, match=r"m\.csv, row 1: expected the columns laterality"):
         read_manifest(tmp_path / "m.csv")
 
 
