@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +71,7 @@ def study_create(
         finally:
             database.close()
     typer.echo(
-        f"{study.study_id}: {len(study.readers)} readers, {len(study.cases)} cases, {len(study.plans)} sessions"
+        f"{study.study_id}: {len(study.readers)} readers, {len(study.cases)} cases, {len(study.plans)} plans"
     )
 
 
@@ -129,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

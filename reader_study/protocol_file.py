@@ -24,9 +24,9 @@ _KNOWN = frozenset(
 def read_protocol(path: Path) -> Study:
     """Return the study a YAML protocol describes, allocation drawn.
 
-    Keys: study_id, title, protocol_version, seed, arms, readers, cases (required); design, scale, washout_days,
-    show_timer, lexicon. An arm has arm_id, title and ai (as ``AiPolicy``); a case case_id, exam_id, exam_digest,
-    perhaps practice and stratum.
+    Keys: study_id, title, protocol_version, seed, arms, readers, cases (required); design, scale,
+    washout_days, show_timer, lexicon. An arm has arm_id, title and ai (as ``AiPolicy``); a case has case_id,
+    exam_id, exam_digest, perhaps practice and stratum.
 
     Raises
     ------

@@ -63,8 +63,8 @@ def allocate(
     cases, readers, arms
         The study's. Practice cases go into a session of their own, period 0, in the last arm.
     design : {"crossover", "parallel", "single"}
-        crossover: as many periods as arms; in period p a reader reads each part of the cases in another arm,
-        so that after all periods every case was read once in every arm. parallel: one period, each reader in
+        crossover: as many periods as arms; each period a reader reads each part of the cases in another
+        arm, so that in the end every case was read once in every arm. parallel: one period, each reader in
         one arm. single: one period, everybody in the first arm.
     strata : mapping of case id to label, optional
         Parts are dealt inside each label (truth, type, density), so that arms get equal mixes.
@@ -148,7 +148,7 @@ def _period(
     blocks: list[tuple[str, tuple[str, ...]]] = []
     if design == "crossover":
         for offset in range(count):
-            # Block order turns with the rank (and again after each full round), the arm of a part with the period.
+            # Block order turns with the rank, the arm of a part with the period.
             arm = (offset + rank + period) % count
             part = (arm + period + rank // count) % count
             blocks.append((arms[arm].arm_id, parts[part]))

@@ -59,7 +59,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a session stands; ``case_id`` is None when every case is locked (the rest is of the last case)."""
+    """Where a session stands; ``case_id`` is None when all cases are locked (the rest is of the last)."""
 
     session_id: str
     case_id: str | None

@@ -1,6 +1,6 @@
 """Readers with known skill and speed, for end-to-end tests, pilots and the demo without a person.
 
-A simulated reader turns truth (and the AI's scores, where the arm shows them) into what a person would hand in.
+A simulated reader turns truth (and AI scores, where the arm shows them) into what a person would hand in.
 ``read_session`` drives ``sessions`` with it on a ``ManualClock``. No pixels; not used by the screen.
 """
 
@@ -19,7 +19,7 @@ from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.sessions import Position, Sessions
 from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
-# Lowest probability of malignancy, %, that gets a category; BI-RADS likelihoods drawn apart so that all occur.
+# Lowest probability of malignancy, %, of each category; drawn apart from BI-RADS so that all occur.
 _CUTS: tuple[tuple[int, str], ...] = (
     (90, "5"),
     (75, "4C"),
@@ -60,7 +60,7 @@ class SimulatedReader:
 
     Notes
     -----
-    Evidence per breast is Gaussian with unit variance, mean ``skill`` apart between malignant and other breasts
+    Evidence per breast is Gaussian with unit variance, ``skill`` apart between malignant and other breasts
     (the equal-variance binormal model: unaided AUC = Phi(skill / sqrt(2))). With AI the logit of its score is
     added with weight ``trust``. Reading time is log-normal around ``median_s``.
     """

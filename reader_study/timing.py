@@ -1,7 +1,7 @@
 """Every time measure of a reading, defined once, in words and in code (RS-M1, M2, M3).
 
-Durations come from ``t_mono_ns`` inside one ``boot_id`` only. An *opening* runs from CaseOpened until the case
-leaves the screen: by ReadingLocked, or cut off by the end of the sitting or a crash.
+Durations come from ``t_mono_ns`` inside one ``boot_id`` only. An *opening* runs from CaseOpened until the
+case leaves the screen: by ReadingLocked, or cut off by the end of the sitting or a crash.
 """
 
 from __future__ import annotations

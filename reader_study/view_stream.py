@@ -48,7 +48,7 @@ class ViewStream:
                 queue.popleft()
 
     def stop(self) -> None:
-        """End the writer thread; what is still queued stays queued."""
+        """Write what is queued and end the writer thread; what the disk refuses stays queued."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stop.set()
@@ -56,7 +56,7 @@ class ViewStream:
             thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while True:
             self._wake.wait()
             self._wake.clear()
             for session_id in list(self._queues):
@@ -65,4 +65,5 @@ class ViewStream:
                 except StudyError as error:
                     # Kept in the queue: the next synchronous step writes it, or fails aloud for the reader.
                     _LOG.error("view changes of a session are not on disk yet: %s", error)
-            self._stop.wait(_GATHER_S)
+            if self._stop.wait(_GATHER_S) and not self._wake.is_set():
+                return
