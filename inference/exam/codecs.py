@@ -78,7 +78,7 @@ def frame_format(ds: Dataset, transfer_syntax: str) -> FrameFormat:
     ExamError
         Missing size, true colour, several frames, more than 16 bits, or a size no mammogram has.
     """
-    missing = [name for name in ("Rows", "Columns", "BitsAllocated") if ds.get(name) in {None, ""}]
+    missing = [name for name in ("Rows", "Columns", "BitsAllocated") if not ds.get(name)]
     if missing:
         raise ExamError(
             f"expected {', '.join(missing)} in the header, found none; the file holds no readable image."

@@ -342,9 +342,7 @@ def _view_image(
 
 def _technique(ds: Dataset) -> dict[str, str]:
     found = {
-        key: "\\".join(str(v) for v in _items(ds.get(key)))
-        for key in TECHNIQUE
-        if ds.get(key) not in {None, ""}
+        key: "\\".join(str(v) for v in _items(ds.get(key))) for key in TECHNIQUE if str(ds.get(key) or "")
     }
     if ds.get("ViewPosition"):
         found["ViewPosition"] = str(ds.ViewPosition)

@@ -177,3 +177,11 @@ def test_deflate_bomb_is_refused(header, file_of, breast, deflate):
     bomb = body[: at + 8] + (1 << 30).to_bytes(4, "little") + b"\0" * 4096
     with pytest.raises(ExamError, match="deflated data that can fill"):
         load_view(data[:end] + deflate(bomb), "bomb.dcm")
+
+
+def test_technique_with_several_values_is_joined(header, file_of, breast):
+    """GE writes Grid as RECIPROCATING\\FOCUSED; Lorad writes several software versions (MG-24)."""
+    ds = header(Grid=["RECIPROCATING", "FOCUSED"], SoftwareVersions=["A_1", "B_2"], ViewPosition="MLO")
+    view = load_view(file_of(ds, breast()))
+    assert view.header["Grid"] == "RECIPROCATING\\FOCUSED"
+    assert view.header["SoftwareVersions"] == "A_1\\B_2"
