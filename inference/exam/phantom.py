@@ -1,27 +1,25 @@
 """Synthetic four-view mammograms with known truth, for tests, demo, simulation and training.
 
-Owns the recipe from a seed to an exam; fields, projection, lesions and tone are the ``phantom_*`` modules beside it.
+Owns the recipe from a seed to an exam; the parts are the ``phantom_*`` modules beside it.
 Phantoms are drawings with the right statistics, not simulations of a given woman or machine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.exam.phantom_fields import GLAND_FRACTION, Field, Shape, gland_volume, paired_volumes
+from inference.exam.phantom_fields import Field, Shape
 from inference.exam.phantom_lesions import (
     Drawn,
     Plan,
     clock_of,
     draw_lesion,
-    plan_lesion,
-    plan_trivia,
     quadrant_of,
 )
+from inference.exam.phantom_plan import DENSITY_SHARE, Breast, draw, draw_pathology, grow_breasts, plan_exam
 from inference.exam.phantom_projection import Anatomy, Plane, fine_texture, project_anatomy, view_plane
 from inference.exam.phantom_spec import LesionView, PhantomError, PhantomExam, PhantomLesion, PhantomSpec
 from inference.exam.phantom_tone import (
@@ -42,7 +40,6 @@ from inference.exam.types import Box, Exam, Orientation, Spacing, ViewImage, exa
 from resources.vocabulary import (
     FOUR_VIEWS,
     Density,
-    FindingType,
     ImageKind,
     Laterality,
     Pathology,
@@ -59,30 +56,8 @@ __all__ = [
     "phantom_uid",
 ]
 
-_T = TypeVar("_T")
 UID_ROOT = "2.25."  # derived from a number, PS3.5 B.2
-DENSITY_SHARE = {
-    Density.FATTY: 0.12,
-    Density.SCATTERED: 0.42,
-    Density.HETEROGENEOUS: 0.36,
-    Density.DENSE: 0.10,
-}
-TYPE_SHARE = {
-    FindingType.MASS: 0.46,
-    FindingType.CALCIFICATION: 0.30,
-    FindingType.DISTORTION: 0.14,
-    FindingType.ASYMMETRY: 0.10,
-}
 FINE_TEXTURE = 0.0035  # log contrast of the sub-voxel detail at 1 cycle/mm; set so that beta lies in 3.0-3.4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Breast:
-    laterality: Laterality
-    gland: Field
-    trees: list[tuple[NDArray[np.float64], float, float]]
-    plans: tuple[Plan, ...]
-    enhancement: float  # background, mg per cm3 of gland
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +95,8 @@ def phantom_exam(spec: PhantomSpec) -> PhantomExam:
     """
     seeds = np.random.SeedSequence(spec.seed).spawn(5)
     rng, anatomy_rng, lesion_rng, view_rng, noise_rng = (np.random.default_rng(s) for s in seeds)
-    density = spec.density or _draw(rng, DENSITY_SHARE)
-    pathology = spec.pathology or _draw_pathology(rng, spec)
+    density = spec.density or draw(rng, DENSITY_SHARE)
+    pathology = spec.pathology or draw_pathology(rng, spec)
     age = int(np.clip(rng.normal(56, 9), 38, 84))
     index = Laterality.RIGHT if rng.random() < 0.5 else Laterality.LEFT
     turned = rng.random() < 0.3  # this vendor stores the right breast as the left: PatientOrientation tells
@@ -130,8 +105,8 @@ def phantom_exam(spec: PhantomSpec) -> PhantomExam:
         half_y_mm=float(rng.uniform(48, 62)),
         nipple_z_mm=float(rng.uniform(58, 80)),
     )
-    plans = _plan_exam(lesion_rng, shape, spec, pathology, index)
-    breasts = _breasts(anatomy_rng, shape, density, plans)
+    plans = plan_exam(lesion_rng, shape, spec, pathology, index)
+    breasts = grow_breasts(anatomy_rng, shape, density, plans)
     squeeze = float(rng.uniform(0.44, 0.58))
     shots = {
         view: _expose(spec, shape, breasts[view.laterality], view, squeeze, view_rng, noise_rng)
@@ -140,124 +115,10 @@ def phantom_exam(spec: PhantomSpec) -> PhantomExam:
     return _assemble(spec, shape, shots, breasts, pathology, index, density, age, turned)
 
 
-def _draw(rng: np.random.Generator, shares: dict[_T, float]) -> _T:
-    return list(shares)[int(rng.choice(len(shares), p=list(shares.values())))]
-
-
-def _draw_pathology(rng: np.random.Generator, spec: PhantomSpec) -> Pathology:
-    shares = {Pathology.NORMAL: 0.4, Pathology.BENIGN: 0.25, Pathology.MALIGNANT: 0.35}
-    drawn = _draw(rng, shares)
-    if spec.lesions == 0:
-        return Pathology.NORMAL
-    if spec.lesions and drawn is Pathology.NORMAL:
-        return Pathology.BENIGN
-    return drawn
-
-
-def _plan_exam(
-    rng: np.random.Generator, shape: Shape, spec: PhantomSpec, pathology: Pathology, index: Laterality
-) -> dict[Laterality, tuple[Plan, ...]]:
-    """Trivia for every breast, the asked lesions in the index breast, now and then a benign one opposite."""
-    out: dict[Laterality, list[Plan]] = {side: plan_trivia(rng, shape) for side in Laterality}
-    count = spec.lesions if spec.lesions is not None else 1 + int(rng.random() < 0.15)
-    if pathology is Pathology.NORMAL:
-        count = 0
-    for number in range(count):
-        finding = spec.finding or _draw(rng, TYPE_SHARE)
-        malignant = pathology is Pathology.MALIGNANT and (number == 0 or rng.random() < 0.6)
-        out[index].append(_apart(rng, shape, finding, malignant, out[index]))
-    if spec.lesions is None and count and rng.random() < 0.25:
-        other = out[index.other]
-        other.append(_apart(rng, shape, _draw(rng, TYPE_SHARE), False, other))
-    return {side: tuple(plans) for side, plans in out.items()}
-
-
-def _apart(
-    rng: np.random.Generator, shape: Shape, finding: FindingType, malignant: bool, taken: list[Plan]
-) -> Plan:
-    """A lesion that does not lie on one already planned; after 20 tries the last one stands."""
-    for _ in range(20):
-        plan = plan_lesion(rng, shape, finding, malignant)
-        here = np.array(plan.position_mm)
-        if all(
-            np.linalg.norm(here - np.array(t.position_mm)) > t.radius_mm + plan.radius_mm + 4 for t in taken
-        ):
-            break
-    return plan
-
-
-def _breasts(
-    rng: np.random.Generator, shape: Shape, density: Density, plans: dict[Laterality, tuple[Plan, ...]]
-) -> dict[Laterality, _Breast]:
-    fields = paired_volumes(rng, shape)
-    fraction = float(rng.uniform(*GLAND_FRACTION[density]))
-    state = int(rng.integers(2**31))
-    enhancement = float(rng.choice([0.05, 0.15, 0.3, 0.5], p=[0.35, 0.35, 0.2, 0.1]))
-    out = {}
-    for side, field in zip((Laterality.RIGHT, Laterality.LEFT), fields, strict=True):
-        share = fraction * float(rng.uniform(0.92, 1.08))
-        gland = gland_volume(field, shape, share, np.random.default_rng(state))
-        out[side] = _Breast(
-            laterality=side, gland=gland, trees=_trees(rng, shape), plans=plans[side], enhancement=enhancement
-        )
-    return out
-
-
-def _trees(rng: np.random.Generator, shape: Shape) -> list[tuple[NDArray[np.float64], float, float]]:
-    """Ducts that branch back from the nipple and vessels that run forward under the skin."""
-    out: list[tuple[NDArray[np.float64], float, float]] = []
-    zn = shape.nipple_z_mm
-    for _ in range(int(rng.integers(6, 10))):
-        start, heading = np.array([0.0, 0.0, zn]), np.array([rng.normal(0, 0.45), rng.normal(0, 0.45), -1.0])
-        trunk = _walk(rng, start, heading, 0.32 * zn, 0.10)
-        out.append((trunk, 0.9, 0.045))
-        for _ in range(int(rng.integers(2, 4))):
-            fork = heading + rng.normal(0, 0.5, 3)
-            out.append(
-                (_walk(rng, trunk[int(rng.integers(4, len(trunk)))], fork, 0.3 * zn, 0.16), 0.6, 0.035)
-            )
-    for _ in range(int(rng.integers(4, 8))):
-        angle = rng.uniform(0, 2 * np.pi)
-        start = np.array(
-            [0.8 * shape.half_x_mm * np.cos(angle), 0.8 * shape.half_y_mm * np.sin(angle), 0.05 * zn]
-        )
-        heading = np.array([0.0, 0.0, 0.95 * zn]) - start + rng.normal(0, 12, 3)
-        vessel = _walk(rng, start, heading, rng.uniform(0.45, 0.85) * zn, 0.14)
-        out.append((vessel, 1.2, 0.06))
-        if rng.random() < 0.6:
-            out.append(
-                (
-                    _walk(rng, vessel[len(vessel) // 2], heading + rng.normal(0, 18, 3), 0.3 * zn, 0.16),
-                    0.8,
-                    0.05,
-                )
-            )
-    return out
-
-
-def _walk(
-    rng: np.random.Generator,
-    start: NDArray[np.float64],
-    heading: NDArray[np.float64],
-    length: float,
-    bend: float,
-) -> NDArray[np.float64]:
-    step = 1.6
-    heading = heading / np.linalg.norm(heading)
-    curl = rng.normal(0, bend * 0.35, 3)
-    points = [start]
-    for _ in range(max(6, int(length / step))):
-        heading = heading + curl + rng.normal(0, bend, 3)
-        heading /= np.linalg.norm(heading)
-        curl = 0.9 * curl + rng.normal(0, bend * 0.1, 3)
-        points.append(points[-1] + step * heading)
-    return np.array(points)
-
-
 def _expose(
     spec: PhantomSpec,
     shape: Shape,
-    breast: _Breast,
+    breast: Breast,
     view: ViewName,
     squeeze: float,
     rng: np.random.Generator,
@@ -296,7 +157,7 @@ def _expose(
 
 
 def _lesion_layers(
-    plane: Plane, anatomy: Anatomy, breast: _Breast, rng: np.random.Generator
+    plane: Plane, anatomy: Anatomy, breast: Breast, rng: np.random.Generator
 ) -> tuple[Field, Field, tuple[Drawn, ...]]:
     contrast, iodine = np.zeros(plane.shape, np.float32), np.zeros(plane.shape, np.float32)
     drawn = []
@@ -348,7 +209,7 @@ def _assemble(
     spec: PhantomSpec,
     shape: Shape,
     shots: dict[ViewName, _Shot],
-    breasts: dict[Laterality, _Breast],
+    breasts: dict[Laterality, Breast],
     pathology: Pathology,
     index: Laterality,
     density: Density,

@@ -1,6 +1,6 @@
 """Phantoms as files: valid digital mammography DICOM, and the images and lesions manifests.
 
-Owns headers and tables only. UIDs, dates and names follow from the seed, so a phantom is the same file every time.
+Owns headers and tables only. UIDs and names follow from the seed: a phantom is the same file every time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import UID as Uid
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
@@ -71,7 +72,9 @@ def write_phantom_dicom(exam: PhantomExam, folder: Path, *, processing: bool = F
                 _raw_dataset(exam, firsts[key], line, number).save_as(path, enforce_file_format=True)
                 paths.append(path)
     except OSError as error:
-        raise PhantomError(f"{folder}: expected a writable folder, found {error.strerror}; choose another.") from error
+        raise PhantomError(
+            f"{folder}: expected a writable folder, found {error.strerror}; choose another."
+        ) from error
     return tuple(paths)
 
 
@@ -88,7 +91,9 @@ def write_manifest(exams: Iterable[PhantomExam], folder: Path) -> Path:
     lesions: list[dict[str, object]] = []
     for exam in exams:
         paths = write_phantom_dicom(exam, folder / exam.exam.exam_id)
-        images += [_image_row(exam, image, path, folder) for image, path in zip(exam.exam.images, paths, strict=True)]
+        images += [
+            _image_row(exam, image, path, folder) for image, path in zip(exam.exam.images, paths, strict=True)
+        ]
         lesions += _lesion_rows(exam)
     _write_csv(folder / "lesions.csv", LESION_COLUMNS, lesions)
     return _write_csv(folder / "images.csv", IMAGE_COLUMNS, images)
@@ -148,7 +153,9 @@ def _write_csv(path: Path, columns: tuple[str, ...], rows: list[dict[str, object
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
-        raise PhantomError(f"{path}: expected a writable file, found {error.strerror}; choose another folder.") from error
+        raise PhantomError(
+            f"{path}: expected a writable file, found {error.strerror}; choose another folder."
+        ) from error
     return path
 
 
@@ -187,10 +194,10 @@ def _raw_dataset(exam: PhantomExam, image: ViewImage, line: NDArray[np.float32],
 def _frame(exam: PhantomExam, image: ViewImage, number: int, uid: str, sop_class: str) -> FileDataset:
     """Everything the two intents share: identity, equipment, acquisition, view."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sop_class
-    meta.MediaStorageSOPInstanceUID = uid
+    meta.MediaStorageSOPClassUID = Uid(sop_class)
+    meta.MediaStorageSOPInstanceUID = Uid(uid)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = phantom_uid(0, 9)
+    meta.ImplementationClassUID = Uid(phantom_uid(0, 9))
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SOPClassUID, ds.SOPInstanceUID = sop_class, uid
     _identity(ds, exam, image, number)
@@ -267,7 +274,7 @@ def _view(ds: Dataset, image: ViewImage) -> None:
 
 
 def patient_orientation(image: ViewImage) -> tuple[str, str]:
-    """Patient Orientation of the stored pixels: where a row's end and a column's end point (PS3.3 C.7.6.1.1.1)."""
+    """Patient Orientation of the stored pixels: where rows and columns point (PS3.3 C.7.6.1.1.1)."""
     right = image.view.laterality is Laterality.RIGHT
     along = "P" if right != image.orientation.flip_cols else "A"
     medial = "L" if right else "R"

@@ -1,6 +1,6 @@
 """Random fields of the phantom: power-law noise in the plane and in the breast, and the gland made from it.
 
-Owns spectra and thresholds (Chen 2012, PMC3298563; Reiser, PMC3189972). Does not know views or pixels of an image.
+Owns spectra and thresholds (Chen 2012, PMC3298563; Reiser, PMC3189972). Does not know views or images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from resources.vocabulary import Density
 
 Field = NDArray[np.float32]
 
-BETA = 3.2  # power-law exponent; a projection keeps the central slice, so volume and mammogram share it
+BETA = 3.2  # a projection keeps the central slice, so volume and mammogram share it
 GLAND_FRACTION = {
     # low..high glandular share of the volume, from VICTRE's fat fractions, bounded by Yaffe 2009 (95 % below 45 %)
     Density.FATTY: (0.03, 0.07),
@@ -60,7 +60,7 @@ def plane_noise(
     high_pass: float,
     floor: float,
 ) -> Field:
-    """Gaussian noise in the plane whose power spectrum is f**-beta, with f in cycles per mm.
+    """Gaussian noise in the plane whose power spectrum is f**-beta, f in cycles per mm.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def plane_noise(
 
 
 def paired_volumes(
-    rng: np.random.Generator, shape: Shape, *, stretch: float = 1.35, shared: float = 0.92
+    rng: np.random.Generator, shape: Shape, *, stretch: float = 1.35, shared: float = 0.95
 ) -> tuple[Field, Field]:
     """Power-law fields of the two breasts of one woman, alike in their coarse structure.
 
-    ``shared`` is the amplitude correlation below 0.02 cycles/mm; it fades towards fine detail, so that the fields
-    as a whole correlate 0.7-0.9. ``stretch`` lengthens structure along the nipple axis (axis ratio 1.2-1.5).
+    ``shared`` is the amplitude correlation of the coarsest structure; it fades towards fine detail so that the
+    gland made from the fields correlates 0.7-0.9. ``stretch`` lengthens structure along the nipple axis (axis ratio 1.2-1.5).
 
     Returns
     -------
@@ -106,7 +106,7 @@ def paired_volumes(
     f2 = fx * fx + fy * fy + fz * fz
     gain = np.maximum(f2, 1e-4) ** (-BETA / 4)
     gain[0, 0, 0] = 0
-    alike = np.float32(shared) * np.exp(-f2 / 0.06**2)
+    alike = np.float32(shared) * np.exp(-f2 / 0.12**2)
     own = np.sqrt(1 - alike * alike)
     out = []
     for index in (1, 2):

@@ -1,6 +1,6 @@
 """Lesions of the phantom: where they lie in the breast, what they are made of, how each view shows them.
 
-A lesion is planned once in the uncompressed frame and drawn in both views from the same plan, so that quadrant,
+A lesion is planned once in the uncompressed frame and drawn in both views from that plan, so that quadrant,
 clock, depth and match are exact. Sizes and contrasts follow measured tables (INbreast, VinDr, MIAS; VICTRE).
 """
 
@@ -24,7 +24,7 @@ CALC_PER_MM = 0.75  # 0.2 mm of calcium oxalate: about 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A lesion before it is drawn; all its randomness comes from ``seed``, so both views draw the same one."""
+    """A lesion before it is drawn; all its randomness comes from ``seed``, so both views agree."""
 
     finding: FindingType
     malignant: bool
@@ -200,7 +200,7 @@ class _Brush:
     def fine(self, points_mm: NDArray[np.float64]) -> NDArray[np.int32]:
         """Points (n, 2) row, column in mm to OpenCV's (x, y) with 4 fractional bits."""
         at = points_mm / self.step + np.array(self.origin)
-        return np.round(at[:, ::-1] * 16).astype(np.int32).reshape(-1, 1, 2)
+        return np.asarray(np.round(at[:, ::-1] * 16), np.int32).reshape(-1, 1, 2)
 
 
 def _lobed(
@@ -263,10 +263,7 @@ def _paint_mass(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArra
     radius = _lobed(np.random.default_rng(state), r, amplitude, orders, brush.theta, oval)
     edge = _lobed(np.random.default_rng(state), r, amplitude, orders, _circle(), oval)
     path = _path(radius, brush.rho)
-    if plan.rim:
-        enhanced = path - 0.8 * _path(radius * np.float32(0.65), brush.rho)
-    else:
-        enhanced = path
+    enhanced = path - 0.8 * _path(radius * np.float32(0.65), brush.rho) if plan.rim else path
     blur = (0.9 if plan.malignant else 0.3) / brush.step
     path = cv2.GaussianBlur(path, (0, 0), max(0.5, blur))
     rate = MASS_PER_CM / 10.0 * (1.0 if plan.malignant else 0.8) * (1 - 0.35 * gland_share)
@@ -281,6 +278,7 @@ def _paint_mass(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArra
 
 
 def _paint_calcification(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArray[np.float64]]:
+    del gland_share  # calcium shows as well in gland as in fat
     plan, rng, r = brush.plan, brush.rng, brush.plan.radius_mm
     count = int(rng.integers(14, 31)) if plan.malignant else int(rng.integers(4, 10))
     spread = rng.normal(size=(count, 3)) * (0.42 * r)
@@ -331,6 +329,7 @@ def _paint_asymmetry(brush: _Brush, gland_share: float) -> tuple[Field, Field, N
 
 
 def _paint_distortion(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArray[np.float64]]:
+    del gland_share  # strands lie over the tissue
     plan, r = brush.plan, brush.plan.radius_mm
     count = int(brush.rng.integers(18, 28)) if plan.malignant else int(brush.rng.integers(8, 12))
     strength = 0.14 if plan.malignant else 0.08

@@ -133,7 +133,9 @@ def project_anatomy(
         if plane.projection is Projection.MLO
         else np.zeros(plane.shape, np.float32)
     )
-    strands = _ligaments(plane, rng) * np.minimum(1.0, 0.35 + thick) * np.where(muscle > 0, np.float32(0.3), 1) + _tubes(plane, trees)
+    strands = _ligaments(plane, rng) * np.minimum(1.0, 0.35 + thick) * np.where(
+        muscle > 0, np.float32(0.3), 1
+    ) + _tubes(plane, trees)
     return Anatomy(
         mask=mask,
         edge_mm=edge,
@@ -168,7 +170,7 @@ def _disc(plane: Plane, center: tuple[float, float], radius_mm: float) -> Field:
     rows = np.arange(plane.shape[0], dtype=np.float32)[:, None] - np.float32(center[0])
     cols = np.arange(plane.shape[1], dtype=np.float32)[None, :] - np.float32(center[1])
     distance = np.sqrt(rows * rows + cols * cols) * np.float32(plane.pixel_mm)
-    return np.clip((radius_mm - distance) / 1.0 + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((radius_mm - distance) / 1.0 + 0.5, 0, 1), np.float32)
 
 
 def _edge_distance(mask: NDArray[np.bool_], pixel_mm: float) -> Field:
@@ -203,7 +205,7 @@ def _gland_path(plane: Plane, gland: Field) -> Field:
     out = cv2.warpAffine(
         path, matrix, (plane.shape[1], plane.shape[0]), flags=flags, borderMode=cv2.BORDER_CONSTANT
     )
-    return np.clip(out, 0, None).astype(np.float32)
+    return np.asarray(np.clip(out, 0, None), np.float32)
 
 
 def _pectoral(plane: Plane, rng: np.random.Generator) -> Field:
@@ -239,7 +241,7 @@ def _ligaments(plane: Plane, rng: np.random.Generator) -> Field:
         out += np.float32(weight) * np.exp(-((away / 0.42) ** 2)) + np.float32(weight * 0.5) * np.exp(
             -((away / 1.6) ** 2)
         )
-    return out * strong
+    return np.asarray(out * strong, np.float32)
 
 
 def _tubes(plane: Plane, trees: list[tuple[NDArray[np.float64], float, float]]) -> Field:
@@ -255,4 +257,4 @@ def _tubes(plane: Plane, trees: list[tuple[NDArray[np.float64], float, float]]) 
             cv2.polylines(canvas, [path.reshape(-1, 1, 2)], False, (level,), thick, cv2.LINE_AA, 4)
         blurred = cv2.GaussianBlur(canvas.astype(np.float32), (0, 0), max(0.6, 0.35 * width / plane.pixel_mm))
         out += blurred / np.float32(2000.0)
-    return out
+    return np.asarray(out, np.float32)

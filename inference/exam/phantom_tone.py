@@ -1,6 +1,6 @@
-"""From line integrals to the 12-bit picture a reader would see, and the contrast pair's recombined image.
+"""From line integrals to the 12-bit picture a reader would see, and the recombined one of a contrast pair.
 
-Owns attenuation figures (VICTRE's PENELOPE tables, W/Rh 28 kVp and W/Cu 49 kVp) and the tone curve; knows no anatomy.
+Owns attenuation figures (VICTRE's PENELOPE tables, W/Rh 28 kVp, W/Cu 49 kVp) and the tone; knows no anatomy.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def recombination_weight(thickness_mm: float) -> float:
 
 
 def quantum_noise(rng: np.random.Generator, line: Field, pixel_mm: float, dose: float = 1.0) -> Field:
-    """Poisson noise of the log signal: 2 % in a 70 um pixel behind mean tissue, more where less gets through."""
+    """Poisson noise of the log signal: 2 % in a 70 um pixel behind mean tissue, more behind dense."""
     sigma = 0.02 * (0.07 / pixel_mm) / dose**0.5 * np.exp(np.clip(line - 2.6, -2.6, 2.0) / 2)
     noise = rng.standard_normal(line.shape, dtype=np.float32) * sigma.astype(np.float32)
     return np.asarray(noise, np.float32)
@@ -78,22 +78,25 @@ def presentation_pixels(
     fine = _blur(filled, 0.8 / pixel_mm)
     wide = _blur(filled, 22 / pixel_mm) / np.maximum(_blur(mask.astype(np.float32), 22 / pixel_mm), 0.05)
     # half of the coarse range goes, as vendors' multiscale processing does, so that dense tissue keeps detail
-    crisp = filled - np.float32(0.45) * wide + np.float32(0.15) * (filled - local) + np.float32(0.4) * (filled - fine)
-    value = 1.0 / (1.0 + np.exp(-(crisp - np.float32(0.22)) / np.float32(0.20)))
+    crisp = (
+        filled
+        - np.float32(0.45) * wide
+        + np.float32(0.15) * (filled - local)
+        + np.float32(0.4) * (filled - fine)
+    )
+    value = 1.0 / (1.0 + np.exp(-(crisp - np.float32(0.24)) / np.float32(0.23)))
     out = np.clip(np.rint(150 + 3800 * value), 60, FULL).astype(np.uint16)
-    out[~mask] = 0
-    return out
+    return np.where(mask, out, np.uint16(0))
 
 
 def recombined_pixels(
     residue: Field, mask: NDArray[np.bool_], thick: Field, pixel_mm: float
 ) -> NDArray[np.uint16]:
-    """Tone of a recombined image: flat grey breast, enhancement bright; (rows, cols) uint16, 0 exactly in air."""
+    """Tone of a recombined image: flat grey breast, enhancement bright; uint16, 0 exactly in air."""
     smooth = _blur(np.where(mask, residue, 0).astype(np.float32), max(0.3, 0.12 / pixel_mm))
     level = 1500.0 + smooth * 36000.0 - 500.0 * (1 - thick) ** 2
     out = np.clip(np.rint(level), 60, FULL).astype(np.uint16)
-    out[~mask] = 0
-    return out
+    return np.where(mask, out, np.uint16(0))
 
 
 def tone_presentation(recombined: bool) -> Presentation:
