@@ -27,6 +27,7 @@ AIR_SHARE = (
     0.05  # one value at the dark end held by this share of the pixels is taken for air when no tag says so
 )
 SCALE_RANGE = (0.01, 32.0)
+_SPECK = 9  # screen pixels; smaller patches of a guessed air value are dark tissue
 # Bilinear sampling of at most this many level pixels a screen pixel: beyond it, fine lines alias (MG-14).
 MOST_PIXELS_PER_SAMPLE = 1.5
 
@@ -300,7 +301,12 @@ def plan_crop(
 
 
 def warp(
-    pyramid: Pyramid, crop: Crop, out: Pixels | None = None, *, air: tuple[int, int] | None = None
+    pyramid: Pyramid,
+    crop: Crop,
+    out: Pixels | None = None,
+    *,
+    air: tuple[int, int] | None = None,
+    guessed: bool = False,
 ) -> Pixels:
     """Sample the visible crop.
 
@@ -310,21 +316,30 @@ def warp(
     air : where given, samples whose nearest pixel is air become air outright, so that no half-air rim
     lights up
         when greys are inverted (MG-18).
+    guessed : no header vouches for ``air``; specks of its value inside tissue then stay tissue.
 
     Returns
     -------
     (crop.rows, crop.cols) uint16, values as in ``ViewImage.pixels``.
     """
     source, size = pyramid.levels[crop.level], (crop.cols, crop.rows)
-    flags = cv2.WARP_INVERSE_MAP
-    edge = cv2.BORDER_REPLICATE
-    values: Pixels = cv2.warpAffine(
-        source, crop.matrix, size, dst=out, flags=flags | cv2.INTER_LINEAR, borderMode=edge
-    )
+    flags, edge = cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    how = flags | cv2.INTER_LINEAR
+    values: Pixels = cv2.warpAffine(source, crop.matrix, size, dst=out, flags=how, borderMode=edge)
     if air is None:
         return values
     nearest = cv2.warpAffine(source, crop.matrix, size, flags=flags | cv2.INTER_NEAREST, borderMode=edge)
     is_air = cv2.inRange(nearest, float(air[0]), float(air[1]))
+    if guessed:
+        is_air = cv2.morphologyEx(is_air, cv2.MORPH_OPEN, np.ones((_SPECK, _SPECK), np.uint8))
+        beside = air[1] + 1 if air[1] < pyramid.value_range[1] else max(air[0] - 1, 0)
+        values[cv2.inRange(values, float(air[0]), float(air[1])) != 0] = beside
+    if crop.level > 0:  # level pixels at the border are means of air and tissue: they lie within two samples
+        is_air = cv2.dilate(is_air, np.ones((5, 5), np.uint8))
+    step = float(np.abs(crop.matrix[:, :2]).max())
+    reach = max(1, math.ceil(1.0 / step))
+    rim = cv2.dilate(is_air, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    np.copyto(values, nearest, where=rim != 0)
     values[is_air != 0] = air[0]
     return values
 

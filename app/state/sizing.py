@@ -122,18 +122,39 @@ def _pixel_sizes(
     return estimated, "same size estimated from breast extent: no pixel spacing", False
 
 
+def wall_inset(image: ViewImage, pyramid: Pyramid, air: tuple[int, int] | None) -> float:
+    """Hung columns at the chest wall that hold nothing but air, as in padded pictures; 0 when in doubt
+    (MG-06)."""
+    if air is None:
+        return 0.0
+    small = pyramid.levels[-1]
+    inside = np.asarray((small >= air[0]) & (small <= air[1]))
+    is_air = np.atleast_1d(geometry_of(image).orient(inside).all(axis=0))
+    columns = is_air[::-1] if chest_wall_is_right(image.view.laterality) else is_air
+    leading = 0 if columns.all() else int(np.argmin(columns))
+    return float(leading * 2 ** (len(pyramid.levels) - 1))
+
+
 def placed(
-    state: ViewportState, image: ViewImage, *, height: int, width: int, scale: float, mode: ZoomMode
+    state: ViewportState,
+    image: ViewImage,
+    *,
+    height: int,
+    width: int,
+    scale: float,
+    mode: ZoomMode,
+    inset: float = 0.0,
 ) -> ViewportState:
     """Put the picture at ``scale`` with its chest wall on the viewport's inner edge (MG-06).
 
-    Obliques and laterals hang from the top, axial views centred. ``height`` and ``width`` are screen pixels.
+    Obliques and laterals hang from the top, axial views centred. ``height`` and ``width`` are screen pixels,
+    ``inset`` is ``wall_inset``.
     """
     geometry = geometry_of(image)
     rows, cols = geometry.hung_size
     half_rows, half_cols = height / scale / 2, width / scale / 2
     wall_right = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
-    pan_col = cols - half_cols if wall_right else half_cols
+    pan_col = cols - inset - half_cols if wall_right else half_cols + inset
     pan_row = rows / 2 if image.view.projection.is_axial else half_rows
     if not image.view.projection.is_axial and state.flipped_v:
         pan_row = rows - half_rows

@@ -96,7 +96,13 @@ def text(painter: QPainter, place: QPointF, words: str, colour: QColor, *, right
 
 
 def paint_items(
-    painter: QPainter, items: Iterable[OverlayItem], screen: ScreenMap, font: QFont, *, scale: float = 1.0
+    painter: QPainter,
+    items: Iterable[OverlayItem],
+    screen: ScreenMap,
+    font: QFont,
+    *,
+    width: float,
+    scale: float = 1.0,
 ) -> None:
     """Draw boxes and marks: the AI's thin with a tag, the reader's thick and solid."""
     painter.setFont(font)
@@ -104,26 +110,28 @@ def paint_items(
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for item in items:
         colour = theme.finding_colour(item.finding, ai=item.ai)
-        width = theme.AI_LINE_PX if item.kind is OverlayKind.AI_BOX else theme.MARK_LINE_PX
-        pen = QPen(colour, (width + (theme.SELECTED_EXTRA_PX if item.selected else 0.0)) * scale)
+        line = theme.AI_LINE_PX if item.kind is OverlayKind.AI_BOX else theme.MARK_LINE_PX
+        pen = QPen(colour, (line + (theme.SELECTED_EXTRA_PX if item.selected else 0.0)) * scale)
         pen.setStyle(Qt.PenStyle.DashLine if item.dashed else Qt.PenStyle.SolidLine)
         if item.kind is OverlayKind.AI_BOX and item.box is not None:
-            _paint_box(painter, item, screen.rect(item.box), pen)
+            _paint_box(painter, item, screen.rect(item.box), pen, width)
         else:
             _paint_mark(painter, item, screen, pen, theme.MARK_RADIUS_PX * scale)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
 
-def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen) -> None:
+def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen, right_edge: float) -> None:
     painter.setPen(pen)
     painter.drawRect(rect)
     metrics = QFontMetricsF(painter.font())
     size = metrics.height()
     baseline = rect.top() - 4 if rect.top() > size + 6 else rect.bottom() + size
-    mark = QPointF(rect.left() + size * 0.4, baseline - size * 0.3)
-    _draw_glyph(painter, item.finding, mark, size * 0.32)
     words = f"AI {item.label}".strip()
-    text(painter, QPointF(rect.left() + size, baseline), words, pen.color())
+    # Pushed inward at the viewport's right edge, so that the probability stays legible.
+    left = max(0.0, min(rect.left(), right_edge - size * 1.3 - metrics.horizontalAdvance(words)))
+    mark = QPointF(left + size * 0.4, baseline - size * 0.3)
+    _draw_glyph(painter, item.finding, mark, size * 0.32)
+    text(painter, QPointF(left + size, baseline), words, pen.color())
 
 
 def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, radius: float) -> None:

@@ -291,9 +291,8 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
     ) -> None:
         scale, state = self.text_scale, self._state
         if self._items:
-            painting.paint_items(
-                painter, self._items, screen, theme.font(theme.SMALL_PX, scale=scale), scale=scale
-            )
+            words_font = theme.font(theme.SMALL_PX, scale=scale)
+            painting.paint_items(painter, self._items, screen, words_font, width=size.width(), scale=scale)
         spacing = screen.geometry.hung_spacing
         air_left = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
         info = painting.EdgeInfo(

@@ -18,7 +18,7 @@ from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMod
 from app.state.hanging import Cell, Stage
 from app.state.operations import applied
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
-from app.state.sizing import SameSize, breast_extent, fitted, placed, same_size_scale
+from app.state.sizing import SameSize, breast_extent, fitted, placed, same_size_scale, wall_inset
 from app.views import theme
 from app.views.viewport import Viewport
 from inference.exam.types import Box, ViewImage
@@ -215,12 +215,14 @@ class ViewportGrid(QWidget):
                 scale = self.same_size.scales[image.key]
             elif wanted is ZoomMode.ACTUAL:
                 scale = 1.0
+            state = view.state()
             if scale is None:
-                view.set_state(fitted(view.state(), image, height=height, width=width))
-            else:
-                view.set_state(
-                    placed(view.state(), image, height=height, width=width, scale=scale, mode=wanted)
-                )
+                view.set_state(fitted(state, image, height=height, width=width))
+                continue
+            inset = wall_inset(image, self._pyramids[image.key], view.item.air)
+            view.set_state(
+                placed(state, image, height=height, width=width, scale=scale, mode=wanted, inset=inset)
+            )
 
     def _compute_same_size(self, views: list[Viewport]) -> None:
         images: list[ViewImage] = []
