@@ -11,8 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 
+from inference.exam.manifest import read_manifest
 from inference.exam.phantom import PhantomError, PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import patient_orientation, write_manifest, write_phantom_dicom
+from inference.exam.sources import FolderSource
 from resources.vocabulary import Laterality, Pathology
 
 
@@ -101,6 +103,31 @@ def test_the_manifest_names_every_image_and_its_boxes_hold_the_lesion_in_the_fil
         pixels = pydicom.dcmread(tmp_path / match[0]["path"]).pixel_array
         x, y = (float(row["x0"]) + float(row["x1"])) / 2, (float(row["y0"]) + float(row["y1"])) / 2
         assert pixels[int(y), int(x)] > 30
+
+
+@pytest.mark.parametrize("cesm", [False, True])
+def test_mg01_the_reader_gives_back_the_exam_that_was_written(tmp_path: Path, cesm: bool) -> None:
+    """View, side, kind, orientation, spacing, padding and every pixel survive the file (MG-01..08, CEM-01)."""
+    for seed in (1, 2, 3):
+        made = make(seed, cesm=cesm)
+        write_phantom_dicom(made, tmp_path / str(seed))
+        source = FolderSource(tmp_path / str(seed))
+        (summary,) = source.list()
+        read = source.load(summary.exam_id)
+        assert read.digest == made.exam.digest
+        wanted = {image.key: image for image in made.exam.images}
+        for image in read.images:
+            assert image.orientation == wanted[image.key].orientation
+            assert image.presentation.padding == wanted[image.key].presentation.padding
+            assert image.spacing is not None
+            assert image.spacing.row_mm == made.spec.pixel_mm
+
+
+def test_the_manifest_is_read_back_by_the_manifest_reader(tmp_path: Path) -> None:
+    exam = make(2, cesm=True)
+    manifest = read_manifest(write_manifest([exam], tmp_path), tmp_path / "lesions.csv")
+    assert len(manifest.images) == 8
+    assert len(manifest.lesions) == sum(len(x.views) for x in exam.lesions)
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path) -> None:
