@@ -22,6 +22,7 @@ from reader_study.accounts import hash_password
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.randomization import allocate
 from reader_study.store.database import open_database
+from resources.files import UserFacingError
 from resources.vocabulary import Density, FindingType, Pathology
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,11 @@ def _digests(
         say(share, f"AI on exam {index + 1} of {len(summaries)}")
         exam = source.load(summary.exam_id)
         digests[summary.exam_id] = exam.digest
-        engine.analyse(exam, lambda _fraction, _text: None, lambda: False)
+        try:
+            engine.analyse(exam, lambda _fraction, _text: None, lambda: False)
+        except UserFacingError as error:
+            # The reader is told on every aided case; the unaided half of the study still runs.
+            log.warning("AI on exam %d: %s", index + 1, error)
     return digests
 
 

@@ -190,9 +190,12 @@ def _mark(run: _Run, suspicion: float) -> None:
         raise SimulatedReaderError("clicked on the image with the mark tool; the mark editor did not open")
     run.type(editor.confidence.edit, str(round(100 * suspicion)))
     run.key(editor.confidence.edit, Qt.Key.Key_Return)
-    run.wait(
-        "the mark to be kept", lambda: bool(run.window.controller and run.window.controller.case.findings)
-    )  # type: ignore[union-attr]
+
+    def kept() -> bool:
+        case = run.window.controller.case if run.window.controller is not None else None
+        return case is not None and bool(case.findings)
+
+    run.wait("the mark to be kept", kept)
     run.key(view.grid, Qt.Key.Key_W)
 
 
