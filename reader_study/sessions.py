@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reader_study.anchor import Anchor, append_anchor
-from reader_study.clock import from_utc_text
 from reader_study.domain.assessment import (
     Assessment,
     FieldProblem,
@@ -29,9 +28,11 @@ from reader_study.domain.study_json import protocol_hash
 from reader_study.errors import IllegalTransition, StoreError, StudyError
 from reader_study.ports import Clock, EventStore
 from reader_study.view_stream import ViewStream
+from reader_study.worklist import SessionStatus, session_status
+
+__all__ = ["AssessmentIncomplete", "Position", "SessionStatus", "Sessions"]
 
 _LOG = logging.getLogger(__name__)
-_SECONDS_A_DAY = 86_400.0
 
 
 class AssessmentIncomplete(StudyError):
@@ -40,21 +41,6 @@ class AssessmentIncomplete(StudyError):
     def __init__(self, found: tuple[FieldProblem, ...]) -> None:
         super().__init__(" ".join(problem.sentence for problem in found))
         self.problems = found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStatus:
-    """One row of the reader's work list."""
-
-    session_id: str
-    period: int  # 0 = practice
-    n_done: int
-    n_total: int
-    started: bool
-    closed: bool  # every case is locked
-    available: bool
-    why_not: str | None  # a sentence when not available
-    next_case_id: str | None  # None when closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +62,7 @@ class Sessions:
     """Reads and writes the sessions of one study for the readers at this workstation."""
 
     def __init__(self, *, study: Study, store: EventStore, clock: Clock, anchor: Path | None = None) -> None:
-        self._study = study
+        self._study, self._protocol_hash = study, protocol_hash(study)
         self._store = store
         self._clock = clock
         self._anchor = anchor
@@ -144,7 +130,7 @@ class Sessions:
                 "study_id": self._study.study_id,
                 "reader_id": reader_id,
                 "period": plan.period,
-                "protocol_hash": protocol_hash(self._study),
+                "protocol_hash": self._protocol_hash,
                 "seed": self._study.seed,
                 "plan": [[entry.case_id, entry.arm_id] for entry in plan.entries],
                 "environment": dict(environment),
@@ -205,8 +191,6 @@ class Sessions:
         view = plain(body)
         draft = self._draft(EventKind.VIEW_CHANGED, {"case_id": current.case_id, "view": view})
         self._stream.put(session_id, draft)
-
-    # -- AI -------------------------------------------------------------------------------------------------
 
     def ai_result_recorded(
         self,
@@ -279,8 +263,6 @@ class Sessions:
             (EventKind.READING_LOCKED, {"case_id": current.case_id}),
         )
         return self.position(session_id)
-
-    # -- interruptions --------------------------------------------------------------------------------------
 
     def pause(self, session_id: str) -> None:
         """Stop the reading clock; the screen must be blank until ``resume``."""
@@ -357,43 +339,7 @@ class Sessions:
         raise IllegalTransition(f"Case {current.case_id}: there is no mark {finding_id} to change.")
 
     def _status(self, plan: SessionPlan) -> SessionStatus:
-        record = self._record(plan.session_id)
-        current = record.current
-        why_not = "every case is read and locked." if current is None else self._washout(plan, record)
-        return SessionStatus(
-            session_id=plan.session_id,
-            period=plan.period,
-            n_done=record.index,
-            n_total=len(record.readings),
-            started=record.phase is not Phase.NEW,
-            closed=current is None,
-            available=why_not is None,
-            why_not=why_not,
-            next_case_id=None if current is None else current.case_id,
-        )
-
-    def _washout(self, plan: SessionPlan, record: SessionRecord) -> str | None:
-        if record.phase is not Phase.NEW or record.overridden:
-            return None
-        mine = {entry.case_id for entry in plan.entries}
-        for other in self._study.plans_of(plan.reader_id):
-            if other.session_id == plan.session_id or other.period >= plan.period:
-                continue
-            earlier = self._record(other.session_id)
-            if not earlier.finished:
-                return f"period {other.period} comes first; finish it."
-            again = [r.locked_utc for r in earlier.readings if r.case_id in mine and r.locked_utc is not None]
-            if not again:
-                continue
-            last = from_utc_text(max(again))
-            days = (from_utc_text(self._clock.utc_now()) - last).total_seconds() / _SECONDS_A_DAY
-            if days < self._study.washout_days:
-                left = self._study.washout_days - days
-                return (
-                    f"washout of {self._study.washout_days:g} days is not over, {left:.1f} days are left;"
-                    " come back then or ask the coordinator."
-                )
-        return None
+        return session_status(self._study, plan, self._record, self._clock.utc_now())
 
     def _draft(self, kind: EventKind, body: Mapping[str, object]) -> Draft:
         value = plain(body)

@@ -166,10 +166,12 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
     findings = TidyTable(name="findings", columns=FINDINGS)
     times = TidyTable(name="times", columns=TIMES)
     ai_scores = TidyTable(name="ai_scores", columns=AI_SCORES)
+    digest = protocol_hash(study)
     for plan in sorted(study.plans, key=lambda one: one.session_id):
         events = store.read(plan.session_id)
         record = fold(study, plan, events)
-        sessions.add(*_session_row(study, record, events))
+        sessions.add(*_session_row(study, record, events), digest)
+        by_case = _by_case(events)
         for position, reading in enumerate(record.readings, start=1):
             if reading.state is not State.LOCKED or study.case(reading.case_id).practice:
                 continue
@@ -182,7 +184,7 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
                 reading.case_id,
                 reading.arm_id,
             )
-            mine = tuple(_of_case(events, reading.case_id))
+            mine = by_case[reading.case_id]
             readings.add(*key, study.case(reading.case_id).exam_digest, *_reading_values(reading))
             times.add(*key, *_time_values(mine))
             for mark in _mark_values(mine):
@@ -192,8 +194,13 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
     return sessions, readings, findings, times, ai_scores
 
 
-def _of_case(events: Sequence[Event], case_id: str) -> Iterator[Event]:
-    return (event for event in events if event.body.get("case_id") == case_id)
+def _by_case(events: Sequence[Event]) -> dict[str, list[Event]]:
+    cases: dict[str, list[Event]] = {}
+    for event in events:
+        case_id = event.body.get("case_id")
+        if isinstance(case_id, str):
+            cases.setdefault(case_id, []).append(event)
+    return cases
 
 
 def _session_row(study: Study, record: SessionRecord, events: Sequence[Event]) -> tuple[Value, ...]:
@@ -211,7 +218,6 @@ def _session_row(study: Study, record: SessionRecord, events: Sequence[Event]) -
         events[-1].t_utc if events else None,
         len(events),
         record.head if events else None,
-        protocol_hash(study),
     )
 
 

@@ -185,7 +185,10 @@ def _apply_case(record: SessionRecord, event: Event) -> SessionRecord:
         after = current.before_pause
     if event.kind is EventKind.FRAME_PAINTED and (current.findings or current.draft is not None):
         after = State.ASSESSING
-    reading = replace(_changed(current, event), state=after)
+    reading = _changed(current, event)
+    if reading is current and after is current.state:
+        return record
+    reading = replace(reading, state=after)
     record = _with_current(record, reading)
     return replace(record, index=record.index + 1) if after is State.LOCKED else record
 
