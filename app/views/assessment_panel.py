@@ -33,7 +33,7 @@ class PercentField(QWidget):
         self.edit = QLineEdit()
         self.edit.setObjectName("percent")
         self.edit.setMaxLength(3)
-        self.edit.setFixedWidth(64)
+        self.edit.setFixedWidth(58)
         self.edit.setPlaceholderText("0–100")
         self.edit.setToolTip(f"{title}: 0 = certainly not, 100 = certainly malignant")
         self.edit.setAccessibleName(title)
@@ -112,7 +112,7 @@ class AssessmentPanel(QFrame):
             self._add_choice(
                 f"{side.value}.birads", f"{name}  BI-RADS", [(value, value) for value in scale.birads]
             )
-            self._add_percent(f"{side.value}.suspicion", f"{name}  " + _tr("probability of malignancy"))
+            self._add_percent(f"{side.value}.suspicion", f"{name}  " + _tr("malignancy"))
         self._add_choice("density", _tr("Density"), [(d.value, d.value) for d in Density])
         self._add_choice("recall", _tr("Recall"), [("n", _tr("no")), ("y", _tr("yes"))])
         self._layout.addSpacing(6)

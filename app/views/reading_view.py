@@ -121,6 +121,7 @@ class ReadingView(QWidget):
         self._stack.addWidget(self.grid)
         self._stack.addWidget(self._blank)
         inner = QWidget()
+        inner.setMaximumWidth(PANEL_PX)
         self._side_layout = QVBoxLayout(inner)
         self._side_layout.setContentsMargins(0, 0, 0, 0)
         self._side_layout.setSpacing(0)

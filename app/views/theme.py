@@ -114,7 +114,12 @@ QPushButton:hover, QToolButton:hover {{ border-color: {TEXT_SECONDARY}; }}
 QPushButton:focus, QToolButton:focus {{ border-color: {ACCENT}; }}
 QPushButton:checked, QToolButton:checked {{ background: {ACCENT_DIM}; border-color: {ACCENT}; }}
 QPushButton:disabled, QToolButton:disabled {{ color: {TEXT_DISABLED}; }}
-#submit, #confirmMark, QPushButton[role="primary"] {{
+#submit, #confirmMark, QPushButton[role="choice"] {{ padding: {px(4)} 0; min-width: {px(18)}; }}
+QPushButton[role="quiet"] {{ background: transparent; color: {TEXT_SECONDARY}; }}
+QFrame[role="card"] {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(6)}; }}
+QFrame#findingsPanel, QFrame#aiPanel, QFrame#assessmentPanel {{ border-top: 1px solid {HAIRLINE}; }}
+QFrame#aiPanel[failed="true"] QLabel#aiState {{ color: {ERROR}; }}
+QPushButton[role="primary"] {{
   background: {ACCENT}; color: {CHROME}; border-color: {ACCENT}; font-weight: 600; }}
 #submit:focus, #confirmMark:focus {{ border-color: {TEXT}; }}
 #submit:disabled, #confirmMark:disabled, QPushButton[role="primary"]:disabled {{
