@@ -237,7 +237,8 @@ class Pyramid:
             half = cv2.resize(last[: 2 * rows, : 2 * cols], (cols, rows), interpolation=cv2.INTER_AREA)
             levels.append(half)
         self.levels: tuple[Pixels, ...] = tuple(levels)
-        self.value_range: tuple[int, int] = (int(pixels.min()), int(pixels.max()))
+        low, high, _, _ = cv2.minMaxLoc(pixels)  # one pass where numpy needs two
+        self.value_range: tuple[int, int] = (int(low), int(high))
 
     def level_for(self, scale: float) -> int:
         """Return the level to sample at ``scale`` screen pixels per pixel, so that nothing aliases
@@ -333,14 +334,15 @@ def warp(
     if guessed:
         is_air = cv2.morphologyEx(is_air, cv2.MORPH_OPEN, np.ones((_SPECK, _SPECK), np.uint8))
         beside = air[1] + 1 if air[1] < pyramid.value_range[1] else max(air[0] - 1, 0)
-        values[cv2.inRange(values, float(air[0]), float(air[1])) != 0] = beside
+        dark = cv2.inRange(values, float(air[0]), float(air[1]))
+        cv2.copyTo(np.full_like(values, beside), dark, values)
     if crop.level > 0:  # level pixels at the border are means of air and tissue: they lie within two samples
         is_air = cv2.dilate(is_air, np.ones((5, 5), np.uint8))
     step = float(np.abs(crop.matrix[:, :2]).max())
     reach = max(1, math.ceil(1.0 / step))
     rim = cv2.dilate(is_air, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-    np.copyto(values, nearest, where=rim != 0)
-    values[is_air != 0] = air[0]
+    cv2.copyTo(nearest, rim, values)
+    cv2.copyTo(np.full_like(values, air[0]), is_air, values)
     return values
 
 

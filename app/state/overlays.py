@@ -17,10 +17,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.exam.types import Box
+from inference.exam.types import Box, ViewImage
 from inference.results import ExamResult
 from resources.files import ResourceError, read_json, resource_path
-from resources.vocabulary import FindingType
+from resources.vocabulary import FindingType, ImageKind
 
 
 class OverlayKind(StrEnum):
@@ -237,3 +237,17 @@ def heat_argb(layer: HeatLayer) -> NDArray[np.uint32]:
     pre = (rgb * alpha[:, None] + 127) // 255
     table = alpha << 24 | pre[:, 0] << 16 | pre[:, 1] << 8 | pre[:, 2]
     return table.astype(np.uint32)[index]
+
+
+_KIND_FLAGS = {
+    ImageKind.CESM_LOW: "LOW ENERGY",
+    ImageKind.CESM_HIGH: "HIGH ENERGY",
+    ImageKind.CESM_RECOMBINED: "RECOMBINED",
+}
+
+
+def default_words(image: ViewImage) -> AnnotationText:
+    """Return the words that need nothing but the image: view, modifiers, energy."""
+    label = " ".join([image.view.label, *(modifier.value for modifier in image.modifiers)])
+    flag = _KIND_FLAGS.get(image.kind)
+    return AnnotationText(view_label=label, flags=() if flag is None else (flag,))

@@ -168,6 +168,23 @@ def fitted(state: ViewportState, image: ViewImage, *, height: int, width: int) -
     return placed(state, image, height=height, width=width, scale=scale, mode=ZoomMode.FIT)
 
 
+def sized(
+    state: ViewportState,
+    image: ViewImage,
+    mode: ZoomMode,
+    *,
+    height: int,
+    width: int,
+    same_scale: float | None,
+    inset: float,
+) -> ViewportState:
+    """Size a picture as its stage wants; FIT where the mode gives no scale. ``inset`` is ``wall_inset``."""
+    scale = {ZoomMode.SAME: same_scale, ZoomMode.ACTUAL: 1.0}.get(mode)
+    if scale is None:
+        return fitted(state, image, height=height, width=width)
+    return placed(state, image, height=height, width=width, scale=scale, mode=mode, inset=inset)
+
+
 def true_scale(image: ViewImage, pitch_mm: float | None) -> float | None:
     """Screen pixels per image pixel at true size; None when spacing or the monitor's pitch is not known
     (MG-10)."""

@@ -62,6 +62,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self._placement: Placement | None = None
         self._crop: Crop | None = None
         self._values: Pixels | None = None
+        self._spare: tuple[Placement | None, Crop | None, Pixels | None] = (None, None, None)
         self._grey: NDArray[np.int32] | None = None
         self._grey_is_old = True
         self._heat = HeatPainter()
@@ -77,6 +78,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self.air = None if image is None or self.pyramid is None else air_range(image, self.pyramid.levels[0])
         self.air_is_guessed = image is not None and image.presentation.padding is None
         self._table = self._placement = self._crop = None
+        self._spare = (None, None, None)
         self._grey_is_old = True
 
     def set_state(self, state: ViewportState) -> None:
@@ -87,7 +89,12 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         if _greys(old) != _greys(state):
             self._table = None
             self._grey_is_old = True
-        if (old.flipped_h, old.flipped_v, old.inverted) != (state.flipped_h, state.flipped_v, state.inverted):
+        if old.inverted != state.inverted:
+            # Inverted greys need air set apart (MG-18): two samplings, kept so that toggling costs none.
+            now = (self._placement, self._crop, self._values)
+            (self._placement, self._crop, self._values), self._spare = self._spare, now
+        if (old.flipped_h, old.flipped_v) != (state.flipped_h, state.flipped_v):
+            self._spare = (None, None, None)
             base = geometry_of(self.image)
             self.geometry = base.flipped(horizontally=state.flipped_h, vertically=state.flipped_v)
             self._placement = None

@@ -89,8 +89,7 @@ def text(painter: QPainter, place: QPointF, words: str, colour: QColor, *, right
     if right:
         place = QPointF(place.x() - QFontMetricsF(painter.font()).horizontalAdvance(words), place.y())
     painter.setPen(_HALO)
-    for shift in (QPointF(1, 1), QPointF(-1, 1)):
-        painter.drawText(place + shift, words)
+    painter.drawText(place + QPointF(1, 1), words)
     painter.setPen(colour)
     painter.drawText(place, words)
 
@@ -122,7 +121,9 @@ def paint_items(
 
 def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen, right_edge: float) -> None:
     painter.setPen(pen)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
     painter.drawRect(rect)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
     metrics = QFontMetricsF(painter.font())
     size = metrics.height()
     baseline = rect.top() - 4 if rect.top() > size + 6 else rect.bottom() + size

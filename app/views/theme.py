@@ -6,6 +6,7 @@ Owns looks only; shortcuts are in ``app.control.commands``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PySide6.QtGui import QColor, QFont
 
@@ -64,6 +65,7 @@ def finding_colour(finding: FindingType | None, *, ai: bool) -> QColor:
     return QColor(FINDING_LOOKS[finding].colour)
 
 
+@lru_cache(maxsize=64)  # looking a font up costs more than drawing with it
 def font(pixels: float = BASE_PX, *, scale: float = 1.0, bold: bool = False) -> QFont:
     """Return the program's font with figures of equal width; Qt falls back to the system font without
     Inter."""

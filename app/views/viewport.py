@@ -214,16 +214,13 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
 
     def _origin(self) -> tuple[float, float]:
         """Device position of the hung picture's corner (top, left); whole pixels, so that 1:1 is exact."""
-        height, width = self.device_size()
-        scale = self._state.scale
-        return float(round(height / 2 - self._state.pan_row * scale)), float(
-            round(width / 2 - self._state.pan_col * scale)
-        )
+        (height, width), state = self.device_size(), self._state
+        top, left = height / 2 - state.pan_row * state.scale, width / 2 - state.pan_col * state.scale
+        return float(round(top)), float(round(left))
 
     def _place(self) -> None:
         height, width = self.device_size()
-        top, left = self._origin()
-        scale = self._state.scale
+        (top, left), scale = self._origin(), self._state.scale
         rect = QRectF(-left / scale, -top / scale, width / scale, height / scale)
         self.box.setRange(rect, padding=0)
         self.box.updateMatrix()  # ViewBox would otherwise do it while painting, and so paint twice

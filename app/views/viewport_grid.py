@@ -17,12 +17,13 @@ from PySide6.QtWidgets import QWidget
 from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMode
 from app.state.hanging import Cell, Stage
 from app.state.operations import applied
-from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
-from app.state.sizing import SameSize, breast_extent, fitted, placed, same_size_scale, wall_inset
+from app.state.overlays import AnnotationText, HeatLayer, OverlayItem, default_words
+from app.state.sizing import SameSize, breast_extent, fitted, same_size_scale, sized, wall_inset
 from app.views import theme
 from app.views.viewport import Viewport
 from inference.exam.types import Box, ViewImage
-from resources.vocabulary import ImageKind
+
+__all__ = ["ViewportGrid", "default_words"]
 
 _GREY_CHANGES = frozenset({Change.WINDOW, Change.INVERT, Change.NEXT_VOI})
 _PLACE_CHANGES = frozenset(
@@ -86,19 +87,14 @@ class ViewportGrid(QWidget):
         return self._stage.cells[self.viewports().index(view)]
 
     def set_stage(
-        self,
-        stage: Stage,
-        images: Mapping[str, ViewImage],
-        pyramids: Mapping[str, Pyramid] | None = None,
+        self, stage: Stage, images: Mapping[str, ViewImage], pyramids: Mapping[str, Pyramid] | None = None
     ) -> None:
         """Hang a stage.
 
-        Parameters
-        ----------
-        images : all images of the case by ``ViewImage.key``; other image objects than before make a new
+        ``images`` are all of the case by ``ViewImage.key``; other image objects than before make a new
         case, which
-            forgets windows and overlays.
-        pyramids : built beforehand off the UI thread; missing ones are built here.
+        forgets windows and overlays. ``pyramids`` are best built off the UI thread; missing ones are
+        built here.
         """
         if {id(image) for image in images.values()} != {id(image) for image in self._images.values()}:
             self._new_case(images)
@@ -165,20 +161,14 @@ class ViewportGrid(QWidget):
         self._dress(view, image)
 
     def _dress(self, view: Viewport, image: ViewImage) -> None:
-        words = self._words.get(image.key)
-        view.set_annotation(words if words is not None else default_words(image))
+        view.set_annotation(self._words.get(image.key, default_words(image)))
         view.set_overlays(self._items.get(image.key, ()))
         view.set_heat(self._heats.get(image.key))
 
     def _grey_state(self, image: ViewImage) -> ViewportState:
         kept = self._greys.get(image.key, ViewportState())
-        return ViewportState(
-            image_key=image.key,
-            voi_index=kept.voi_index,
-            center=kept.center,
-            width=kept.width,
-            inverted=kept.inverted,
-        )
+        fresh = ViewportState(image_key=image.key, voi_index=kept.voi_index, inverted=kept.inverted)
+        return replace(fresh, center=kept.center, width=kept.width)
 
     # ------------------------------------------------------------ sizes
 
@@ -210,18 +200,10 @@ class ViewportGrid(QWidget):
             if image is None:
                 continue
             height, width = view.device_size()
-            scale: float | None = None
-            if wanted is ZoomMode.SAME:
-                scale = self.same_size.scales[image.key]
-            elif wanted is ZoomMode.ACTUAL:
-                scale = 1.0
-            state = view.state()
-            if scale is None:
-                view.set_state(fitted(state, image, height=height, width=width))
-                continue
             inset = wall_inset(image, self._pyramids[image.key], view.item.air)
+            same = self.same_size.scales.get(image.key)
             view.set_state(
-                placed(state, image, height=height, width=width, scale=scale, mode=wanted, inset=inset)
+                sized(view.state(), image, wanted, height=height, width=width, same_scale=same, inset=inset)
             )
 
     def _compute_same_size(self, views: list[Viewport]) -> None:
@@ -414,17 +396,3 @@ class ViewportGrid(QWidget):
         self.stage_painted.emit(self._last_painted_ns)
         if new:
             self.all_painted.emit(self._last_painted_ns)
-
-
-_KIND_FLAGS = {
-    ImageKind.CESM_LOW: "LOW ENERGY",
-    ImageKind.CESM_HIGH: "HIGH ENERGY",
-    ImageKind.CESM_RECOMBINED: "RECOMBINED",
-}
-
-
-def default_words(image: ViewImage) -> AnnotationText:
-    """Return the words that need nothing but the image: view, modifiers, energy."""
-    label = " ".join([image.view.label, *(modifier.value for modifier in image.modifiers)])
-    flag = _KIND_FLAGS.get(image.kind)
-    return AnnotationText(view_label=label, flags=() if flag is None else (flag,))

@@ -189,5 +189,7 @@ def _owned(grid: ViewportGrid) -> int:
     for view in grid.viewports():
         item = view.item
         total += sum(level.nbytes for level in item.pyramid.levels) if item.pyramid is not None else 0
-        total += sum(a.nbytes for a in (item._values, item._grey, item._table) if a is not None)
+        total += sum(
+            a.nbytes for a in (item._values, item._grey, item._table, item._spare[2]) if a is not None
+        )
     return total
