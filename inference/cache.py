@@ -63,7 +63,7 @@ class ResultCache:
         """Return the kept result, or None; a damaged file is removed."""
         path = self.path(exam_digest, model)
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 head = json.loads(str(stored["head"]))
                 maps = tuple(
                     Heatmap(image_key=key, values=stored[f"map{i}"].astype(np.float32), label=label)

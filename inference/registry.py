@@ -94,6 +94,7 @@ def build(card: ModelCard) -> CamClassifier:
             pooling=Pooling(spec["pooling"]),
             sharpness=float(spec.get("sharpness", 4.0)),
             dropout=float(spec.get("dropout", 0.0)),
+            detail_px=int(spec.get("detail_px", 0)),
         )
     except (KeyError, ValueError) as error:
         raise ModelError(

@@ -31,6 +31,9 @@ class CamConfig:
     width: int = 16
     pooling: Pooling = Pooling.SMOOTH_MAX
     sharpness: float = 4.0  # of the smooth maximum; unused by AVERAGE
+    detail_px: int = (
+        0  # 0 = the picture alone; else a second channel, the picture minus its mean over so many pixels
+    )
     dropout: float = 0.1
 
 
@@ -65,8 +68,9 @@ class CamClassifier(nn.Module):
         super().__init__()
         self.config = config
         w = config.width
-        plan = ((w, w * 3 // 2, 1), (w * 3 // 2, w * 3, 2), (w * 3, w * 6, 2), (w * 6, w * 6, 1))
-        self.stem1 = nn.Sequential(nn.Conv2d(1, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU())
+        plan = ((w, w, 1), (w, w * 2, 2), (w * 2, w * 4, 2), (w * 4, w * 6, 1))
+        channels = 2 if config.detail_px else 1
+        self.stem1 = nn.Sequential(nn.Conv2d(channels, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU())
         self.stem2 = nn.Sequential(nn.Conv2d(w, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
         self.pool = nn.MaxPool2d(2)
         self.blocks = nn.ModuleList(
@@ -78,12 +82,24 @@ class CamClassifier(nn.Module):
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Return the evidence map: (batch, rows / 16, cols / 16), logits of cancer against normal."""
-        x = self.pool(self.stem2(self.stem1(canvas)))
+        x = self.pool(self.stem2(self.stem1(self._with_detail(canvas))))
         for block in self.blocks:
             x = block(x)
         maps = self.head(self.dropout(x))
         evidence: Tensor = maps[:, 0] - maps[:, 1]
         return evidence
+
+    def _with_detail(self, canvas: Tensor) -> Tensor:
+        size = self.config.detail_px
+        if not size:
+            return canvas
+        coarse = functional.avg_pool2d(canvas, 4)  # a mean over 20 pixels needs no full resolution
+        wide = size // 4 // 2 * 2 + 1
+        coarse = functional.avg_pool2d(coarse, wide, 1, wide // 2, count_include_pad=False)
+        mean = functional.interpolate(coarse, size=canvas.shape[2:], mode="bilinear", align_corners=False)
+        # air is level ground: without this the skin line would be the strongest detail of every picture
+        detail = torch.where(canvas > -1.0, canvas - mean, torch.zeros_like(canvas))
+        return torch.cat([canvas, 4.0 * detail], 1)
 
     def view_logits(self, evidence: Tensor, inside: Tensor) -> Tensor:
         """First stage of pooling: over the cells inside the breast.

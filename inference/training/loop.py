@@ -27,8 +27,10 @@ from inference.training.data import (
     VALIDATION_SEEDS,
     BreastSet,
     augment,
+    balanced_order,
     batch_tensors,
     breast_set,
+    crop_to_breasts,
 )
 from inference.training.losses import weak_loss
 from inference.training.recipes import Recipe
@@ -73,11 +75,11 @@ def start(recipe: Recipe, steps_per_epoch: int) -> TrainingState:
 def train_epoch(state: TrainingState, data: BreastSet, batch: int) -> float:
     """Run one pass over the data in a drawn order; returns the mean loss."""
     state.model.train()
-    order = state.rng.permutation(len(data)).astype(np.int64)
+    order = balanced_order(data.labels, state.rng)
     losses: list[float] = []
     for first in range(0, len(order) - batch + 1, batch):
         canvases, masks, labels = batch_tensors(data, order[first : first + batch])
-        canvases, masks = augment(canvases, masks, state.rng)
+        canvases, masks = crop_to_breasts(*augment(canvases, masks, state.rng))
         with torch.autocast("cpu", torch.bfloat16, enabled=_HAS_BF16):
             evidence = state.model(canvases.contiguous(memory_format=torch.channels_last)).float()
         loss = weak_loss(state.model.view_logits(evidence, map_mask(masks)), labels)
@@ -87,6 +89,8 @@ def train_epoch(state: TrainingState, data: BreastSet, batch: int) -> float:
         state.optimizer.step()
         state.scheduler.step()
         losses.append(float(loss.detach()))
+        if len(losses) % 50 == 0:
+            _LOG.info("step %d: mean loss of the last 50 %.4f", len(losses), np.mean(losses[-50:]))
     return float(np.mean(losses))
 
 
@@ -143,7 +147,8 @@ def train(recipe: Recipe, train_set: BreastSet, validation: BreastSet, folder: P
     """Run a recipe in ``folder``, resuming when it holds a checkpoint; the best weights lie in
     best.safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = start(recipe, max(1, len(train_set) // recipe.batch))
+    steps = max(1, len(balanced_order(train_set.labels, np.random.default_rng(0))) // recipe.batch)
+    state = start(recipe, steps)
     if load_checkpoint(state, folder):
         _LOG.info("resumed after epoch %d", len(state.history))
     while len(state.history) < recipe.epochs and not _stalled(state, recipe.patience):

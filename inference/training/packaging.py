@@ -115,6 +115,7 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
             "pooling": network.pooling.value,
             "sharpness": network.sharpness,
             "dropout": network.dropout,
+            "detail_px": network.detail_px,
             "source": "Kim et al. 2018, Sci Rep 8:2762 (19 convolutions, reduced width, smooth-maximum "
             "pooling)",
         },
