@@ -172,7 +172,7 @@ class ReadingController:
     def _next_case(self) -> None:
         position = self._position
         assert position is not None
-        self._case, self._painted = None, False
+        self._case, self._painted, self.paused = None, False, False
         self._runner.cancel("ai")
         if position.case_id is None:
             session_id, self._session_id = self._session_id, None
@@ -258,6 +258,12 @@ class ReadingController:
         if self._session_id is not None and self._painted:
             session_id = self._session_id
             self._say_errors(lambda: self._sessions.stage_changed(session_id, title))
+
+    def view_changed(self, what: Mapping[str, object]) -> None:
+        """Pan, zoom or window of one viewport changed; goes to the log's stream, never in the reader's way."""
+        if self._session_id is not None and self._painted and not self.paused:
+            session_id = self._session_id
+            self._say_errors(lambda: self._sessions.view_changed(session_id, what))
 
     # ---- AI
 

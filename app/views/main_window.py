@@ -158,6 +158,7 @@ class MainWindow(QMainWindow):
         view = self.reading
         view.painted.connect(self._on_painted)
         view.stage_shown.connect(self._on_stage_shown)
+        view.view_changed.connect(self._on_view_changed)
         view.mark_made.connect(lambda finding: self._controller and self._controller.add_mark(finding))
         view.mark_removed.connect(
             lambda finding_id: self._controller and self._controller.remove_mark(finding_id)
@@ -233,6 +234,10 @@ class MainWindow(QMainWindow):
     def _on_stage_shown(self, title: str) -> None:
         if self._controller is not None:
             self._controller.stage_shown(title)
+
+    def _on_view_changed(self, what: dict[str, object]) -> None:
+        if self._controller is not None:
+            self._controller.view_changed(what)
 
     def _on_draft(self, draft: Assessment) -> None:
         if self._controller is not None:

@@ -38,6 +38,7 @@ class ReadingView(QWidget):
 
     painted = Signal()
     stage_shown = Signal(str)
+    view_changed = Signal(object)  # dict: image, window, zoom, what the log's stream keeps
     mark_made = Signal(object)  # Finding
     mark_removed = Signal(str)
     draft_changed = Signal(object)
@@ -66,7 +67,7 @@ class ReadingView(QWidget):
         self.grid.all_painted.connect(self._on_painted)
         self.grid.clicked.connect(self._on_click)
         self.grid.hovered.connect(self._on_hover)
-        self.grid.viewport_changed.connect(lambda _view: self._show_tool())
+        self.grid.viewport_changed.connect(self._on_viewport_changed)
         self.grid.active_changed.connect(lambda _view: self._show_tool())
         self.grid.stage_stepped.connect(self.step)
         self.findings.remove_asked.connect(self.mark_removed)
@@ -79,8 +80,30 @@ class ReadingView(QWidget):
     # ---- layout
 
     def _build(self) -> None:
+        self._blank = QLabel("")
+        self._blank.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._blank.setObjectName("blank")
+        middle = QWidget()
+        self._stack = QStackedLayout(middle)
+        self._stack.addWidget(self.grid)
+        self._stack.addWidget(self._blank)
+        self.side = self._make_side()
+        body = QHBoxLayout()
+        body.setSpacing(0)
+        body.addWidget(middle, 1)
+        body.addWidget(self.side)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._make_top())
+        layout.addLayout(body, 1)
+        layout.addWidget(self._make_bottom())
+        self._message_timer = QTimer(self)
+        self._message_timer.setSingleShot(True)
+        self._message_timer.timeout.connect(self._message.hide)
+
+    def _make_top(self) -> QWidget:
         self._bar = QLabel("")
-        self._bar.setObjectName("topBar")
         self._stage_label = QLabel("")
         self._stage_label.setProperty("role", "secondary")
         research = QLabel(_tr("RESEARCH USE ONLY"))
@@ -94,12 +117,17 @@ class ReadingView(QWidget):
         row.addWidget(self._bar)
         row.addStretch(1)
         row.addWidget(self._stage_label)
-        self._message = QLabel("")
+        return top
+
+    def _make_bottom(self) -> QWidget:
+        self._message, self._tool, self._pointer, self._layers_label = (
+            QLabel(""),
+            QLabel(""),
+            QLabel(""),
+            QLabel(""),
+        )
         self._message.setProperty("role", "error")
         self._message.hide()
-        self._tool = QLabel("")
-        self._pointer = QLabel("")
-        self._layers_label = QLabel("")
         for label in (self._tool, self._pointer, self._layers_label):
             label.setProperty("role", "secondary")
         bottom = QWidget()
@@ -113,13 +141,9 @@ class ReadingView(QWidget):
         line.addWidget(self._message)
         line.addSpacing(24)
         line.addWidget(self._layers_label)
-        self._blank = QLabel("")
-        self._blank.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._blank.setStyleSheet("background: #000000;")
-        middle = QWidget()
-        self._stack = QStackedLayout(middle)
-        self._stack.addWidget(self.grid)
-        self._stack.addWidget(self._blank)
+        return bottom
+
+    def _make_side(self) -> QScrollArea:
         inner = QWidget()
         inner.setMaximumWidth(PANEL_PX)
         self._side_layout = QVBoxLayout(inner)
@@ -127,26 +151,14 @@ class ReadingView(QWidget):
         self._side_layout.setSpacing(0)
         self._side_layout.addWidget(self.findings, 1)
         self._side_layout.addWidget(self.form)
-        self.side = QScrollArea()
-        self.side.setObjectName("sidePanel")
-        self.side.setWidget(inner)
-        self.side.setWidgetResizable(True)
-        self.side.setFrameShape(QFrame.Shape.NoFrame)
-        self.side.setFixedWidth(PANEL_PX)
-        self.side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        body = QHBoxLayout()
-        body.setSpacing(0)
-        body.addWidget(middle, 1)
-        body.addWidget(self.side)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(top)
-        layout.addLayout(body, 1)
-        layout.addWidget(bottom)
-        self._message_timer = QTimer(self)
-        self._message_timer.setSingleShot(True)
-        self._message_timer.timeout.connect(self._message.hide)
+        side = QScrollArea()
+        side.setObjectName("sidePanel")
+        side.setWidget(inner)
+        side.setWidgetResizable(True)
+        side.setFrameShape(QFrame.Shape.NoFrame)
+        side.setFixedWidth(PANEL_PX)
+        side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        return side
 
     @property
     def ai(self) -> AiView:
@@ -257,6 +269,26 @@ class ReadingView(QWidget):
     def do(self, change: Change, first: float = 0.0, second: float = 0.0) -> None:
         """One operation on the active viewport and those linked to it."""
         self.grid.apply(Operation(change=change, first=first, second=second))
+
+    def _on_viewport_changed(self, view: Viewport) -> None:
+        self._show_tool()
+        if view.image is None:
+            return
+        state = view.state()
+        center, width = view.window()
+        self.view_changed.emit(
+            {
+                "image_key": view.image.key,
+                "voi_index": state.voi_index,
+                "center": round(center, 1),
+                "width": round(width, 1),
+                "inverted": state.inverted,
+                "zoom_mode": state.zoom_mode.value,
+                "scale": round(state.scale, 4),
+                "pan_row": round(state.pan_row, 1),
+                "pan_col": round(state.pan_col, 1),
+            }
+        )
 
     def _show_tool(self) -> None:
         view = self.grid.active()

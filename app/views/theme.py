@@ -118,6 +118,7 @@ QPushButton:checked, QToolButton:checked {{ background: {ACCENT_DIM}; border-col
 QPushButton:disabled, QToolButton:disabled {{ color: {TEXT_DISABLED}; }}
 #submit, #confirmMark, QPushButton[role="choice"] {{ padding: {px(4)} 0; min-width: {px(18)}; }}
 QPushButton[role="quiet"] {{ background: transparent; color: {TEXT_SECONDARY}; }}
+QLabel#blank {{ background: {IMAGE_BLACK}; color: {TEXT_SECONDARY}; }}
 QFrame[role="card"] {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(6)}; }}
 QFrame#findingsPanel, QFrame#aiPanel, QFrame#assessmentPanel {{ border-top: 1px solid {HAIRLINE}; }}
 QFrame#aiPanel[failed="true"] QLabel#aiState {{ color: {ERROR}; }}
