@@ -1,8 +1,7 @@
 """What one viewport shows (``ViewportState``), and the arithmetic from stored values to greys on the screen.
 
-Pure numpy and OpenCV: a pyramid of the pixels, a crop of it warped to screen pixels, one table from value
-to grey.
-Does not place images against one another (``app.state.sizing``) and draws nothing.
+Pure numpy and OpenCV: a pyramid of the pixels, a crop warped to screen pixels, one table from value to grey.
+Placing images is ``app.state.sizing``; nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ AIR_SHARE = (
     0.05  # one value at the dark end held by this share of the pixels is taken for air when no tag says so
 )
 SCALE_RANGE = (0.01, 32.0)
-_SPECK = 9  # screen pixels; smaller patches of a guessed air value are dark tissue
+_SPECK = 9  # screen pixels; smaller patches of the air value are dark tissue
 # Bilinear sampling of at most this many level pixels a screen pixel: beyond it, fine lines alias (MG-14).
 MOST_PIXELS_PER_SAMPLE = 1.5
 
@@ -307,7 +306,6 @@ def warp(
     out: Pixels | None = None,
     *,
     air: tuple[int, int] | None = None,
-    guessed: bool = False,
 ) -> Pixels:
     """Sample the visible crop.
 
@@ -316,34 +314,37 @@ def warp(
     out : (crop.rows, crop.cols) uint16 to write into, or None.
     air : where given, samples whose nearest pixel is air become air outright, so that no half-air rim
     lights up
-        when greys are inverted (MG-18).
-    guessed : no header vouches for ``air``; specks of its value inside tissue then stay tissue.
+        when greys are inverted (MG-18); specks of the air value inside tissue stay tissue.
 
     Returns
     -------
     (crop.rows, crop.cols) uint16, values as in ``ViewImage.pixels``.
     """
     source, size = pyramid.levels[crop.level], (crop.cols, crop.rows)
-    flags, edge = cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
-    how = flags | cv2.INTER_LINEAR
+    edge, how = cv2.BORDER_REPLICATE, cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     values: Pixels = cv2.warpAffine(source, crop.matrix, size, dst=out, flags=how, borderMode=edge)
     if air is None:
         return values
-    nearest = cv2.warpAffine(source, crop.matrix, size, flags=flags | cv2.INTER_NEAREST, borderMode=edge)
-    is_air = cv2.inRange(nearest, float(air[0]), float(air[1]))
-    if guessed:
-        is_air = cv2.morphologyEx(is_air, cv2.MORPH_OPEN, np.ones((_SPECK, _SPECK), np.uint8))
-        beside = air[1] + 1 if air[1] < pyramid.value_range[1] else max(air[0] - 1, 0)
-        dark = cv2.inRange(values, float(air[0]), float(air[1]))
-        cv2.copyTo(np.full_like(values, beside), dark, values)
+    how = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
+    nearest = cv2.warpAffine(source, crop.matrix, size, flags=how, borderMode=edge)
+    is_air = _without_specks(cv2.inRange(nearest, float(air[0]), float(air[1])))
     if crop.level > 0:  # level pixels at the border are means of air and tissue: they lie within two samples
         is_air = cv2.dilate(is_air, np.ones((5, 5), np.uint8))
     step = float(np.abs(crop.matrix[:, :2]).max())
     reach = max(1, math.ceil(1.0 / step))
     rim = cv2.dilate(is_air, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     cv2.copyTo(nearest, rim, values)
+    beside = air[1] + 1 if air[1] < pyramid.value_range[1] else max(air[0] - 1, 0)
+    specks = cv2.inRange(values, float(air[0]), float(air[1]))
+    cv2.copyTo(np.full_like(values, beside), specks, values)
     cv2.copyTo(np.full_like(values, air[0]), is_air, values)
     return values
+
+
+def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    kernel = np.ones((_SPECK, _SPECK), np.uint8)
+    grown = cv2.dilate(cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel), kernel)
+    return np.asarray(cv2.bitwise_and(grown, mask), dtype=np.uint8)
 
 
 def to_grey(values: Pixels, table: Packed, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]:

@@ -18,6 +18,7 @@ from app.state.geometry import ViewGeometry, chest_wall_is_right, geometry_of
 from inference.exam.types import Box, ViewImage
 
 _STRIP = 13  # pixels of the coarsest pyramid level, whose shorter side has 128 to 255
+_BLACK_GREY = 10  # of 255, in the file's own window: film scanned beside the breast is not quite black
 MARGIN = 1.04  # room left around the largest breast at same size
 
 
@@ -123,14 +124,12 @@ def _pixel_sizes(
 
 
 def wall_inset(image: ViewImage, pyramid: Pyramid, air: tuple[int, int] | None) -> float:
-    """Hung columns at the chest wall that hold nothing but air, as in padded pictures; 0 when in doubt
+    """Hung columns at the chest wall that are black from top to bottom, as in padded pictures; 0 if none
     (MG-06)."""
-    if air is None:
-        return 0.0
-    small = pyramid.levels[-1]
-    inside = np.asarray((small >= air[0]) & (small <= air[1]))
-    is_air = np.atleast_1d(geometry_of(image).orient(inside).all(axis=0))
-    columns = is_air[::-1] if chest_wall_is_right(image.view.laterality) else is_air
+    table = compose_lut(image.presentation, air=air, value_range=pyramid.value_range)
+    black = np.asarray((table[pyramid.levels[-1]] & 0xFF) <= _BLACK_GREY)
+    is_black = np.atleast_1d(geometry_of(image).orient(black).all(axis=0))
+    columns = is_black[::-1] if chest_wall_is_right(image.view.laterality) else is_black
     leading = 0 if columns.all() else int(np.argmin(columns))
     return float(leading * 2 ** (len(pyramid.levels) - 1))
 

@@ -56,7 +56,6 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self.pyramid: Pyramid | None = None
         self.geometry: ViewGeometry | None = None
         self.air: tuple[int, int] | None = None
-        self.air_is_guessed = False
         self._state = ViewportState()
         self._table: Packed | None = None
         self._placement: Placement | None = None
@@ -76,7 +75,6 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self.pyramid = None if image is None else pyramid or Pyramid(image.pixels)
         self.geometry = None if image is None else geometry_of(image)
         self.air = None if image is None or self.pyramid is None else air_range(image, self.pyramid.levels[0])
-        self.air_is_guessed = image is not None and image.presentation.padding is None
         self._table = self._placement = self._crop = None
         self._spare = (None, None, None)
         self._grey_is_old = True
@@ -189,16 +187,12 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
             return
         shifted = None
         if before is not None and old_crop is not None and old_values is not None:
-            shifted = _shift(
-                self.pyramid, crop, placement, old_crop, old_values, before, air, self.air_is_guessed
-            )
+            shifted = _shift(self.pyramid, crop, placement, old_crop, old_values, before, air)
         if shifted is not None:
             self._values = shifted
             return
         fits = old_values is not None and old_values.shape == (crop.rows, crop.cols)
-        self._values = warp(
-            self.pyramid, crop, old_values if fits else None, air=air, guessed=self.air_is_guessed
-        )
+        self._values = warp(self.pyramid, crop, old_values if fits else None, air=air)
 
 
 def _greys(state: ViewportState) -> tuple[object, ...]:
@@ -224,7 +218,6 @@ def _shift(
     old_values: Pixels,
     before: Placement,
     air: tuple[int, int] | None,
-    guessed: bool,
 ) -> Pixels | None:
     """Move what is already sampled by whole pixels and sample only the strips that come into view."""
     down, across = round(place.top - before.top), round(place.left - before.left)
@@ -253,7 +246,7 @@ def _shift(
             matrix[:, 2] += matrix[:, 0] * (c0 - crop.col0) + matrix[:, 1] * (r0 - crop.row0)
             part = replace(crop, row0=r0, col0=c0, rows=r1 - r0, cols=c1 - c0, matrix=matrix)
             values[r0 - crop.row0 : r1 - crop.row0, c0 - crop.col0 : c1 - crop.col0] = warp(
-                pyramid, part, air=air, guessed=guessed
+                pyramid, part, air=air
             )
     return values
 

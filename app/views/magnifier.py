@@ -55,9 +55,7 @@ class Magnifier:
             width=side,
         )
         if crop is not None:
-            values = warp(
-                item.pyramid, crop, air=item.air if state.inverted else None, guessed=item.air_is_guessed
-            )
+            values = warp(item.pyramid, crop, air=item.air if state.inverted else None)
             grey = to_grey(values, item.table())
             form = QImage.Format.Format_RGB32
             picture = QImage(grey.data.cast("B"), crop.cols, crop.rows, crop.cols * 4, form)

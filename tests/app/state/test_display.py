@@ -126,6 +126,18 @@ def test_mg18_no_rim_lights_up_between_tissue_and_air_when_inverted(scale: float
     ).any()  # the rim is there without the rule
 
 
+def test_mg18_a_speck_of_the_air_value_inside_tissue_does_not_turn_black_when_inverted() -> None:
+    pixels = _image("L-CC").pixels.copy()
+    pixels[300:303, 60:63] = 0
+    pyramid = Pyramid(pixels)
+    geometry = ViewGeometry(rows=600, cols=400)
+    crop = plan_crop(geometry, pyramid, scale=1.0, top=0, left=0, height=600, width=400)
+    assert crop is not None
+    values = warp(pyramid, crop, air=(0, 0))
+    assert (values[300:303, 60:63] == 1).all()
+    assert values[5, 5] == 0
+
+
 def test_mg18_air_is_told_without_padding_and_left_out_of_the_auto_window() -> None:
     image = _image(padding=None)
     air = air_range(image)
