@@ -47,7 +47,12 @@ def main() -> None:
         copy = demo_study.DemoStudy(study=demo.study, database=database, exams=demo.exams, anchor=anchor)
         _qt, window = demo_run._window(bootstrap.demo_station(copy, engine), "docs", offscreen=True)
         shots = read_study(
-            window, reader=demo_study.READER, password=demo_study.PASSWORD, folder=Path(scratch), say=print, size=size
+            window,
+            reader=demo_study.READER,
+            password=demo_study.PASSWORD,
+            folder=Path(scratch),
+            say=print,
+            size=size,
         )
         images = ROOT / "docs" / "images"
         images.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ Progress = Callable[[float, str], None]  # fraction 0..1, what is being done
 Cancelled = Callable[[], bool]
 
 
-class InferenceCancelled(InferenceError):  # noqa: N818 - a cancel is not an error to the user
+class InferenceCancelled(InferenceError):
     """The caller asked to stop."""
 
 
@@ -60,11 +60,22 @@ class FakeEngine:
             )
             grid_r, grid_c = np.mgrid[0:40, 0:32].astype(np.float32)
             spread = (grid_r - row / rows * 40) ** 2 + (grid_c - col / cols * 32) ** 2
-            heatmaps.append(Heatmap(image_key=image.key, values=(score * np.exp(-spread / 12)).astype(np.float32)))
+            heatmaps.append(
+                Heatmap(image_key=image.key, values=(score * np.exp(-spread / 12)).astype(np.float32))
+            )
         progress(1.0, "done")
         return ExamResult(
-            exam_digest=exam.digest, model_id="fake", model_version="1", weights_digest="0" * 64,
-            preprocessing="none", device="none", seconds=0.0, exam_score=max(breast.values()),
-            breast_scores=breast, view_scores=view_scores, detections=tuple(detections),
-            heatmaps=tuple(heatmaps), score_meaning="Made up for tests; means nothing.",
+            exam_digest=exam.digest,
+            model_id="fake",
+            model_version="1",
+            weights_digest="0" * 64,
+            preprocessing="none",
+            device="none",
+            seconds=0.0,
+            exam_score=max(breast.values()),
+            breast_scores=breast,
+            view_scores=view_scores,
+            detections=tuple(detections),
+            heatmaps=tuple(heatmaps),
+            score_meaning="Made up for tests; means nothing.",
         )

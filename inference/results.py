@@ -39,7 +39,9 @@ class Heatmap:
 
     def __post_init__(self) -> None:
         if self.values.dtype != np.float32 or self.values.ndim != 2:
-            raise ValueError(f"heat map: expected (rows, cols) float32, found {self.values.shape} {self.values.dtype}")
+            raise ValueError(
+                f"heat map: expected (rows, cols) float32, found {self.values.shape} {self.values.dtype}"
+            )
         self.values.setflags(write=False)
 
 

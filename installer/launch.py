@@ -62,7 +62,9 @@ def say(text: str) -> None:
 def check_python() -> None:
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         found = platform.python_version()
-        raise LaunchError(f"Python 3.11, 3.12 or 3.13 is needed, this is {found}; run this file with one of them.")
+        raise LaunchError(
+            f"Python 3.11, 3.12 or 3.13 is needed, this is {found}; run this file with one of them."
+        )
     if sys.version_info[:2] != (3, 11):
         say(f"Python {platform.python_version()} is declared but untested; the tests run on 3.11.")
 
@@ -155,12 +157,15 @@ def _pip(title: str, arguments: list[str], total: int) -> None:
                 last = line.strip()[:60]
             if sys.stdout.isatty():
                 seconds = time.monotonic() - started
-                print(f"\r[negatoscope] {title} {min(seen, total)}/{total}  {seconds:4.0f} s  {last:60}", end="", flush=True)
+                text = f"{title} {min(seen, total)}/{total}  {seconds:4.0f} s  {last:60}"
+                print(f"\r[negatoscope] {text}", end="", flush=True)
     if sys.stdout.isatty():
         print()
     if process.returncode:
         print("".join(tail), file=sys.stderr)
-        raise LaunchError(f"{title}: pip ended with {process.returncode}; read the lines above, then run this again.")
+        raise LaunchError(
+            f"{title}: pip ended with {process.returncode}; read the lines above, then run this again."
+        )
     say(f"{title}: ready ({time.monotonic() - started:.0f} s)")
 
 
@@ -177,7 +182,9 @@ def ensure_environment(*, cuda: bool, dev: bool) -> None:
     if not venv_executable("python").exists():
         say(f"making the virtual environment {VENV}")
         if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
-            raise LaunchError("The virtual environment could not be made; on Debian:  apt-get install python3-venv")
+            raise LaunchError(
+                "The virtual environment could not be made; on Debian:  apt-get install python3-venv"
+            )
     stamp = _read_stamp()
     steps: list[tuple[str, str, list[str]]] = [("packages", "requirements.lock", [])]
     steps.append(("AI engine (torch)", "requirements-torch.lock", _torch_arguments(cuda=cuda)))
@@ -188,11 +195,10 @@ def ensure_environment(*, cuda: bool, dev: bool) -> None:
         digest = _digest(text, str(cuda) if "torch" in name else "")
         if stamp.get(name) == digest:
             continue
-        if "torch" in name and stamp.get(name):
-            extra = [*extra, "--force-reinstall"]
+        again = ["--force-reinstall"] if "torch" in name and stamp.get(name) else []
         total = sum(1 for line in text.splitlines() if line and not line.startswith("#"))
         say(f"{title}: installing {total} packages")
-        _pip(title, [*extra, "-r", str(HERE / name)], total)
+        _pip(title, [*extra, *again, "-r", str(HERE / name)], total)
         _mark(name, digest)
     project = _digest((ROOT / "pyproject.toml").read_text(encoding="utf-8"), str(ROOT))
     if stamp.get("project") != project:
@@ -233,8 +239,12 @@ def run_tests(arguments: list[str]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cuda", action="store_true", help="install torch's CUDA build even if no GPU is detected")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cuda", action="store_true", help="install torch's CUDA build even if no GPU is detected"
+    )
     parser.add_argument("command", choices=("demo", "test", "run"))
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()

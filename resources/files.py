@@ -20,7 +20,9 @@ def resource_path(*parts: str) -> Path:
     """Return the path of a packaged file or folder; ResourceError when it is not there."""
     path = ROOT.joinpath(*parts)
     if not path.exists():
-        raise ResourceError(f"Packaged file {'/'.join(parts)}: expected at {path}, not found; install the program again.")
+        raise ResourceError(
+            f"Packaged file {'/'.join(parts)}: expected at {path}, not found; install the program again."
+        )
     return path
 
 
@@ -33,5 +35,7 @@ def read_json(path: Path) -> object:
     try:
         value: object = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ResourceError(f"{path}: line {error.lineno}, column {error.colno}: expected JSON, found {error.msg}.") from error
+        raise ResourceError(
+            f"{path}: line {error.lineno}, column {error.colno}: expected JSON, found {error.msg}."
+        ) from error
     return value

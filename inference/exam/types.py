@@ -111,11 +111,15 @@ class ViewImage:
     path: str = ""
     modifiers: tuple[ViewModifier, ...] = ()
     header: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # technique, equipment
-    evidence: tuple[str, ...] = ()  # which rule gave view, side, kind, orientation, spacing, one sentence each
+    evidence: tuple[
+        str, ...
+    ] = ()  # which rule gave view, side, kind, orientation, spacing, one sentence each
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint16 or self.pixels.ndim != 2:
-            raise ValueError(f"pixels: expected (rows, cols) uint16, found {self.pixels.shape} {self.pixels.dtype}")
+            raise ValueError(
+                f"pixels: expected (rows, cols) uint16, found {self.pixels.shape} {self.pixels.dtype}"
+            )
         if 0 in self.pixels.shape:
             raise ValueError(f"pixels: expected at least one row and column, found {self.pixels.shape}")
         self.pixels.setflags(write=False)
@@ -140,7 +144,9 @@ class Exam:
         if not self.images:
             raise ValueError(f"exam {self.exam_id!r}: expected at least one image, found none")
 
-    def find(self, laterality: Laterality, projection: Projection, kind: ImageKind | None = None) -> ViewImage | None:
+    def find(
+        self, laterality: Laterality, projection: Projection, kind: ImageKind | None = None
+    ) -> ViewImage | None:
         """Return the first image of that view (and kind, when given), or None."""
         for image in self.images:
             if image.view == ViewName(laterality, projection) and kind in {None, image.kind}:
