@@ -79,6 +79,9 @@ class CamClassifier(nn.Module):
         )
         self.dropout = nn.Dropout2d(config.dropout)
         self.head = nn.Conv2d(w * 6, 2, 1)
+        # even evidence at the start: a smooth maximum over loud random maps would learn their noise first
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.constant_(self.head.bias, 0.0)  # type: ignore[arg-type]
 
     def forward(self, canvas: Tensor) -> Tensor:
         """Return the evidence map: (batch, rows / 16, cols / 16), logits of cancer against normal."""

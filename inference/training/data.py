@@ -20,10 +20,10 @@ from torch import Tensor
 
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.preprocessing.pipeline import CANVAS_MM, pipeline
-from resources.vocabulary import FOUR_VIEWS, Laterality, Pathology
+from resources.vocabulary import FOUR_VIEWS, Density, FindingType, Laterality, Pathology
 
 _LOG = logging.getLogger(__name__)
-TRAIN_SEEDS, VALIDATION_SEEDS, TEST_SEEDS = 0, 1_000_000, 2_000_000
+TRAIN_SEEDS, EASY_SEEDS, VALIDATION_SEEDS, TEST_SEEDS = 0, 500_000, 1_000_000, 2_000_000
 _SIDES = (Laterality.RIGHT, Laterality.LEFT)
 
 
@@ -40,8 +40,19 @@ class BreastSet:
 
 
 def training_spec(seed: int) -> PhantomSpec:
-    """Return the phantom of a seed: every second exam has a cancer, the others are normal or benign in
-    turn."""
+    """Return the phantom of a seed: every second exam has a cancer, the others are normal or benign in turn.
+
+    Seeds from ``EASY_SEEDS`` up to the validation seeds are first lessons: fatty breasts, masses, none benign.
+    """
+    if EASY_SEEDS <= seed < VALIDATION_SEEDS:
+        sick = seed % 4 != 3
+        return PhantomSpec(
+            seed=seed,
+            pixel_mm=CANVAS_MM,
+            density=Density.FATTY,
+            pathology=Pathology.MALIGNANT if sick else Pathology.NORMAL,
+            finding=FindingType.MASS if sick else None,
+        )
     pathology = (Pathology.MALIGNANT, Pathology.NORMAL, Pathology.MALIGNANT, Pathology.BENIGN)[seed % 4]
     return PhantomSpec(seed=seed, pixel_mm=CANVAS_MM, pathology=pathology)
 

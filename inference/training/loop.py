@@ -23,6 +23,7 @@ from torch import nn
 from inference.metrics import delong_auc
 from inference.models.cam_classifier import CamClassifier, breast_logit, map_mask
 from inference.training.data import (
+    EASY_SEEDS,
     TRAIN_SEEDS,
     VALIDATION_SEEDS,
     BreastSet,
@@ -53,12 +54,11 @@ class TrainingState:
     history: list[dict[str, float]]
 
 
-def start(recipe: Recipe, steps_per_epoch: int) -> TrainingState:
-    """Make a fresh state, all randomness from the recipe's seed."""
+def start(recipe: Recipe, total: int) -> TrainingState:
+    """Make a fresh state for a run of ``total`` steps, all randomness from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     model = CamClassifier(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    total = recipe.epochs * steps_per_epoch
     warmup = max(1, round(total * recipe.warmup_fraction))
 
     def factor(step: int) -> float:
@@ -89,8 +89,8 @@ def train_epoch(state: TrainingState, data: BreastSet, batch: int) -> float:
         state.optimizer.step()
         state.scheduler.step()
         losses.append(float(loss.detach()))
-        if len(losses) % 50 == 0:
-            _LOG.info("step %d: mean loss of the last 50 %.4f", len(losses), np.mean(losses[-50:]))
+        if len(losses) % 25 == 0:
+            _LOG.info("step %d: mean loss of the last 25 %.4f", len(losses), np.mean(losses[-25:]))
     return float(np.mean(losses))
 
 
@@ -143,16 +143,28 @@ def save_weights(model: CamClassifier, path: Path) -> None:
     safetensors.torch.save_file(state, path)
 
 
-def train(recipe: Recipe, train_set: BreastSet, validation: BreastSet, folder: Path) -> TrainingState:
+def train(
+    recipe: Recipe,
+    train_set: BreastSet,
+    validation: BreastSet,
+    folder: Path,
+    *,
+    easy: BreastSet | None = None,
+) -> TrainingState:
     """Run a recipe in ``folder``, resuming when it holds a checkpoint; the best weights lie in
-    best.safetensors."""
+    best.safetensors.
+
+    ``easy`` is used for the first ``recipe.easy_epochs`` epochs in place of ``train_set``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    steps = max(1, len(balanced_order(train_set.labels, np.random.default_rng(0))) // recipe.batch)
-    state = start(recipe, steps)
+    easy_epochs = recipe.easy_epochs if easy is not None else 0
+    easy_steps = easy_epochs * _steps(easy, recipe.batch) if easy is not None else 0
+    state = start(recipe, easy_steps + (recipe.epochs - easy_epochs) * _steps(train_set, recipe.batch))
     if load_checkpoint(state, folder):
         _LOG.info("resumed after epoch %d", len(state.history))
-    while len(state.history) < recipe.epochs and not _stalled(state, recipe.patience):
-        loss = train_epoch(state, train_set, recipe.batch)
+    while len(state.history) < recipe.epochs and not _stalled(state, max(recipe.patience, easy_epochs)):
+        lesson = easy if easy is not None and len(state.history) < easy_epochs else train_set
+        loss = train_epoch(state, lesson, recipe.batch)
         auc = delong_auc(validation.labels, breast_logits(state.model, validation)).value
         best = max((entry["validation_auc"] for entry in state.history), default=-1.0)
         state.history.append({"loss": loss, "validation_auc": auc})
@@ -164,14 +176,22 @@ def train(recipe: Recipe, train_set: BreastSet, validation: BreastSet, folder: P
     return state
 
 
+def _steps(data: BreastSet, batch: int) -> int:
+    return max(1, len(balanced_order(data.labels, np.random.default_rng(0))) // batch)
+
+
 def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1) -> Path:
     """Generate the recipe's phantoms and train on them; returns the path of the best weights."""
     train_range = range(TRAIN_SEEDS, TRAIN_SEEDS + recipe.train_exams)
     check_range = range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_exams)
     validation = breast_set(check_range, recipe.preprocessing, cache, workers=workers)
+    easy = None
+    if recipe.easy_epochs:
+        easy_range = range(EASY_SEEDS, EASY_SEEDS + recipe.easy_exams)
+        easy = breast_set(easy_range, recipe.preprocessing, cache, workers=workers)
     train_set = breast_set(train_range, recipe.preprocessing, cache, workers=workers)
     _LOG.info("%d breasts to train on, %d with cancer", len(train_set), int(train_set.labels.sum()))
-    train(recipe, train_set, validation, folder)
+    train(recipe, train_set, validation, folder, easy=easy)
     return folder / "best.safetensors"
 
 
