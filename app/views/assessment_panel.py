@@ -34,7 +34,7 @@ class PercentField(QWidget):
         self.edit.setObjectName("percent")
         self.edit.setMaxLength(3)
         self.edit.setFixedWidth(58)
-        self.edit.setPlaceholderText("0–100")
+        self.edit.setPlaceholderText("–")
         self.edit.setToolTip(f"{title}: 0 = certainly not, 100 = certainly malignant")
         self.edit.setAccessibleName(title)
         self._problem = QLabel("")
