@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+_GLOW = 12  # of 255
 _WORK_SIDE = 512  # the outline is a smooth thing: finding it small costs a millisecond and loses nothing
 
 
@@ -67,19 +68,34 @@ def find_breast(grey: NDArray[np.float32]) -> BreastRegion:
     )
 
 
-def _foreground(eight: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if (eight == 0).mean() > 0.1:  # digital: air is exactly black, so the skin line is where black ends
-        return (eight > 0).astype(np.uint8)
+def _is_digital(eight: NDArray[np.uint8]) -> bool:
+    """Tell whether air is exactly black up to the skin; film glows there, even when its corners are black."""
+    lit = int((eight > 0).sum())
+    faint = int(((eight > 0) & (eight < _GLOW)).sum())
+    return (eight == 0).mean() > 0.1 and faint < 0.05 * max(lit, 1)
+
+
+def _foreground(eight: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """Return the foreground and the share of the picture's side that a strip must exceed to be breast."""
+    if _is_digital(eight):
+        return (eight > 0).astype(np.uint8), 0.008
     smooth = cv2.GaussianBlur(eight, (0, 0), 2.0)
-    _, binary = cv2.threshold(smooth, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_TRIANGLE)
-    return np.asarray(binary, dtype=np.uint8)
+    rim = max(1, round(0.02 * eight.shape[0]))  # scanners leave a bright frame above and below the film
+    inner = np.ascontiguousarray(smooth[rim:-rim])
+    level, _ = cv2.threshold(inner, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_TRIANGLE)
+    binary = np.zeros_like(eight)
+    binary[rim:-rim] = inner > level
+    return binary, 0.025
 
 
-def _largest_region(binary: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    # opening parts the breast from labels and from the film's bright frame
-    radius = max(1, round(0.008 * max(binary.shape)))
+def _largest_region(foreground: tuple[NDArray[np.uint8], float]) -> NDArray[np.bool_] | None:
+    # opening parts the breast from labels and from what is left of the film's frame
+    binary, share = foreground
+    radius = max(1, round(share * max(binary.shape)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    padded = cv2.copyMakeBorder(binary, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
+    # beyond a film's edge there is nothing, so that its glowing edge counts as the thin strip it is
+    edge = cv2.BORDER_REPLICATE if share < 0.01 else cv2.BORDER_CONSTANT
+    padded = cv2.copyMakeBorder(binary, radius, radius, radius, radius, edge)
     opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, kernel)[radius:-radius, radius:-radius]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(opened), connectivity=4)
     if count < 2:
