@@ -84,7 +84,12 @@ CARD_SCHEMA: dict[str, Any] = {
         "calibration": {
             "type": "object",
             "required": ["slope", "intercept", "how_set"],
-            "properties": {"slope": {"type": "number"}, "intercept": {"type": "number"}, "how_set": _TEXT},
+            "properties": {
+                "slope": {"type": "number"},
+                "intercept": {"type": "number"},
+                "map_offset_px": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+                "how_set": _TEXT,
+            },
         },
         "evaluation": {"type": "object"},
     },
@@ -133,6 +138,10 @@ class ModelCard:
     weights_file: str
     weights_sha256: str
     calibration: tuple[float, float] = (1.0, 0.0)  # slope and intercept on logits
+    map_offset_px: tuple[float, float] = (
+        0.0,
+        0.0,
+    )  # canvas rows, columns by which raw maps lie too far down and out
     evaluation: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -163,6 +172,7 @@ def read_card(folder: Path) -> ModelCard:
 
 def _card_of(folder: Path, raw: dict[str, Any]) -> ModelCard:
     calibration = raw.get("calibration", {"slope": 1.0, "intercept": 0.0})
+    offset = calibration.get("map_offset_px", (0.0, 0.0))
     return ModelCard(
         folder=folder,
         model_id=raw["id"],
@@ -189,6 +199,7 @@ def _card_of(folder: Path, raw: dict[str, Any]) -> ModelCard:
         weights_file=raw["weights"]["file"],
         weights_sha256=raw["weights"]["sha256"],
         calibration=(float(calibration["slope"]), float(calibration["intercept"])),
+        map_offset_px=(float(offset[0]), float(offset[1])),
         evaluation=raw.get("evaluation", {}),
     )
 

@@ -26,7 +26,7 @@ from inference.metrics import (
     pointing_hit,
     youden_threshold,
 )
-from inference.preprocessing.layout import map_to_stored
+from inference.preprocessing.layout import box_to_canvas, map_to_stored, point_to_canvas
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.training.data import training_spec
 from resources.vocabulary import FindingType, Laterality, Pathology
@@ -51,6 +51,9 @@ class PhantomRun:
     baselines: dict[str, list[float]] = field(default_factory=dict)
     blob_pointing: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    peak_offsets_px: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # canvas, peak less centre of the cancer
 
 
 def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: str) -> PhantomRun:
@@ -84,6 +87,7 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
             run.images.append(ImageMarks(patient=str(seed), lesions=boxes, marks=marks))
             if boxes:
                 shape = (image.pixels.shape[0], image.pixels.shape[1])
+                run.peak_offsets_px += peak_offset(maps[image.key], boxes, item)
                 run.pointing_patient.append(str(seed))
                 run.pointing.append(pointing_hit(maps[image.key], boxes, shape))
                 blob_map = map_to_stored(blob_response(item), item.placement)
@@ -93,6 +97,22 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
         if (number + 1) % 50 == 0:
             _LOG.info("evaluated %d exams", number + 1)
     return run
+
+
+def peak_offset(
+    values: NDArray[np.float32], boxes: tuple[Box, ...], item: ModelInput, *, least: float = 0.5
+) -> list[tuple[float, float]]:
+    """How far a map's peak lies from the nearest cancer: one (rows, columns) in canvas pixels, none below ``least``."""
+    row, col = np.unravel_index(int(np.argmax(values)), values.shape)
+    if values[row, col] < least:
+        return []
+    rows, cols = item.placement.stored_shape
+    peak = point_to_canvas(
+        item.placement, (row + 0.5) / values.shape[0] * rows, (col + 0.5) / values.shape[1] * cols
+    )
+    centres = [box_to_canvas(item.placement, box).center for box in boxes]
+    offsets = [(peak[0] - centre[0], peak[1] - centre[1]) for centre in centres]
+    return [min(offsets, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)]
 
 
 def malignant_boxes(phantom: PhantomExam, image_key: str) -> tuple[Box, ...]:

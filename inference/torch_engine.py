@@ -163,6 +163,10 @@ class TorchEngine:
         factor = STRIDE // _UPSAMPLED
         size = (evidence.shape[1] * factor, evidence.shape[0] * factor)
         logit = cv2.resize(evidence, size, interpolation=cv2.INTER_CUBIC)
+        # Nothing in image-level labels says where in its receptive field a cell looks; the card's offset does.
+        rows, cols = (offset * factor / STRIDE for offset in self.card.map_offset_px)
+        move = np.array([[1.0, 0.0, -cols], [0.0, 1.0, -rows]])
+        logit = cv2.warpAffine(logit, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         values = 1.0 / (1.0 + np.exp(-np.clip(slope * logit + intercept, -60.0, 60.0)))
         inside = cv2.resize(item.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return np.asarray(values * inside, dtype=np.float32)
