@@ -85,6 +85,8 @@ def study_station(
     hint: str = "",
 ) -> Workstation:
     """A station on a study in a database, with its exams in a folder, zip or manifest."""
+    if "://" not in str(database) and not Path(database).is_file():
+        raise UserFacingError(f"{database}: expected a study database, found no file there; check the path.")
     opened = open_database(database)
     try:
         studies = opened.studies()

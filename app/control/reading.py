@@ -180,12 +180,13 @@ class ReadingController:
                 self._sessions.close(session_id)
             self._screen.show_finished(f"All {position.total} cases of this session are read. Thank you.")
             return
+        # Blank first: if the next case cannot hang, nothing of the last one (or its AI) stays on screen.
+        self._screen.show_loading(f"Loading case {position.index + 1} of {position.total} …")
         self._position = self._sessions.open_case(position.session_id)
         ready = self._prefetched.pop(position.exam_id, None)
         if ready is not None:
             self._hang(ready)
             return
-        self._screen.show_loading(f"Loading case {position.index + 1} of {position.total} …")
         exam_id = position.exam_id
         self._runner.submit("load", partial(self._load, exam_id), self._hang, self._loading_failed)
 
@@ -323,7 +324,7 @@ class ReadingController:
     # ---- marks and form
 
     def _after_marks(self, action: Callable[[str], None]) -> bool:
-        if self._session_id is None or self._case is None:
+        if self._session_id is None or self._case is None or self.paused:
             return False
         session_id = self._session_id
         if not self._say_errors(lambda: action(session_id)):

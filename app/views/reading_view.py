@@ -20,6 +20,7 @@ from app.views.assessment_panel import AssessmentPanel
 from app.views.findings_panel import AiPanel, FindingsPanel
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid, default_words
+from inference.exam.types import ViewImage
 from reader_study.domain.assessment import Finding
 from resources.vocabulary import FindingType, Laterality
 
@@ -56,7 +57,7 @@ class ReadingView(QWidget):
         self._opacity, self._threshold = 0.5, 0.5
         self._stage = 0
         self._new_case = False
-        self._pending: tuple[Viewport, float, float] | None = None
+        self._pending: tuple[ViewImage, float, float] | None = None
         self._annotation = True
         self._tool_name = "window"
         self.grid = ViewportGrid(self)
@@ -385,16 +386,15 @@ class ReadingView(QWidget):
         image = viewport.image
         if image is None or self._tool_name != "mark" or self._case is None or not self._case.in_study:
             return
-        self._pending = (viewport, row, col)
+        self._pending = (image, row, col)
         self.side.setVisible(True)
         self.findings.editor.start(_tr("New mark in {0}").format(image.view.label))
 
     def _confirm_mark(self, kind: str, suspicion: int) -> None:
-        if self._pending is None or self._pending[0].image is None:
+        if self._pending is None:
             return
-        viewport, row, col = self._pending
-        image = viewport.image
-        assert image is not None
+        # The image that was clicked, whatever hangs there by now.
+        image, row, col = self._pending
         spacing = image.spacing
         finding = Finding(
             finding_id=uuid.uuid4().hex,
