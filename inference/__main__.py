@@ -156,19 +156,18 @@ def evaluate_phantoms(
 
 def phantoms(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    count: Annotated[int, typer.Option(help="Number of exams.")] = 1,
+    count: Annotated[int, typer.Option(help="Number of exams.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the first; the others follow.")] = 0,
     cesm: Annotated[bool, typer.Option("--cesm", help="Contrast exams.")] = False,
     pixel_mm: Annotated[float, typer.Option(help="Pixel size.")] = 0.1,
 ) -> None:
     """Write synthetic exams as DICOM with a manifest and the lesions' truth."""
     from inference.exam.phantom import PhantomSpec, phantom_exam
-    from inference.exam.phantom_dicom import write_manifest, write_phantom_dicom
+    from inference.exam.phantom_dicom import write_manifest
 
     made = []
     for number in range(seed, seed + count):
         exam = phantom_exam(PhantomSpec(seed=number, cesm=cesm, pixel_mm=pixel_mm))
-        write_phantom_dicom(exam, out)
         made.append(exam)
     print(f"{count} exams, manifest {write_manifest(made, out)}")
 
