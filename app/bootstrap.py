@@ -85,9 +85,7 @@ def study_station(
     hint: str = "",
 ) -> Workstation:
     """A station on a study in a database, with its exams in a folder, zip or manifest."""
-    if "://" not in str(database) and not Path(database).is_file():
-        raise UserFacingError(f"{database}: expected a study database, found no file there; check the path.")
-    opened = open_database(database)
+    opened = open_database(database, create=False)
     try:
         studies = opened.studies()
         chosen = study_id or (studies[0] if len(studies) == 1 else None)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 
 from inference.exam.manifest import exams_of, load_case, read_manifest
 from inference.exam.sources import FolderSource
-from inference.exam.types import Exam
+from inference.exam.types import Exam, InferenceError
 from inference.registry import cards, load_card, why_not
 from inference.run_output import RunOutput
 from inference.worker import EngineSpec, WorkerEngine
@@ -72,7 +73,11 @@ def infer(
     )
     for case_id, sentence in output.failures.items():
         print(f"{case_id}: {sentence}")
-    if output.failures and not output.seconds:
+    if not output.seconds:
+        print(
+            f"{source}: expected at least one exam that can be read, found none; see the lines above.",
+            file=sys.stderr,
+        )
         raise typer.Exit(1)
 
 
@@ -95,7 +100,10 @@ def _exams(source: Path) -> Iterator[ExamLoad]:
                 yield case_id, error
         return
     folder = FolderSource(source)
-    for summary in folder.list():
+    summaries = folder.list()
+    for entry in folder.report.refused:
+        yield entry.path, InferenceError(entry.sentence)
+    for summary in summaries:
         try:
             yield summary.exam_id, folder.load(summary.exam_id)
         except UserFacingError as error:

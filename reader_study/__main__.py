@@ -21,12 +21,12 @@ from resources.files import UserFacingError
 
 @contextmanager
 def _said() -> Iterator[None]:
-    """Turn an error meant for the user into its sentence and exit status 1."""
+    """Turn an error meant for the user into its sentence and exit status 2, as everywhere; 1 is kept for a log that is not intact."""
     try:
         yield
     except UserFacingError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(2) from error
 
 
 def verify_log_command(
@@ -100,9 +100,7 @@ def study_password(
 
 @contextmanager
 def _existing(db_or_url: str) -> Iterator[Database]:
-    if "://" not in db_or_url and not Path(db_or_url).is_file():
-        raise UserFacingError(f"Study database {db_or_url}: expected a file, found none; check the path.")
-    database = open_database(db_or_url)
+    database = open_database(db_or_url, create=False)
     try:
         yield database
     finally:

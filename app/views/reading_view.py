@@ -83,6 +83,7 @@ class ReadingView(QWidget):
     def _build(self) -> None:
         self._blank = QLabel("")
         self._blank.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._blank.setWordWrap(True)
         self._blank.setObjectName("blank")
         middle = QWidget()
         self._stack = QStackedLayout(middle)

@@ -109,7 +109,7 @@ class Database:
         self._engine.dispose()
 
 
-def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Database:
+def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0, create: bool = True) -> Database:
     """Open or create a study database.
 
     Parameters
@@ -118,16 +118,30 @@ def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Da
         A file, or an SQLAlchemy URL (``sqlite:///...``).
     busy_timeout_s : float
         How long to wait for another program's write, s.
+    create : bool
+        False = refuse a missing or empty file instead of making a database of it.
 
     Raises
     ------
     StoreError
         The file cannot be opened, is no study database, or a newer program made it.
     """
+    url = _url(path_or_url)
+    if not create and url.get_backend_name() == "sqlite" and url.database:
+        file = Path(url.database)
+        if not file.is_file() or file.stat().st_size == 0:
+            found = "a folder" if file.is_dir() else "an empty file" if file.is_file() else "none"
+            raise StoreError(
+                f"Study database {file}: expected a database file, found {found}; check the path."
+            )
     engine = make_engine(path_or_url, busy_timeout_s=busy_timeout_s)
     try:
         with engine.connect() as connection:
             ready = _is_ready(connection)
+        if not ready and not create:
+            raise StoreError(
+                f"Study database {path_or_url}: expected a study, found none in it; check the path."
+            )
         if not ready:
             with engine.connect().execution_options(write=True) as connection, connection.begin():
                 create_schema(connection)

@@ -203,7 +203,7 @@ def test_rs_l1_removed_marks_are_exported_as_removed(
 def test_verify_log_command_exits_1_on_a_damaged_file(run, tmp_path):
     (tmp_path / "x.sqlite").write_bytes(b"no database")
     result = run("verify-log", tmp_path / "x.sqlite")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "PROBLEM" in result.output
 
 
@@ -221,7 +221,7 @@ def test_verify_log_command_exits_1_on_a_damaged_file(run, tmp_path):
 def test_a_wrong_protocol_is_refused_in_one_sentence(protocol, run, tmp_path, old, new, words):
     protocol.write_text(protocol.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     result = run("study", "create", protocol, "--db", tmp_path / "study.sqlite")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert re.search(words, result.output)
     assert "Traceback" not in result.output
     assert not (tmp_path / "study.sqlite").exists()
