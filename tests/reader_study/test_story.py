@@ -203,7 +203,7 @@ def test_rs_l1_removed_marks_are_exported_as_removed(
 def test_verify_log_command_exits_1_on_a_damaged_file(run, tmp_path):
     (tmp_path / "x.sqlite").write_bytes(b"no database")
     result = run("verify-log", tmp_path / "x.sqlite")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "PROBLEM" in result.output
 
 
