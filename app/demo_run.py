@@ -19,6 +19,7 @@ from inference.engine import InferenceEngine
 from reader_study.export import export_tidy
 from reader_study.store.database import open_database
 from reader_study.verify import verify_log
+from resources.files import UserFacingError
 
 if TYPE_CHECKING:
     from app.views.main_window import MainWindow
@@ -122,10 +123,18 @@ def _run_unseen(demo: demo_study.DemoStudy, engine: InferenceEngine, out: Path, 
     return 0 if verdict.ok else 1
 
 
+def _must_exist(path: Path) -> None:
+    if not path.exists():
+        raise UserFacingError(
+            f"{path}: expected a folder, zip or manifest with exams, found nothing there; check the path."
+        )
+
+
 def open_study(
     *, database: str, exams: Path, study: str | None, anchor: Path | None, model: str, version: str
 ) -> int:
-    """Open the workstation on a study in a database."""
+    """Open the workstation on a study in a database; UserFacingError when there are no such exams or study."""
+    _must_exist(exams)
     folders = program_folders("station")
     bootstrap.start_logging(folders)
     engine = bootstrap.make_engine(folders.cache, model)
@@ -136,7 +145,8 @@ def open_study(
 
 
 def open_exams(*, path: Path, model: str, version: str) -> int:
-    """Open the workstation on a folder of exams, without a study."""
+    """Open the workstation on a folder of exams, without a study; UserFacingError when the path leads nowhere."""
+    _must_exist(path)
     folders = program_folders("station")
     bootstrap.start_logging(folders)
     station = bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))

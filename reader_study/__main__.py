@@ -20,21 +20,21 @@ from resources.files import UserFacingError
 
 
 @contextmanager
-def _said() -> Iterator[None]:
-    """Turn an error meant for the user into its sentence and exit status 2, as everywhere; 1 is kept for a log that is not intact."""
+def _said(status: int = 2) -> Iterator[None]:
+    """Turn an error meant for the user into its sentence and an exit status: 2, as everywhere, or the one given."""
     try:
         yield
     except UserFacingError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise typer.Exit(status) from error
 
 
 def verify_log_command(
     db_or_url: Annotated[str, typer.Argument(metavar="DB_OR_URL", help="Database file or sqlite:/// URL.")],
     anchor: Annotated[Path | None, typer.Option(help="Anchor file that was kept elsewhere.")] = None,
 ) -> None:
-    """Check the event log; exits 0 when nothing was changed, 1 otherwise."""
-    with _said():
+    """Check the event log; exits 0 when nothing was changed, 1 otherwise, unreadable files included."""
+    with _said(1):
         report = verify_log(db_or_url, anchor)
     for problem in report.problems:
         typer.echo(f"PROBLEM  {problem}")

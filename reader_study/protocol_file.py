@@ -33,14 +33,10 @@ def read_protocol(path: Path) -> Study:
     StudyError
         Names the file and the key that is missing or wrong.
     """
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(f"{path}: could not be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: expected YAML, found {' '.join(str(error).split())}.") from error
+    value = _parsed(path)
     if not isinstance(value, dict):
-        raise StudyError(f"{path}: expected keys and values, found {type(value).__name__}.")
+        found = "an empty file" if value is None else f"a {type(value).__name__}"
+        raise StudyError(f"{path}: expected keys and values, found {found}; name a study protocol.")
     unknown = sorted(str(key) for key in value if key not in _KNOWN)
     if unknown:
         raise StudyError(f"{path}: expected keys of {', '.join(sorted(_KNOWN))}; found {', '.join(unknown)}.")
@@ -50,6 +46,26 @@ def read_protocol(path: Path) -> Study:
         raise StudyError(f"{path}: expected the key {error.args[0]!r}, found none; add it.") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise StudyError(f"{path}: {error}; correct it.") from error
+
+
+def _parsed(path: Path) -> object:
+    try:
+        value: object = yaml.safe_load(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise StudyError(f"{path}: could not be read ({error.strerror}); check the path.") from error
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise StudyError(
+            f"{path}: expected YAML text in UTF-8, found a binary file or another encoding; name a study protocol."
+        ) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        said = " ".join((error.problem or "something else").split())
+        raise StudyError(f"{where}: expected YAML, found an error ({said}); correct the line.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # e.g. a date such as 2026-02-31
+        said = " ".join(str(error).split())
+        raise StudyError(f"{path}: expected YAML, found an error ({said}); correct it.") from error
+    return value
 
 
 def _study(value: Mapping[str, object]) -> Study:

@@ -46,7 +46,11 @@ def verify_log(db_or_url: str | Path, anchor: Path | None = None) -> VerifyRepor
         inspection = read_raw(db_or_url)
     except StoreError as error:
         return VerifyReport(ok=False, problems=(str(error),), sessions=0, events=0)
-    problems = [
+    problems = []
+    if inspection.studies == 0:
+        # Also what a log looks like whose every row was taken away: never to be called intact.
+        problems.append(f"Study database {db_or_url}: it holds no study; check the path or restore a backup.")
+    problems += [
         f"The trigger {name} is missing or changed: the log could be edited."
         for name in inspection.wrong_triggers
     ]

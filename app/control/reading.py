@@ -28,6 +28,7 @@ from resources.files import UserFacingError
 
 log = logging.getLogger(__name__)
 
+PAUSED = "The reading is paused; press Pause to go on."
 NO_AI = AiPolicy(shown=False, boxes=False, heatmap=False, score=False, operating_threshold=0.5)
 
 
@@ -121,6 +122,7 @@ class ReadingController:
         self._case: CaseView | None = None
         self._prefetched: dict[str, LoadedExam] = {}
         self._painted = False
+        self._early_draft: Assessment | None = None  # entered before the first paint, saved right after it
         self.paused = False
 
     @property
@@ -173,6 +175,7 @@ class ReadingController:
         position = self._position
         assert position is not None
         self._case, self._painted, self.paused = None, False, False
+        self._early_draft = None
         self._runner.cancel("ai")
         if position.case_id is None:
             session_id, self._session_id = self._session_id, None
@@ -193,9 +196,12 @@ class ReadingController:
     def _loading_failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             log.error("loading failed", exc_info=error)
-        self._screen.show_message(
-            f"The case could not be loaded: {error} Nothing was lost; tell the coordinator."
-        )
+        self._stop_at(f"The case could not be loaded: {error} Nothing was lost; tell the coordinator.")
+
+    def _stop_at(self, sentence: str) -> None:
+        """Leave the page blank but for the sentence, which stays there when the line below has faded."""
+        self._screen.show_loading(sentence)
+        self._screen.show_message(sentence)
 
     def _hang(self, loaded: LoadedExam) -> None:
         exam = loaded.exam
@@ -204,7 +210,7 @@ class ReadingController:
             return
         case = next(c for c in self._study.cases if c.case_id == position.case_id)
         if case.exam_digest and case.exam_digest != exam.digest:
-            self._screen.show_message(
+            self._stop_at(
                 f"Case {position.index + 1}: the images have changed since the study was frozen "
                 f"(expected digest {case.exam_digest[:12]}…, found {exam.digest[:12]}…); the case is not shown. "
                 "Tell the coordinator."
@@ -253,10 +259,13 @@ class ReadingController:
             self._painted = True
             session_id = self._session_id
             self._say_errors(lambda: self._sessions.frame_painted(session_id, t_mono_ns))
+            draft, self._early_draft = self._early_draft, None
+            if draft is not None:
+                self.save_draft(draft)
 
     def stage_shown(self, title: str) -> None:
         """The reader moved to another hanging step."""
-        if self._session_id is not None and self._painted:
+        if self._session_id is not None and self._painted and not self.paused:
             session_id = self._session_id
             self._say_errors(lambda: self._sessions.stage_changed(session_id, title))
 
@@ -309,22 +318,27 @@ class ReadingController:
 
     def ai_shown(self, layer: str, shown: Mapping[str, object]) -> bool:
         """The reader called up an AI layer; returns False (and shows nothing) where the log refuses."""
-        if self._session_id is None:
+        if self._session_id is None or self._says_paused():
             return False
         session_id = self._session_id
         return self._say_errors(lambda: self._sessions.ai_revealed(session_id, layer, shown))
 
     def ai_hidden(self, layer: str) -> bool:
-        """The reader put an AI layer away."""
-        if self._session_id is None:
+        """The reader put an AI layer away; returns False (and the layer stays) where the log refuses."""
+        if self._session_id is None or self._says_paused():
             return False
         session_id = self._session_id
         return self._say_errors(lambda: self._sessions.ai_hidden(session_id, layer))
 
     # ---- marks and form
 
+    def _says_paused(self) -> bool:
+        if self.paused:
+            self._screen.show_message(PAUSED)
+        return self.paused
+
     def _after_marks(self, action: Callable[[str], None]) -> bool:
-        if self._session_id is None or self._case is None or self.paused:
+        if self._session_id is None or self._case is None or self._says_paused():
             return False
         session_id = self._session_id
         if not self._say_errors(lambda: action(session_id)):
@@ -335,7 +349,7 @@ class ReadingController:
         return True
 
     def add_mark(self, finding: Finding) -> bool:
-        """Write the mark to the log, then show it."""
+        """Write the mark to the log, then show it; False (and a sentence) where it was not kept."""
         return self._after_marks(lambda session_id: self._sessions.add_mark(session_id, finding))
 
     def remove_mark(self, finding_id: str) -> bool:
@@ -350,16 +364,30 @@ class ReadingController:
 
     def save_draft(self, assessment: Assessment) -> None:
         """Keep an unfinished form, so that a crash loses nothing the reader entered."""
-        if self._session_id is not None and self._painted and not self.paused:
-            session_id = self._session_id
-            self._say_errors(lambda: self._sessions.save_draft(session_id, assessment))
+        if self._session_id is None or self._case is None or self._says_paused():
+            return
+        if not self._painted:
+            self._early_draft = assessment
+            self._screen.show_message(
+                "The images are not on screen yet; your answers are kept in the form and saved once they are."
+            )
+            return
+        session_id = self._session_id
+        self._say_errors(lambda: self._sessions.save_draft(session_id, assessment))
 
     def submit(self, assessment: Assessment) -> bool:
         """Lock the case in one atomic save and hang the next; False when fields are missing or the disk refuses."""
-        if self._session_id is None or self._case is None or not self._painted:
+        if self._session_id is None:
             return False
-        if self.paused:
-            self._screen.show_message("The reading is paused; press Pause to go on, then submit.")
+        if self._case is None:
+            self._screen.show_message("No case is on screen, so there is nothing to submit.")
+            return False
+        if not self._painted:
+            self._screen.show_message(
+                "The case is not submitted: its images are not on screen yet; wait for them, then submit."
+            )
+            return False
+        if self._says_paused():
             return False
         try:
             self._position = self._sessions.submit(self._session_id, assessment)

@@ -166,7 +166,7 @@ class MainWindow(QMainWindow):
         view.draft_changed.connect(self._on_draft)
         view.submitted.connect(lambda form: self._controller and self._controller.submit(form))
         view.ai_shown.connect(self._on_ai_shown)
-        view.ai_hidden.connect(lambda layer: self._controller and self._controller.ai_hidden(layer))
+        view.ai_hidden.connect(self._on_ai_hidden)
         view.finished.connect(self._on_finished)
 
     # ---- sign in and work list
@@ -250,6 +250,10 @@ class MainWindow(QMainWindow):
             and not self._controller.ai_shown(layer, shown)
         ):
             self.reading.refuse_layer(layer)
+
+    def _on_ai_hidden(self, layer: str) -> None:
+        if self._controller is not None and not self._controller.ai_hidden(layer):
+            self.reading.keep_layer(layer)
 
     def _undo(self) -> None:
         if self._controller is not None:

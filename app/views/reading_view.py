@@ -14,7 +14,7 @@ from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedLayout, QVBoxLayout, QWidget
 
 from app.control.reading import AiView, CaseView
-from app.state.display import Change, Operation
+from app.state.display import Change, Operation, ZoomMode
 from app.state.overlays import OverlayPolicy, heat_layers, overlay_items, score_texts
 from app.views.assessment_panel import AssessmentPanel
 from app.views.findings_panel import AiPanel, FindingsPanel
@@ -58,6 +58,8 @@ class ReadingView(QWidget):
         self._stage = 0
         self._new_case = False
         self._pending: tuple[ViewImage, float, float] | None = None
+        self._asked = ""  # id of the mark that was handed out and not yet seen among the findings
+        self._paused = False
         self._annotation = True
         self._tool_name = "window"
         self.grid = ViewportGrid(self)
@@ -128,10 +130,14 @@ class ReadingView(QWidget):
             QLabel(""),
             QLabel(""),
         )
+        self._size_note = QLabel("")  # only where same size had to be estimated
+        self._size_note.setObjectName("sizeNote")
         self._message.setProperty("role", "error")
         self._message.hide()
-        for label in (self._tool, self._pointer, self._layers_label):
+        for label in (self._tool, self._pointer, self._layers_label, self._size_note):
             label.setProperty("role", "secondary")
+        for label in (self._message, self._size_note):
+            label.setMinimumWidth(1)  # a long sentence is cut, never widens the window
         bottom = QWidget()
         bottom.setFixedHeight(BAR_PX)
         line = QHBoxLayout(bottom)
@@ -139,6 +145,8 @@ class ReadingView(QWidget):
         line.addWidget(self._tool)
         line.addSpacing(24)
         line.addWidget(self._pointer)
+        line.addSpacing(24)
+        line.addWidget(self._size_note)
         line.addStretch(1)
         line.addWidget(self._message)
         line.addSpacing(24)
@@ -156,6 +164,7 @@ class ReadingView(QWidget):
         side = QScrollArea()
         side.setObjectName("sidePanel")
         side.setWidget(inner)
+        self._side_page = inner
         side.setWidgetResizable(True)
         side.setFrameShape(QFrame.Shape.NoFrame)
         side.setFixedWidth(PANEL_PX)
@@ -170,13 +179,19 @@ class ReadingView(QWidget):
     # ---- the controller speaks
 
     def show_loading(self, text: str) -> None:
+        # Nothing of the last case stays, its form and scores included, should the next one fail to hang.
         self._case = None
+        self._pending, self._asked = None, ""
+        for label in (self._bar, self._stage_label, self._size_note):
+            label.setText("")
+        self._side_page.hide()
+        self._layers_label.hide()
         self._blank.setText(text)
         self._stack.setCurrentWidget(self._blank)
 
     def show_case(self, case: CaseView) -> None:
         self._case, self._ai, self._stage, self._new_case = case, AiView(), 0, True
-        self._pending = None
+        self._pending, self._asked, self._paused = None, "", False
         self._layers = {"boxes": False, "heatmap": False, "score": False}
         self._threshold = case.policy.operating_threshold
         self.findings.editor.hide()
@@ -186,6 +201,7 @@ class ReadingView(QWidget):
         self.form.setVisible(case.in_study)
         self.findings.set_findings(case.findings)
         self._set_ai_panel(shown=case.policy.shown)
+        self._side_page.show()
         self._stack.setCurrentWidget(self.grid)
         self._show_stage()
         self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -208,6 +224,8 @@ class ReadingView(QWidget):
     def show_findings(self, findings: tuple[Finding, ...]) -> None:
         if self._case is not None:
             self._case = self._case.with_findings(findings)
+        if any(finding.finding_id == self._asked for finding in findings):
+            self._close_editor()
         self.findings.set_findings(findings)
         self._refresh_overlays()
 
@@ -222,6 +240,7 @@ class ReadingView(QWidget):
         self._message_timer.start(MESSAGE_MS)
 
     def show_paused(self, paused: bool) -> None:
+        self._paused = paused
         self._blank.setText(_tr("Paused. Press Pause to go on.") if paused else "")
         self._stack.setCurrentWidget(self._blank if paused else self.grid)
         self.side.setEnabled(not paused)
@@ -238,7 +257,7 @@ class ReadingView(QWidget):
 
     def go_to_stage(self, index: int) -> None:
         """Show hanging step ``index`` (from 0); out of range does nothing."""
-        if self._case is None or not 0 <= index < self.stage_count:
+        if self._case is None or self._paused or not 0 <= index < self.stage_count:
             return
         self._stage = index
         self._show_stage()
@@ -301,6 +320,15 @@ class ReadingView(QWidget):
             center, width = view.window()
             words += f"      W {width:.0f}  C {center:.0f}  {voi.label or voi.function.value}"
         self._tool.setText(words)
+        self._size_note.setText(self._why_not_same_size())
+        self._size_note.setToolTip(self._size_note.text())
+
+    def _why_not_same_size(self) -> str:
+        """Say why sizes cannot be compared by the millimetre, where several images hang at same size (MG-09)."""
+        same = self.grid.same_size
+        hung = [view for view in self.grid.viewports() if view.image is not None and view.isVisibleTo(self.grid)]
+        at_same = [view for view in hung if view.state().zoom_mode is ZoomMode.SAME]
+        return same.reason if len(at_same) > 1 and same.mm_per_px is None else ""
 
     def toggle_energy(self) -> None:
         self.grid.toggle_energy()
@@ -358,12 +386,19 @@ class ReadingView(QWidget):
         """Switch 'boxes', 'heatmap' or 'score'; the log is told before the pixels are."""
         if self._case is None or not self._case.policy.allows(layer) or self._ai.result is None:
             return
+        if self._paused:
+            return  # the images are not on screen
         if self._layers[layer]:
             self._layers[layer] = False
             self.ai_hidden.emit(layer)
         else:
             self._layers[layer] = True
             self.ai_shown.emit(layer, {"threshold": self._threshold, "opacity": self._opacity})
+        self._refresh_overlays()
+
+    def keep_layer(self, layer: str) -> None:
+        """The log refused to note that the layer was put away: it stays on screen."""
+        self._layers[layer] = True
         self._refresh_overlays()
 
     def refuse_layer(self, layer: str) -> None:
@@ -376,6 +411,8 @@ class ReadingView(QWidget):
         self._refresh_overlays()
 
     def change_threshold(self, direction: int) -> None:
+        if self._paused:
+            return
         self._threshold = min(0.95, max(0.05, self._threshold + direction * THRESHOLD_STEP))
         if self._layers.get("boxes"):
             self.ai_shown.emit("boxes", {"threshold": self._threshold})
@@ -408,19 +445,21 @@ class ReadingView(QWidget):
             finding=FindingType(kind),
             suspicion=suspicion,
         )
-        self._pending = None
-        self.findings.editor.hide()
+        # The editor closes when the mark is seen among the findings: what was typed survives a refusal.
+        self._asked = finding.finding_id
         self.mark_made.emit(finding)
+
+    def _close_editor(self) -> None:
+        self._pending, self._asked = None, ""
+        self.findings.editor.hide()
         self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def confirm_mark(self) -> None:
         self.findings.editor.confirm()
 
     def cancel_mark(self) -> None:
-        self._pending = None
-        self.findings.editor.hide()
+        self._close_editor()
         self.set_tool("window")
-        self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _select(self, finding_id: str) -> None:
         if self._case is None:

@@ -15,7 +15,15 @@ from pathlib import Path
 
 from inference.exam import dicom, grayscale, views
 from inference.exam.pictures import decode_picture
-from inference.exam.types import Exam, ExamError, Presentation, Spacing, ViewImage, exam_digest
+from inference.exam.types import (
+    Exam,
+    ExamError,
+    Presentation,
+    Spacing,
+    ViewImage,
+    exam_digest,
+    with_unique_keys,
+)
 from resources.vocabulary import FindingType, ImageKind, Laterality, Pathology, Projection, ViewName
 
 PICTURE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg"})
@@ -167,7 +175,7 @@ def load_row(image: ManifestImage, folder: Path) -> ViewImage:
 
 def load_case(case_id: str, rows: tuple[ManifestImage, ...], folder: Path) -> Exam:
     """Load all images of one case; ExamError names the first file that cannot be read."""
-    images = tuple(load_row(row, folder) for row in rows)
+    images = with_unique_keys(load_row(row, folder) for row in rows)
     ages = [row.age for row in rows if row.age is not None]
     return Exam(exam_id=case_id, images=images, digest=exam_digest(images), age=ages[0] if ages else None)
 

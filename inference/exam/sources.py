@@ -19,7 +19,7 @@ from inference.exam.archive import Member, members_of
 from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
 from inference.exam.grouping import Group, Item, group_items, item_from_name
-from inference.exam.types import Exam, ExamError, ExamSummary, ViewImage, exam_digest
+from inference.exam.types import Exam, ExamError, ExamSummary, ViewImage, exam_digest, with_unique_keys
 from resources.vocabulary import FOUR_VIEWS
 
 _LOG = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def load_group(group: Group) -> Exam:
     failures = tuple(str(result) for result in results if isinstance(result, ExamError))
     if not images:
         raise ExamError(failures[0] if failures else f"exam {group.exam_id}: expected images, found none.")
-    images = agree_on_orientation(images)
+    images = with_unique_keys(agree_on_orientation(images))
     ages = [item.age for item in group.items if item.age is not None]
     fallbacks = _fallback_notes(images)
     return Exam(

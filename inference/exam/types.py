@@ -7,8 +7,9 @@ coordinate in a result, a mark or an export always means the stored file's pixel
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from enum import StrEnum
 
 import numpy as np
@@ -98,6 +99,32 @@ class Presentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DicomReference:
+    """What another DICOM object needs to point at an image; UIDs as in the file."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    study_uid: str
+    transfer_syntax_uid: str = ""
+    # (SOP Instance UID, Spatial Locations Preserved or "" when absent) of each Source Image Sequence item (MG-31)
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFlags:
+    """What a reader must be told of an image (MG-26); every field is False or empty when the file says nothing."""
+
+    partial: bool = False
+    partial_region: tuple[str, ...] = ()  # code meanings of Partial View Code Sequence, e.g. "Anterior"
+    implant: bool = False
+    quality_control: bool = False
+    lossy: bool = False
+    lossy_ratio: float | None = None
+    for_processing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ViewImage:
     """One decoded image: pixels (rows, cols) uint16 as stored, read-only, and how it hangs and shows."""
 
@@ -114,6 +141,11 @@ class ViewImage:
     evidence: tuple[
         str, ...
     ] = ()  # which rule gave view, side, kind, orientation, spacing, one sentence each
+    acquired: datetime | None = None  # acquisition date and time as the file says them, no time zone
+    injected: datetime | None = None  # contrast bolus start, contrast mammography only (CEM-06)
+    flags: ImageFlags = field(default_factory=ImageFlags)
+    reference: DicomReference | None = None  # None for pictures that are no DICOM
+    qualifier: str = ""  # tells images of the same view apart: "#2" a duplicate, "@P1" the first prior
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint16 or self.pixels.ndim != 2:
@@ -126,8 +158,22 @@ class ViewImage:
 
     @property
     def key(self) -> str:
-        """Unique inside an exam when there are no duplicates: 'R-CC' or 'R-CC/cesm_low'."""
-        return self.view.key if not self.kind.is_contrast else f"{self.view.key}/{self.kind.value}"
+        """Unique inside an exam: 'R-CC', 'R-CC/cesm_low', and 'R-CC#2' for a second image of that view."""
+        base = self.view.key if not self.kind.is_contrast else f"{self.view.key}/{self.kind.value}"
+        return base + self.qualifier
+
+
+def with_unique_keys(images: Iterable[ViewImage]) -> tuple[ViewImage, ...]:
+    """Number the images of one view from the second on ("#2"), in acquisition order, file order for ties (MG-39)."""
+    listed = list(images)
+    order = sorted(range(len(listed)), key=lambda k: (listed[k].acquired or datetime.max, k))
+    counts: dict[str, int] = {}
+    for k in order:
+        bare = replace(listed[k], qualifier="")
+        counts[bare.key] = counts.get(bare.key, 0) + 1
+        number = counts[bare.key]
+        listed[k] = bare if number == 1 else replace(bare, qualifier=f"#{number}")
+    return tuple(listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +185,16 @@ class Exam:
     digest: str
     notes: tuple[str, ...] = ()  # declared fallbacks and warnings, shown to the user
     age: int | None = None
+    # Same woman, other date = a prior (MG-41). Pseudonymous: derived from the patient id, never the id itself.
+    patient_key: str = ""
+    study_date: date | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
             raise ValueError(f"exam {self.exam_id!r}: expected at least one image, found none")
+        keys = [image.key for image in self.images]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"exam {self.exam_id!r}: expected one key an image, found {sorted(keys)}")
 
     def find(
         self, laterality: Laterality, projection: Projection, kind: ImageKind | None = None
@@ -171,6 +223,8 @@ class ExamSummary:
     title: str  # what a list shows; never a patient's name in a blinded context
     view_keys: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    patient_key: str = ""  # as in ``Exam``
+    study_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

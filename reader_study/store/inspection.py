@@ -31,10 +31,11 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All rows by session and seq, and the names of triggers that are not as they were made."""
+    """All rows by session and seq, the names of triggers that are not as they were made, and how many studies."""
 
     rows: tuple[RawRow, ...]
     wrong_triggers: tuple[str, ...]
+    studies: int
 
 
 _ROWS = (
@@ -46,15 +47,17 @@ _ROWS = (
 def read_raw(db_or_url: str | Path) -> Inspection:
     """Read the whole log; StoreError when the file is missing, damaged or no study database."""
     engine = make_engine(db_or_url)
-    file = engine.url.database
-    if file is None or (not file.startswith("file:") and not Path(file).is_file()):
+    try:
+        _must_be_a_file(engine.url.database, db_or_url)
+    except StoreError:
         engine.dispose()
-        raise StoreError(f"Study database {db_or_url}: expected a file, found none; check the path.")
+        raise
     try:
         with engine.connect() as connection:
             rows = tuple(RawRow(**row) for row in connection.execute(text(_ROWS)).mappings())
             made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
             triggers = {row.name: row.sql for row in made}
+            studies = int(connection.execute(text("SELECT count(*) FROM studies")).scalar_one())
     except DBAPIError as error:
         raise StoreError(
             f"Study database {db_or_url}: could not be read ({error.orig}); restore a backup and compare."
@@ -64,4 +67,16 @@ def read_raw(db_or_url: str | Path) -> Inspection:
     wrong = tuple(
         name for name, body in TRIGGERS.items() if triggers.get(name) != f"CREATE TRIGGER {name} {body}"
     )
-    return Inspection(rows=rows, wrong_triggers=wrong)
+    return Inspection(rows=rows, wrong_triggers=wrong, studies=studies)
+
+
+def _must_be_a_file(database: str | None, named: str | Path) -> None:
+    if database is not None and database.startswith("file:"):
+        return
+    file = Path(database) if database else None
+    if file is not None and file.is_file() and file.stat().st_size > 0:
+        return
+    found = "none"
+    if file is not None and file.exists():
+        found = "a folder" if file.is_dir() else "an empty file (0 bytes)"
+    raise StoreError(f"Study database {named}: expected a database file, found {found}; check the path.")
