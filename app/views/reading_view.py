@@ -326,7 +326,9 @@ class ReadingView(QWidget):
     def _why_not_same_size(self) -> str:
         """Say why sizes cannot be compared by the millimetre, where several images hang at same size (MG-09)."""
         same = self.grid.same_size
-        hung = [view for view in self.grid.viewports() if view.image is not None and view.isVisibleTo(self.grid)]
+        hung = [
+            view for view in self.grid.viewports() if view.image is not None and view.isVisibleTo(self.grid)
+        ]
         at_same = [view for view in hung if view.state().zoom_mode is ZoomMode.SAME]
         return same.reason if len(at_same) > 1 and same.mm_per_px is None else ""
 
