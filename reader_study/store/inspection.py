@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +59,10 @@ def read_raw(db_or_url: str | Path) -> Inspection:
             made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
             triggers = {row.name: row.sql for row in made}
             studies = int(connection.execute(text("SELECT count(*) FROM studies")).scalar_one())
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error, ValueError) as error:  # ValueError: damage in what should be text
+        said = error.orig if isinstance(error, DBAPIError) else error
         raise StoreError(
-            f"Study database {db_or_url}: could not be read ({error.orig}); restore a backup and compare."
+            f"Study database {db_or_url}: could not be read ({said}); restore a backup and compare."
         ) from error
     finally:
         engine.dispose()

@@ -19,6 +19,7 @@ from reader_study.domain.reading import State, fold
 from reader_study.errors import StoreError
 from reader_study.sessions import Sessions
 from reader_study.store.database import open_database
+from reader_study.store.inspection import read_raw
 from reader_study.store.schema import TRIGGERS
 from reader_study.verify import verify_log
 
@@ -326,3 +327,53 @@ def test_rs_c3_kill_9_at_any_moment_loses_nothing_that_was_confirmed(make_study,
     database.close()
     assert kinds.count(EventKind.SESSION_RECOVERED) == 5
     assert len(confirmed) >= 6
+
+
+def test_rs_a2_a_database_without_a_study_is_never_called_intact(tmp_path):
+    path = tmp_path / "x.sqlite"
+    open_database(path).close()
+    report = verify_log(path)
+    assert not report.ok
+    assert "holds no study" in report.problems[0]
+
+
+def test_verify_names_a_folder_and_an_empty_file_as_what_they_are(tmp_path):
+    (tmp_path / "empty.sqlite").write_bytes(b"")
+    for name, found in (
+        ("", "found a folder"),
+        ("empty.sqlite", "found an empty file"),
+        ("no", "found none"),
+    ):
+        (problem,) = verify_log(tmp_path / name).problems
+        assert found in problem
+
+
+def test_rs_a2_values_of_another_type_are_a_problem_and_no_crash(read_study):
+    path, anchor = read_study
+    for column in ("body", "prev_hash", "hash", "kind", "t_mono_ns", "session_id", "seq"):
+        for value in ("x'00ff'", "1e999", "CAST(x'ff' AS TEXT)"):
+            copy = path.with_name("copy.sqlite")
+            copy.write_bytes(path.read_bytes())
+            _tamper(copy, f"UPDATE events SET {column} = {value} WHERE seq = 3")
+            assert not verify_log(copy, anchor).ok, (column, value)
+
+
+def test_rs_a2_random_damage_to_the_file_is_a_report_and_no_crash(read_study):
+    path, anchor = read_study
+    whole = path.read_bytes()
+    before = [row for row in read_raw(path).rows]
+    rng = random.Random(5)
+    for _ in range(60):
+        bad = bytearray(whole)
+        start = rng.randrange(len(bad))
+        width = rng.choice((1, 16, 600, 5000))
+        bad[start : start + width] = rng.randbytes(len(bad[start : start + width]))
+        if rng.random() < 0.2:
+            del bad[start:]
+        copy = path.with_name("copy.sqlite")
+        for side in ("", "-wal", "-shm"):
+            path.with_name(f"copy.sqlite{side}").unlink(missing_ok=True)
+        copy.write_bytes(bytes(bad))
+        report = verify_log(copy, anchor)
+        if report.ok:  # the damage hit a free page or an index
+            assert list(read_raw(copy).rows) == before

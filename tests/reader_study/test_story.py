@@ -200,11 +200,53 @@ def test_rs_l1_removed_marks_are_exported_as_removed(
     assert float(rows[1]["row_mm"]) == pytest.approx(4.2)
 
 
-def test_verify_log_command_exits_1_on_a_damaged_file(run, tmp_path):
-    (tmp_path / "x.sqlite").write_bytes(b"no database")
-    result = run("verify-log", tmp_path / "x.sqlite")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no database", "could not be read"),
+        (b"", "found an empty file"),
+        (b"SQLite format 3\0" + bytes(range(256)) * 40, "could not be read"),
+        (None, "found a folder"),
+    ],
+)
+def test_verify_log_command_exits_1_on_a_damaged_file(run, tmp_path, content, words):
+    path = tmp_path / "x.sqlite"
+    path.mkdir() if content is None else path.write_bytes(content)
+    result = run("verify-log", path)
     assert result.exit_code == 1
     assert "PROBLEM" in result.output
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_verify_log_exits_1_where_the_other_commands_exit_2(run, tmp_path):
+    open_database(tmp_path / "bare.sqlite").close()
+    for target in ("nosuch://x", tmp_path / "absent.sqlite", tmp_path / "bare.sqlite"):
+        assert run("verify-log", target).exit_code == 1
+    assert run("verify-log", tmp_path / "absent.sqlite", "--anchor", tmp_path).exit_code == 1
+    for target in ("nosuch://x", tmp_path / "absent.sqlite"):
+        assert run("study", "list", target).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"title: x\nreaders: [a\n  b: {\n", r"protocol\.yaml, line 3, column \d+: expected YAML"),
+        (b"title: x\n\tseed: 3\n", r"protocol\.yaml, line 2, column \d+: expected YAML"),
+        (b"\x89PNG\r\n\x1a\n\0\0\xff", "found a binary file"),
+        (b"title: \x00\x01\n", "found a binary file"),
+        (b"seed: 2026-02-31\n", "expected YAML, found an error"),
+        (b"", "found an empty file"),
+        (b"- a\n- b\n", "found a list"),
+    ],
+)
+def test_a_protocol_that_is_no_yaml_is_refused_in_one_sentence(protocol, run, tmp_path, content, words):
+    protocol.write_bytes(content)
+    result = run("study", "create", protocol, "--db", tmp_path / "study.sqlite")
+    assert result.exit_code == 2
+    assert re.search(words, result.output)
+    assert len(result.output.strip().splitlines()) == 1
+    assert not (tmp_path / "study.sqlite").exists()
 
 
 @pytest.mark.parametrize(
