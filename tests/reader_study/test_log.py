@@ -361,7 +361,7 @@ def test_rs_a2_values_of_another_type_are_a_problem_and_no_crash(read_study):
 def test_rs_a2_random_damage_to_the_file_is_a_report_and_no_crash(read_study):
     path, anchor = read_study
     whole = path.read_bytes()
-    before = [row for row in read_raw(path).rows]
+    before = list(read_raw(path).rows)
     rng = random.Random(5)
     for _ in range(60):
         bad = bytearray(whole)

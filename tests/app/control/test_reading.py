@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -51,9 +51,10 @@ class RecordingScreen:
         self.messages: list[str] = []
         self.paused = False
         self.finished = ""
+        self.blank = ""  # what the empty page says
 
     def show_loading(self, text: str) -> None:
-        self.case = None
+        self.case, self.blank = None, text
 
     def show_case(self, case: CaseView) -> None:
         self.case = case
@@ -198,9 +199,10 @@ def test_rs_r4_submit_locks_and_hangs_the_next_until_the_session_ends(source: Ph
 
 
 def test_a_form_cannot_be_submitted_before_the_images_were_painted(source: PhantomSource) -> None:
-    controller, _screen, _clock, store, session_id = make(source, aided=False, engine=ForbiddenEngine())
+    controller, screen, _clock, store, session_id = make(source, aided=False, engine=ForbiddenEngine())
     controller.start(session_id, "r1")
     assert not controller.submit(full_form())
+    assert "not on screen yet" in screen.messages[-1]
     assert EventKind.READING_LOCKED not in kinds(store, session_id)
 
 
@@ -282,3 +284,93 @@ def test_a_case_whose_images_changed_since_the_freeze_is_not_shown(source: Phant
     controller.start(session_id, "r1")
     assert screen.case is None
     assert "the images have changed" in screen.messages[-1]
+    assert screen.blank == screen.messages[-1]
+    assert not controller.submit(full_form())
+    assert screen.messages[-1] == "No case is on screen, so there is nothing to submit."
+
+
+def test_a_prefetched_case_with_another_digest_blanks_the_screen_and_says_so(source: PhantomSource) -> None:
+    controller, screen, clock, store, session_id = make(source, aided=True, engine=FakeEngine())
+    second = controller._study.cases[1 - _first_case(controller)].exam_id
+    swapped = PhantomSource()
+    swapped.exams[second] = phantom_exam(PhantomSpec(seed=99, pixel_mm=0.8)).exam
+    controller._source = swapped  # the second exam's files were changed
+    controller.start(session_id, "r1")
+    assert screen.case is not None
+    assert list(controller._prefetched) == [second]
+    controller.painted(clock.monotonic_ns())
+    asked = len(screen.ai)
+    assert controller.submit(full_form())
+    assert screen.case is None
+    assert controller.case is None
+    assert screen.blank.startswith("Case 2: the images have changed")
+    assert len(screen.ai) == asked  # the AI is not asked about images that are not shown
+    assert kinds(store, session_id).count(EventKind.FRAME_PAINTED) == 1
+
+
+def test_a_case_that_cannot_be_loaded_leaves_the_sentence_on_the_blank_page(source: PhantomSource) -> None:
+    controller, screen, _clock, _store, session_id = make(source, aided=False, engine=ForbiddenEngine())
+
+    class GoneSource(PhantomSource):
+        def load(self, exam_id: str) -> Exam:
+            raise InferenceError(f"{exam_id}: expected its files, found none.")
+
+    controller._source = GoneSource()
+    controller.start(session_id, "r1")
+    assert screen.case is None
+    assert "expected its files, found none" in screen.blank
+    assert screen.messages[-1] == screen.blank
+
+
+def test_rs_c3_a_form_filled_before_the_first_paint_is_saved_at_it(source: PhantomSource) -> None:
+    controller, screen, clock, store, session_id = make(source, aided=False, engine=ForbiddenEngine())
+    controller.start(session_id, "r1")
+    controller.save_draft(full_form("3", 20))
+    assert "not on screen yet" in screen.messages[-1]
+    assert EventKind.DRAFT_SAVED not in kinds(store, session_id)
+    controller.painted(clock.monotonic_ns())
+    assert kinds(store, session_id)[-2:] == [EventKind.FRAME_PAINTED, EventKind.DRAFT_SAVED]
+
+
+def test_rs_m2_while_paused_nothing_is_written_and_the_reader_is_told_why(source: PhantomSource) -> None:
+    controller, screen, clock, store, session_id = make(source, aided=True, engine=FakeEngine())
+    controller.start(session_id, "r1")
+    controller.painted(clock.monotonic_ns())
+    assert controller.ai_shown("boxes", {"threshold": 0.5})
+    controller.toggle_pause()
+    before = kinds(store, session_id)
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: controller.ai_shown("heatmap", {}),
+        lambda: controller.ai_hidden("boxes"),
+        lambda: controller.add_mark(mark_on(controller)),
+        lambda: controller.save_draft(full_form()),
+        lambda: controller.submit(full_form()),
+    )
+    for step in steps:
+        screen.messages.clear()
+        assert not step()
+        assert screen.messages == ["The reading is paused; press Pause to go on."]
+    controller.stage_shown("R MLO")
+    assert kinds(store, session_id) == before
+    controller.toggle_pause()
+    assert controller.ai_hidden("boxes")
+
+
+def mark_on(controller: ReadingController) -> Finding:
+    assert controller.case is not None
+    image = controller.case.exam.images[0]
+    return Finding(
+        finding_id="m",
+        image_key=image.key,
+        source_id=image.source_id,
+        row=9,
+        col=9,
+        finding=FindingType.MASS,
+        suspicion=40,
+    )
+
+
+def _first_case(controller: ReadingController) -> int:
+    """Index in the study of the case that the drawn order puts first."""
+    first = controller._study.plans[0].entries[0].case_id
+    return [case.case_id for case in controller._study.cases].index(first)
