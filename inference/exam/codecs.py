@@ -25,6 +25,7 @@ MAX_EXPANSION = 1000  # a compressed frame of tissue never reaches 1:1000
 FREE_BYTES = 32 * 1024 * 1024  # below this a huge ratio harms nobody (plain test images)
 
 Array = NDArray[np.generic]
+Bytes = bytes | memoryview
 
 RAW = frozenset(
     {
@@ -141,7 +142,7 @@ def decode_frame(ds: Dataset) -> Array:
     data = unswapped(ds["PixelData"].value, vr=ds["PixelData"].VR, fmt=fmt)
     if syntax not in RAW:
         try:
-            data = next(generate_frames(data, number_of_frames=1))
+            data = next(generate_frames(bytes(data), number_of_frames=1))
         except (*_CODEC_ERRORS, StopIteration, EOFError) as error:
             raise ExamError(
                 f"expected one encapsulated frame, found damaged pixel data ({error})."
@@ -149,19 +150,20 @@ def decode_frame(ds: Dataset) -> Array:
     return decode_bytes(data, fmt)
 
 
-def decode_bytes(data: bytes, fmt: FrameFormat) -> Array:
+def decode_bytes(data: Bytes, fmt: FrameFormat) -> Array:
     """Decode one frame's bytes; shape, dtype and errors as :func:`decode_frame`."""
     if fmt.transfer_syntax in RAW:
         return _stored_values(_decode_raw(data, fmt), fmt)
+    data = bytes(data)
     if len(data) < 4:
         raise ExamError(f"expected compressed pixel data, found {len(data)} bytes.")
     _refuse_expansion(len(data), fmt)
     if fmt.transfer_syntax != RLE:
-        _check_codestream(bytes(data[: 1 << 16]), fmt)
+        _check_codestream(data[: 1 << 16], fmt)
     try:
         pixels = _decoder(fmt)(data, fmt)
     except _CODEC_ERRORS as error:
-        pixels = _fallback(bytes(data), fmt, error)
+        pixels = _fallback(data, fmt, error)
     if pixels.shape != (fmt.rows, fmt.cols):
         raise ExamError(
             f"expected {fmt.rows} x {fmt.cols} pixels, found {pixels.shape} in the compressed data."
@@ -169,11 +171,11 @@ def decode_bytes(data: bytes, fmt: FrameFormat) -> Array:
     return _stored_values(pixels, fmt)
 
 
-def unswapped(data: bytes, *, vr: str, fmt: FrameFormat) -> bytes:
+def unswapped(data: Bytes, *, vr: str, fmt: FrameFormat) -> Bytes:
     """Put 8-bit samples in order that travelled as big-endian 16-bit words (VR OW); other data is left as it is."""
     if vr != "OW" or fmt.bits_allocated != 8 or fmt.transfer_syntax != uid.ExplicitVRBigEndian:
         return data
-    return np.frombuffer(data + b"\0" * (len(data) % 2), ">u2").astype("<u2").tobytes()
+    return np.frombuffer(bytes(data) + b"\0" * (len(data) % 2), ">u2").astype("<u2").tobytes()
 
 
 def check_length(found: int, fmt: FrameFormat) -> None:
@@ -192,7 +194,7 @@ def _refuse_expansion(found: int, fmt: FrameFormat) -> None:
         )
 
 
-def _decode_raw(data: bytes, fmt: FrameFormat) -> Array:
+def _decode_raw(data: Bytes, fmt: FrameFormat) -> Array:
     check_length(len(data), fmt)
     if len(data) > fmt.frame_bytes + 1:
         raise ExamError(
@@ -230,11 +232,12 @@ def _decode_rle(data: bytes, fmt: FrameFormat) -> Array:
             f"expected RLE data that can fill {fmt.rows} x {fmt.cols} pixels, found {len(data)} bytes."
         )
     dtype = np.dtype(f"u{wanted}")
-    out = bytearray(fmt.frame_bytes)
-    decoded = imagecodecs.dicomrle_decode(data, dtype.newbyteorder("<"), out=out)
+    # Not a bytearray: it is filled with zeros under the GIL, which froze the window for 10-25 ms a frame.
+    out = np.empty(fmt.frame_bytes, np.uint8)
+    decoded = imagecodecs.dicomrle_decode(data, dtype.newbyteorder("<"), out=out.data)
     if len(decoded) != fmt.frame_bytes:
         raise ExamError(f"expected {fmt.frame_bytes} bytes out of the RLE data, found {len(decoded)}.")
-    return np.frombuffer(out, dtype).reshape(fmt.rows, fmt.cols)
+    return out.view(dtype).reshape(fmt.rows, fmt.cols)
 
 
 def _fallback(data: bytes, fmt: FrameFormat, first: Exception) -> Array:

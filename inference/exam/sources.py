@@ -19,7 +19,15 @@ from inference.exam.archive import Member, members_of
 from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
 from inference.exam.grouping import Group, Item, group_items, item_from_name
-from inference.exam.types import Exam, ExamError, ExamSummary, ViewImage, exam_digest, with_unique_keys
+from inference.exam.types import (
+    Exam,
+    ExamError,
+    ExamSummary,
+    ViewImage,
+    digest_of,
+    image_digest,
+    with_unique_keys,
+)
 from resources.vocabulary import FOUR_VIEWS
 
 _LOG = logging.getLogger(__name__)
@@ -136,7 +144,8 @@ def load_group(group: Group) -> Exam:
     """Decode all images of a group; a bad one becomes a note."""
     with ThreadPoolExecutor(max_workers=_DECODERS, thread_name_prefix="decode") as pool:
         results = list(pool.map(_load_item, group.items))
-    images = tuple(result for result in results if isinstance(result, ViewImage))
+        images = tuple(result for result in results if isinstance(result, ViewImage))
+        digest = digest_of(pool.map(image_digest, images))
     failures = tuple(str(result) for result in results if isinstance(result, ExamError))
     if not images:
         raise ExamError(failures[0] if failures else f"exam {group.exam_id}: expected images, found none.")
@@ -146,7 +155,7 @@ def load_group(group: Group) -> Exam:
     return Exam(
         exam_id=group.exam_id,
         images=images,
-        digest=exam_digest(images),
+        digest=digest,
         notes=(*group.notes, *fallbacks, *contrast_notes(images), *failures, *_missing_notes(images)),
         age=ages[0] if ages else None,
     )
