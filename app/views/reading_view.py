@@ -182,7 +182,7 @@ class ReadingView(QWidget):
         # Nothing of the last case stays, its form and scores included, should the next one fail to hang.
         self._case = None
         self._pending, self._asked = None, ""
-        for label in (self._bar, self._stage_label, self._size_note):
+        for label in (self._bar, self._stage_label, self._tool, self._pointer, self._size_note):
             label.setText("")
         self._side_page.hide()
         self._layers_label.hide()
