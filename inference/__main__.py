@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from inference.device import chosen_device
 from inference.exam.manifest import exams_of, load_case, read_manifest
 from inference.exam.sources import FolderSource
 from inference.exam.types import Exam, InferenceError
@@ -30,8 +31,8 @@ def infer(
     out: Annotated[Path, typer.Option(help="Folder for scores.csv, detections.csv, run.json.")],
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "dib-mg",
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; left out = CUDA when there is one.")
-    ] = None,
+        str, typer.Option(help="cpu, cuda, cuda:N, or auto = CUDA when there is one.")
+    ] = "auto",
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also write 16-bit heat-map PNGs.")] = False,
     lesions: Annotated[Path | None, typer.Option(help="Lesions CSV, for models that score lesions.")] = None,
 ) -> None:
@@ -40,6 +41,11 @@ def infer(
     reason = why_not(card)
     if reason:
         raise typer.BadParameter(reason)
+    try:
+        device = chosen_device(device)
+    except InferenceError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
     output = RunOutput(out, heatmaps)
     if lesions is not None:
         output.warnings["--lesions"] = [

@@ -1,6 +1,6 @@
 """Results kept on disk, so that the same exam under the same model is analysed once.
 
-Keyed by exam digest, weights digest, card version and preprocessing. Holds what a model said and no patient
+Keyed by exam digest, weights digest, card (version and SHA-256) and preprocessing. Holds what a model said and no patient
 identity. A damaged entry is logged, removed and computed anew; it is never an error to the reader.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from inference.engine import Cancelled, InferenceEngine, Progress
 from inference.exam.types import Box, Exam
-from inference.model_card import ModelCard
+from inference.model_card import ModelCard, file_sha256
 from inference.results import Detection, ExamResult, Heatmap
 from resources.vocabulary import FindingType, Laterality
 
@@ -36,6 +36,9 @@ class ModelIdentity:
     model_version: str
     weights_digest: str
     preprocessing: str
+    card_digest: str = (
+        ""  # SHA-256 of card.json: thresholds and calibration change results, weights being equal
+    )
 
 
 def identity_of(card: ModelCard) -> ModelIdentity:
@@ -45,6 +48,7 @@ def identity_of(card: ModelCard) -> ModelIdentity:
         model_version=card.version,
         weights_digest=card.weights_sha256,
         preprocessing=card.preprocessing,
+        card_digest=file_sha256(card.folder / "card.json"),
     )
 
 
@@ -56,7 +60,8 @@ class ResultCache:
 
     def path(self, exam_digest: str, model: ModelIdentity) -> Path:
         """Return where this result lies or would lie."""
-        parts = (exam_digest, model.model_id, model.model_version, model.weights_digest, model.preprocessing)
+        parts = (exam_digest, model.model_id, model.model_version, model.weights_digest, model.preprocessing,
+                 model.card_digest)  # fmt: skip
         return self._folder / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:40]}.npz"
 
     def get(self, exam_digest: str, model: ModelIdentity) -> ExamResult | None:
@@ -79,13 +84,14 @@ class ResultCache:
         same = (result.exam_digest, result.weights_digest) == (exam_digest, model.weights_digest)
         return result if same else None
 
-    def put(self, result: ExamResult) -> Path:
-        """Keep a result, whole or not at all; returns its path."""
+    def put(self, result: ExamResult, card_digest: str = "") -> Path:
+        """Keep a result, whole or not at all, under what it says of its model and that card; returns its path."""
         model = ModelIdentity(
             model_id=result.model_id,
             model_version=result.model_version,
             weights_digest=result.weights_digest,
             preprocessing=result.preprocessing,
+            card_digest=card_digest,
         )
         path = self.path(result.exam_digest, model)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +118,7 @@ class CachedEngine:
             return kept
         result = self._engine.analyse(exam, progress, cancelled)
         try:
-            self._cache.put(result)
+            self._cache.put(result, self._model.card_digest)
         except OSError as error:  # a full disk costs time at the next look, not this result
             _LOG.warning("result could not be cached: %s", error.strerror)
         return result

@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
+from inference.device import chosen_device
 from inference.engine import Cancelled, InferenceCancelled, Progress
 from inference.exam.types import Box, Exam, InferenceError, ViewImage
 from inference.model_card import ModelError, checked_weights, read_card
@@ -25,9 +26,10 @@ from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
 from inference.results import Detection, ExamResult, Heatmap
-from resources.vocabulary import ImageKind, Laterality
+from resources.vocabulary import ImageKind, Laterality, ViewModifier
 
 _MAX_BOXES_PER_VIEW = 3
+_PARTIAL = frozenset({ViewModifier.MAGNIFICATION, ViewModifier.SPOT})
 _UPSAMPLED = 4  # canvas pixels per cell of the map that boxes and heat maps are taken from
 
 
@@ -44,7 +46,7 @@ class TorchEngine:
         card_folder
             Folder with ``card.json`` and the safetensors file that it names.
         device
-            "cpu", "cuda", "cuda:1"; None = CUDA when there is one, else the CPU.
+            As for ``inference.device.chosen_device``: "cpu", "cuda", "cuda:1", "auto"; None = "auto".
         box_threshold
             Lowest peak that makes a box, in [0, 1]; None = the card's operating point.
 
@@ -52,9 +54,11 @@ class TorchEngine:
         ------
         ModelError
             The card is wrong, the weights are absent or not the card's (SHA-256), or do not fit the network.
+        InferenceError
+            There is no such device.
         """
         self.card = read_card(card_folder)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(chosen_device(device))
         model = build(self.card)
         try:
             state = safetensors.torch.load(checked_weights(self.card))
@@ -173,29 +177,39 @@ class TorchEngine:
 
 
 def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
-    """Return the images of an exam that a single-energy model reads, one per view key, and what was left out.
+    """Return the images of an exam that a single-energy model reads, one per view, and what was left out.
 
-    A contrast exam is read on its low-energy images, which look like an ordinary mammogram.
+    Of several images of a view it is the one that hangs on top: whole views before spot and magnified ones,
+    then the newest. Priors are not read. A contrast exam is read on its low-energy images, which look like an
+    ordinary mammogram.
     """
     legal = (ImageKind.FFDM, ImageKind.FILM, ImageKind.CESM_LOW)
     chosen: dict[str, ViewImage] = {}
-    warnings: list[str] = []
+    repeated: dict[str, str] = {}
     for image in exam.images:
-        if image.kind not in legal:
+        if image.kind not in legal or image.qualifier.startswith("@"):
             continue
-        if image.key in chosen:
-            warnings.append(
-                f"{image.view.label}: there is more than one image of this view; the first was read."
+        bare = image.key.removesuffix(image.qualifier)
+        other = chosen.get(bare)
+        if other is not None:
+            label = image.view.label
+            repeated[bare] = (
+                f"{label}: there is more than one image of this view; the newest whole view was read."
             )
-            continue
-        chosen[image.key] = image
+        if other is None or _rank(image) > _rank(other):
+            chosen[bare] = image
     if not chosen:
         found = ", ".join(sorted({image.kind.value for image in exam.images}))
         raise InferenceError(
             f"Exam {exam.exam_id}: expected an ordinary or low-energy mammogram, found only {found}; "
             "choose another exam or model."
         )
-    return list(chosen.values()), warnings
+    return list(chosen.values()), list(repeated.values())
+
+
+def _rank(image: ViewImage) -> tuple[bool, int]:
+    number = image.qualifier.removeprefix("#")
+    return not _PARTIAL & set(image.modifiers), int(number) if number.isdecimal() else 1
 
 
 def boxes_of_map(fine: NDArray[np.float32], item: ModelInput, threshold: float) -> list[Detection]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.cache import CachedEngine, ModelIdentity, ResultCache
+from inference.cache import CachedEngine, ModelIdentity, ResultCache, identity_of
 from inference.engine import Cancelled, FakeEngine, Progress
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import Exam
+from inference.model_card import read_card, write_card
+from inference.registry import load_card
 from inference.results import ExamResult
 
 FAKE = ModelIdentity(model_id="fake", model_version="1", weights_digest="0" * 64, preprocessing="none")
@@ -56,6 +59,25 @@ def test_other_weights_other_exam_or_other_preprocessing_miss(tmp_path: Path, ex
     assert cache.get("f" * 64, FAKE) is None
     for changed in (replace(FAKE, weights_digest="1" * 64), replace(FAKE, preprocessing="x/2")):
         assert cache.get(exam.digest, changed) is None
+
+
+def test_a_card_that_changed_under_the_same_weights_is_another_model(tmp_path: Path, exam: Exam) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    shipped = load_card("dib-mg").folder / "card.json"
+    raw = json.loads(shipped.read_text(encoding="utf-8"))
+    write_card(folder, raw)
+    old = identity_of(read_card(folder))
+    assert identity_of(read_card(folder)) == old
+    raw["operating_points"][0]["threshold"] = 0.123
+    write_card(folder, raw)
+    new = identity_of(read_card(folder))
+    assert new.weights_digest == old.weights_digest
+    cache, inner = ResultCache(tmp_path / "kept"), CountingEngine()
+    for _ in range(2):
+        for card in (old.card_digest, new.card_digest):
+            _analyse(CachedEngine(inner, cache, replace(FAKE, card_digest=card)), exam)
+    assert inner.runs == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a zip", None])

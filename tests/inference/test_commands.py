@@ -86,6 +86,20 @@ def test_infer_with_an_unknown_model_says_which_exist(
     assert "dib-mg" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("device", "words"), [("tpu", "expected cpu, cuda"), ("cuda:99", "CUDA device")])
+def test_infer_on_a_device_that_is_not_there_is_one_sentence_before_any_exam(
+    phantom_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], device: str, words: str
+) -> None:
+    out = tmp_path / "out"
+    assert main(["infer", str(phantom_folder), "--device", device, "--out", str(out)]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert len(said.err.strip().splitlines()) == 1
+    assert f"Device {device!r}" in said.err
+    assert words in said.err
+    assert not out.exists()
+
+
 def test_models_lists_the_shipped_one_and_that_it_runs_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     out = capsys.readouterr().out

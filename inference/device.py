@@ -1,0 +1,49 @@
+"""Which device a network may run on, by the name a user gives. Torch is imported only to look for CUDA."""
+
+from __future__ import annotations
+
+import re
+
+from inference.exam.types import InferenceError
+
+_NAMES = re.compile(r"(auto|cpu|cuda(:\d+)?)")
+
+
+def chosen_device(name: str | None) -> str:
+    """Return the device to run on.
+
+    Parameters
+    ----------
+    name
+        "cpu", "cuda", "cuda:1", ...; "auto" or None = CUDA when there is one, else the CPU.
+
+    Returns
+    -------
+    A name that torch knows, of a device that is here.
+
+    Raises
+    ------
+    InferenceError
+        The name is none of these, or this computer has no such CUDA device.
+    """
+    wanted = "auto" if name is None else name
+    if not _NAMES.fullmatch(wanted):
+        raise InferenceError(f"Device {wanted!r}: expected cpu, cuda, cuda:N or auto; name one of these.")
+    if wanted == "cpu":
+        return wanted
+    count = _cuda_devices()
+    if wanted == "auto":
+        return "cuda" if count else "cpu"
+    number = int(wanted.partition(":")[2] or 0)
+    if number >= count:
+        raise InferenceError(
+            f"Device {wanted!r}: expected a CUDA device of that number, found {count} on this computer; "
+            "choose cpu or auto."
+        )
+    return wanted
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
