@@ -1,7 +1,7 @@
 """DICOM files to ``HeaderInfo`` (headers only) and ``ViewImage`` (decoded).
 
-Owns what is accepted, listed or refused and the sentence that says so. Identity stays out of what
-is shown: ids are hashes, and ``ViewImage.header`` holds technique and equipment only.
+Owns what is accepted, listed or refused and the sentence that says so. Identity stays out of what is shown
+by itself: ids are hashes, ``ViewImage.header`` holds technique only, ``ViewImage.identity`` all the rest.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from inference.exam import codecs, grayscale, views
+from inference.exam import codecs, grayscale, header, views
 from inference.exam.container import locate_frame, opened, parse, pixel_vr, read_pieces
 from inference.exam.types import ExamError, Spacing, ViewImage
 from resources.vocabulary import ImageKind, Projection, ViewModifier, ViewName
@@ -44,44 +45,6 @@ _PARSE_ERRORS = (
 _BREAST_MODALITIES = frozenset({"RG", "CR", "DX", "OT", "SC"})
 _DBT = "1.2.840.10008.5.1.4.1.1.13.1.3"
 _BREAST_PROJECTION = frozenset({"1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5"})
-_MG_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.2.1"
-
-# Technique and equipment, never identity (MG-24, MG-25 without serial numbers, institution and operator).
-TECHNIQUE: tuple[str, ...] = (
-    "Manufacturer",
-    "ManufacturerModelName",
-    "SoftwareVersions",
-    "DetectorType",
-    "KVP",
-    "Exposure",
-    "ExposureInuAs",
-    "ExposureTime",
-    "XRayTubeCurrent",
-    "AnodeTargetMaterial",
-    "FilterMaterial",
-    "FilterType",
-    "FocalSpots",
-    "Grid",
-    "BodyPartThickness",
-    "CompressionForce",
-    "PositionerPrimaryAngle",
-    "RelativeXRayExposure",
-    "OrganDose",
-    "EntranceDoseInmGy",
-    "DistanceSourceToDetector",
-    "EstimatedRadiographicMagnificationFactor",
-    "AcquisitionDeviceProcessingCode",
-    "AcquisitionDeviceProcessingDescription",
-    "BreastImplantPresent",
-    "PartialView",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "PresentationIntentType",
-    "SecondaryCaptureDeviceManufacturer",
-    "SecondaryCaptureDeviceManufacturerModelName",
-    "ContrastBolusAgent",
-    "QualityControlImage",
-)
 
 
 class Standing(StrEnum):
@@ -96,7 +59,8 @@ class Standing(StrEnum):
 class HeaderInfo:
     """What a list needs to know of one file; nothing is decoded for it.
 
-    ``study_uid`` and ``patient_id`` serve grouping only and are never shown.
+    ``study_uid`` and ``patient_id`` serve grouping only and are never shown; ``patient_key`` is the hash of an
+    id that tells women apart, or ''.
     """
 
     name: str
@@ -108,12 +72,14 @@ class HeaderInfo:
     evidence: tuple[str, ...] = ()
     study_uid: str = field(default="", repr=False)
     patient_id: str = field(default="", repr=False)
+    patient_key: str = ""
     sop_instance_uid: str = ""
     modality: str = ""
     transfer_syntax: str = ""
     rows: int = 0
     cols: int = 0
     age: int | None = None
+    study_date: date | None = None
 
 
 def read_header(source: Path | bytes, name: str = "") -> HeaderInfo:
@@ -165,7 +131,7 @@ def load_view(
             vr = pixel_vr(body, syntax)
             frame = read_pieces(body, locate_frame(body, size, syntax))
             stored = codecs.decode_bytes(codecs.unswapped(frame, vr=vr, fmt=fmt), fmt)
-        return _view_image(ds, stored, label, view=view, kind=kind, spacing_mm=spacing_mm)
+        return _view_image(ds, stored, label, syntax=syntax, view=view, kind=kind, spacing_mm=spacing_mm)
     except ExamError as error:
         raise ExamError(f"{label}: {error}") from error
     except _PARSE_ERRORS as error:
@@ -202,6 +168,11 @@ def pseudonym(key: str, prefix: str = "E") -> str:
     return prefix + hashlib.sha256(key.encode("utf-8")).hexdigest()[:12]
 
 
+def patient_key(patient_id: str) -> str:
+    """Turn a patient id into the key that links a woman's exams (MG-41); '' stays ''."""
+    return pseudonym(patient_id, "W") if patient_id else ""
+
+
 def to_pixels(stored: NDArray[np.generic], bits_stored: int) -> tuple[NDArray[np.uint16], int]:
     """Turn stored values into (rows, cols) uint16 pixels and the offset with ``stored = pixels + offset``."""
     if stored.dtype.kind == "i":
@@ -230,7 +201,7 @@ def _refuse_class(ds: Dataset) -> None:
 def _not_for_hanging(ds: Dataset) -> str:
     """Why a readable image is listed only (MG-01, MG-04), or ''."""
     intent = str(ds.get("PresentationIntentType", "")).strip().upper()
-    if str(ds.get("SOPClassUID", "")) == _MG_FOR_PROCESSING or intent == "FOR PROCESSING":
+    if str(ds.get("SOPClassUID", "")) == header.MG_FOR_PROCESSING or intent == "FOR PROCESSING":
         return "For Processing image, not for reading; listed, not hung."
     if str(ds.get("QualityControlImage", "")).strip().upper() == "YES":
         return "quality control image; listed, not hung."
@@ -278,6 +249,8 @@ def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> H
         rows=fmt.rows,
         cols=fmt.cols,
         age=int(age[1]) if age else None,
+        patient_key=patient_key(header.patient_id_of(ds)),
+        study_date=header.study_date_of(ds),
     )
 
 
@@ -286,6 +259,7 @@ def _view_image(
     stored: NDArray[np.generic],
     label: str,
     *,
+    syntax: str,
     view: ViewName | None,
     kind: ImageKind | None,
     spacing_mm: float | None,
@@ -324,6 +298,7 @@ def _view_image(
     else:
         spacing, spacing_said = spacing_of(ds)
     assert turned.value is not None  # the pixel rule always answers
+    acquired, timed_said = header.acquired_of(ds)
     pixels.setflags(write=False)
     return ViewImage(
         view=view,
@@ -335,18 +310,20 @@ def _view_image(
         source_id=str(ds.get("SOPInstanceUID", "") or "") or pseudonym(label, "I"),
         path=label,
         modifiers=modifiers.value or (),
-        header=_technique(ds),
-        evidence=(*evidence, *modifiers.evidence, *turned.evidence, spacing_said),
+        header=header.technique_of(ds),
+        identity=header.identity_of(ds),
+        evidence=(
+            *evidence,
+            *modifiers.evidence,
+            *turned.evidence,
+            spacing_said,
+            *filter(None, [timed_said]),
+        ),
+        acquired=acquired,
+        injected=header.injected_of(ds, acquired),
+        flags=header.flags_of(ds, syntax),
+        reference=header.reference_of(ds, syntax),
     )
-
-
-def _technique(ds: Dataset) -> dict[str, str]:
-    found = {
-        key: "\\".join(str(v) for v in _items(ds.get(key))) for key in TECHNIQUE if str(ds.get(key) or "")
-    }
-    if ds.get("ViewPosition"):
-        found["ViewPosition"] = str(ds.ViewPosition)
-    return found
 
 
 def _name_evidence(ds: Dataset, label: str) -> str:

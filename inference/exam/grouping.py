@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import date
 
 from inference.exam import views
 from inference.exam.archive import Member
@@ -35,6 +36,9 @@ class Item:
     case: str = ""  # declared or derived from the name; decides the group when set
     rule: str = ""
     row: ManifestImage | None = None
+    patient_key: str = ""
+    study_date: date | None = None
+    warnings: tuple[str, ...] = ()  # conflicts of the header, one sentence each
 
     @property
     def key(self) -> str:
@@ -49,6 +53,8 @@ class Group:
     title: str
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
+    patient_key: str = ""
+    study_date: date | None = None
 
 
 def item_from_name(member: Member) -> tuple[Item | None, str]:
@@ -106,7 +112,19 @@ def _group(key: str, items: list[Item]) -> Group:
     if repeated:
         notes += (f"More than one image of {', '.join(repeated)}.",)
     title = case.rpartition("/")[2] if case else f"Exam {exam_id[1:7]}"
-    return Group(exam_id=exam_id, title=title, items=ordered, notes=notes)
+    women = {item.patient_key for item in ordered if item.patient_key}
+    if len(women) > 1 and not case:
+        notes += (f"Conflict: {len(women)} patient ids in one study; not linked to prior exams.",)
+    notes += tuple(dict.fromkeys(text for item in ordered for text in item.warnings))
+    dates = sorted(item.study_date for item in ordered if item.study_date is not None)
+    return Group(
+        exam_id=exam_id,
+        title=title,
+        items=ordered,
+        notes=notes,
+        patient_key=women.pop() if len(women) == 1 else "",
+        study_date=dates[0] if dates else None,
+    )
 
 
 def _by_patient_name(item: Item) -> Item:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from inference.exam import dicom, manifest
+from inference.exam import dicom, header, manifest
 from inference.exam.archive import Member, members_of
 from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
@@ -156,8 +156,14 @@ def load_group(group: Group) -> Exam:
         exam_id=group.exam_id,
         images=images,
         digest=digest,
-        notes=(*group.notes, *fallbacks, *contrast_notes(images), *failures, *_missing_notes(images)),
+        notes=tuple(
+            dict.fromkeys(
+                (*group.notes, *fallbacks, *contrast_notes(images), *failures, *_missing_notes(images))
+            )
+        ),
         age=ages[0] if ages else None,
+        patient_key=group.patient_key,
+        study_date=group.study_date,
     )
 
 
@@ -196,6 +202,9 @@ def _dicom_item(member: Member, info: HeaderInfo) -> Item | None:
         patient_id=info.patient_id,
         age=info.age,
         shape=(info.rows, info.cols),
+        patient_key=info.patient_key,
+        study_date=info.study_date,
+        warnings=tuple(f"{info.view.key}: {text}" for text in info.evidence if "conflict" in text),
     )
 
 
@@ -236,6 +245,7 @@ def _manifest_items(
             member=member, view=row.view, kind=row.kind, age=row.age, row=replace(row, path=path),
             case=f"{prefix}/{row.case_id}" if prefix else row.case_id,
             rule=f"grouped by the case file {name}",
+            patient_key=dicom.patient_key(row.patient_id or ""), study_date=header.date_of(row.study_date),
         ))  # fmt: skip
         entries.append(ImportEntry(
             path=path, accepted=True, sentence=f"{path}: accepted as {row.view.label}, declared in {name}.",
@@ -262,7 +272,14 @@ def _load_item(item: Item) -> ViewImage | ExamError:
 
 def _summary(group: Group) -> ExamSummary:
     keys = sorted({item.key for item in group.items})
-    return ExamSummary(exam_id=group.exam_id, title=group.title, view_keys=tuple(keys), notes=group.notes)
+    return ExamSummary(
+        exam_id=group.exam_id,
+        title=group.title,
+        view_keys=tuple(keys),
+        notes=group.notes,
+        patient_key=group.patient_key,
+        study_date=group.study_date,
+    )
 
 
 def _fallback_notes(images: Iterable[ViewImage]) -> tuple[str, ...]:

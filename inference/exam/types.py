@@ -138,6 +138,7 @@ class ViewImage:
     path: str = ""
     modifiers: tuple[ViewModifier, ...] = ()
     header: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # technique, equipment
+    identity: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # who, when, where
     evidence: tuple[
         str, ...
     ] = ()  # which rule gave view, side, kind, orientation, spacing, one sentence each
