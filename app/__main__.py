@@ -78,6 +78,37 @@ def open_exams(
     raise typer.Exit(demo_run.open_exams(path=path, model=model, version=program_version()))
 
 
+@app.command()
+def conformance(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the sheet as JSON and nothing else.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for conformance.md and conformance.json; default docs/.")
+    ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="Show the sheet written at release, run nothing.")
+    ] = False,
+) -> None:
+    """Run the mammography checklist's tests; print and write the score sheet."""
+    from app import conformance as sheet_of
+
+    sheet = sheet_of.last_sheet() if last else sheet_of.score(sheet_of.checklist(), sheet_of.run_tests())
+    if not last:
+        folder = out or sheet_of.ROOT / "docs"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "conformance.md").write_text(sheet_of.as_page(sheet), encoding="utf-8")
+        (folder / "conformance.json").write_text(sheet_of.as_json(sheet) + "\n", encoding="utf-8")
+    if as_json:
+        print(sheet_of.as_json(sheet))
+        return
+    for line in sheet:
+        print(f"{line.id:7} {line.score}  {len(line.tests):2} tests  {line.requirement}")
+        for sentence in line.missing:
+            print(f"{'':12}missing: {sentence}")
+    print(sheet_of.totals(sheet))
+
+
 def main() -> None:
     """Entry point of the console script; errors for the user are one sentence on stderr, exit 2."""
     try:
