@@ -8,7 +8,9 @@ written sheet is shown and says so.
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
@@ -139,8 +141,6 @@ def run_tests(tests: Path = TESTS) -> tuple[Outcome, ...]:
     UserFacingError
         pytest or the tests are not there, or the tests cannot even be collected.
     """
-    import sys
-
     try:
         import pytest
     except ImportError as error:
@@ -151,6 +151,7 @@ def run_tests(tests: Path = TESTS) -> tuple[Outcome, ...]:
         raise UserFacingError(
             f"Conformance: expected the tests at {tests}, found none; run it from a source folder."
         )
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"  # the tests open windows of their own
     collector = Collector()
     with redirect_stdout(sys.stderr):
         arguments = [str(tests), "-q", "--no-header", "-p", "no:cacheprovider", f"--rootdir={ROOT}", f"-c={ROOT}/pyproject.toml"]  # fmt: skip
