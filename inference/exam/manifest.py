@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from inference.exam import dicom, grayscale, views
@@ -104,37 +104,39 @@ def read_manifest(path: Path, lesions: Path | None = None) -> Manifest:
     ExamError
         The file cannot be read or lacks a required column. Bad rows do not raise: see ``Manifest.problems``.
     """
-    if path.suffix.lower() == ".json":
-        return read_case_json(path)
+    data = _bytes_of(path)
+    table = parse_manifest(data, path.name, folder=path.parent, case_id=path.parent.name)
+    marks, problems = _read_lesions(lesions) if lesions else ([], [])
+    return replace(table, lesions=tuple(marks), problems=(*table.problems, *problems))
+
+
+def parse_manifest(data: bytes, name: str, *, folder: Path, case_id: str) -> Manifest:
+    """Read the bytes of a manifest, from a disk and from a zip alike; errors as ``read_manifest``.
+
+    ``name`` has no folders (``.json`` = a case file), ``case_id`` is the case of a case file that names none.
+    """
+    if name.lower().endswith(".json"):
+        return _parse_case(data, name, folder, case_id)
     problems: list[str] = []
     images = []
-    for number, row in _rows(path, _REQUIRED):
+    for number, row in _rows(data, name, _REQUIRED):
         try:
-            images.append(_image(row, number, path.name))
+            images.append(_image(row, number, name))
         except ExamError as error:
             problems.append(str(error))
-    marks = []
-    for number, row in _rows(lesions, _LESION_REQUIRED) if lesions else ():
-        try:
-            marks.append(_lesion(row, number, lesions.name if lesions else ""))
-        except ExamError as error:
-            problems.append(str(error))
-    return Manifest(folder=path.parent, images=tuple(images), lesions=tuple(marks), problems=tuple(problems))
+    return Manifest(folder=folder, images=tuple(images), problems=tuple(problems))
 
 
-def read_case_json(path: Path) -> Manifest:
-    """Read a ``case.json``: ``{"case_id", "kind", "spacing_mm", "images": [{"path", ...}]}``.
-
-    Attributes of the case apply to every image that does not say otherwise.
-    """
+def _parse_case(data: bytes, name: str, folder: Path, case_id: str) -> Manifest:
+    """Read ``{"case_id", "kind", "images": [{"path", ...}]}``; what the case says holds where an image is silent."""
     try:
-        text = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ExamError(f"{path.name}: expected a JSON case file, found {error}.") from error
+        text = json.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ExamError(f"{name}: expected a JSON case file, found {error}.") from error
     if not isinstance(text, dict) or not isinstance(text.get("images"), list):
-        raise ExamError(f"{path.name}: expected an object with a list 'images', found none.")
+        raise ExamError(f"{name}: expected an object with a list 'images', found none.")
     shared = {str(k): str(v) for k, v in text.items() if k != "images" and v is not None}
-    shared.setdefault("case_id", path.parent.name)
+    shared.setdefault("case_id", case_id)
     images, problems = [], []
     for number, item in enumerate(text["images"], start=1):
         row = {
@@ -142,13 +144,23 @@ def read_case_json(path: Path) -> Manifest:
             **({str(k): str(v) for k, v in item.items() if v is not None} if isinstance(item, dict) else {}),
         }
         try:
-            missing = [name for name in _REQUIRED if not row.get(name)]
+            missing = [column for column in _REQUIRED if not row.get(column)]
             if missing:
-                raise ExamError(f"{path.name}, image {number}, {missing[0]}: expected a value, found none.")
-            images.append(_image(row, number, path.name))
+                raise ExamError(f"{name}, image {number}, {missing[0]}: expected a value, found none.")
+            images.append(_image(row, number, name))
         except ExamError as error:
             problems.append(str(error))
-    return Manifest(folder=path.parent, images=tuple(images), problems=tuple(problems))
+    return Manifest(folder=folder, images=tuple(images), problems=tuple(problems))
+
+
+def _read_lesions(path: Path) -> tuple[list[ManifestLesion], list[str]]:
+    marks, problems = [], []
+    for number, row in _rows(_bytes_of(path), path.name, _LESION_REQUIRED):
+        try:
+            marks.append(_lesion(row, number, path.name))
+        except ExamError as error:
+            problems.append(str(error))
+    return marks, problems
 
 
 def exams_of(manifest: Manifest) -> tuple[tuple[str, tuple[ManifestImage, ...]], ...]:
@@ -228,33 +240,42 @@ def resolve_inside(folder: Path, relative: str) -> Path:
     root = folder.resolve()
     target = (root / relative.replace("\\", "/")).resolve()
     if not target.is_relative_to(root):
-        raise ExamError(
-            f"{relative}: expected a path inside the manifest's folder, found one that leads out of it."
-        )
+        raise outside(relative)
     return target
 
 
-def _rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+def outside(relative: str) -> ExamError:
+    """Return the error of a manifest path that leads out of the manifest's folder."""
+    return ExamError(
+        f"{relative}: expected a path inside the manifest's folder, found one that leads out of it."
+    )
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExamError(f"{path.name}: expected a CSV file in UTF-8, could not be read ({error}).") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise ExamError(
-            f"{path.name}, row 1: expected the columns {', '.join(missing)}, found {', '.join(columns)}."
-        )
-    rows = []
-    for row in reader:
-        clean = {
-            str(k).strip(): (v or "").strip()
-            for k, v in row.items()
-            if k is not None and not isinstance(v, list)
-        }
-        rows.append((reader.line_num, clean))
-    return rows
+        return path.read_bytes()
+    except OSError as error:
+        raise ExamError(f"{path.name}: expected a manifest, could not be read ({error.strerror}).") from error
+
+
+def _rows(data: bytes, name: str, required: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        columns = [column.strip() for column in reader.fieldnames or ()]
+        missing = [column for column in required if column not in columns]
+        if missing:
+            raise ExamError(
+                f"{name}, row 1: expected the columns {', '.join(missing)}, found {', '.join(columns)}."
+            )
+        return [
+            (
+                reader.line_num,
+                {str(k).strip(): (v or "").strip() for k, v in row.items() if k and not isinstance(v, list)},
+            )
+            for row in reader
+        ]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ExamError(f"{name}: expected a CSV file in UTF-8, could not be read ({error}).") from error
 
 
 def _image(row: dict[str, str], number: int, file: str) -> ManifestImage:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Iterable
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from inference.exam.types import (
 from resources.vocabulary import FOUR_VIEWS
 
 _LOG = logging.getLogger(__name__)
+_Find = Callable[[str, str], Member | None]  # a manifest's path, and the same from the root -> the file
 _DECODERS = 4  # one per view of the usual exam; the codecs release the GIL
 
 
@@ -119,14 +121,15 @@ class FolderSource:
 def read_items(root: Path) -> tuple[list[Item], list[ImportEntry]]:
     """Read the headers of all files below ``root``: what can hang, and one report entry per file."""
     if root.is_file() and root.suffix.lower() in {".csv", ".json"}:
-        return _manifest_items(manifest.read_manifest(root), root.name, prefix="")
+        table = manifest.read_manifest(root)
+        return _manifest_items(table, root.name, "", _on_disk(table.folder))
     members, entries = members_of(root)
     report = [ImportEntry(path=path, accepted=False, sentence=sentence) for path, sentence in entries]
     items: list[Item] = []
     declared: set[str] = set()
     for member in members:
-        if member.is_manifest and member.file is not None:
-            found, told = _case_file(member)
+        if member.is_manifest:
+            found, told = _case_file(member, members)
             items += found
             report += told
             declared |= {item.member.name for item in found}
@@ -213,34 +216,58 @@ def _named_picture(member: Member) -> tuple[Item | None, ImportEntry]:
     return item, ImportEntry(path=member.name, accepted=item is not None, sentence=sentence)
 
 
-def _case_file(member: Member) -> tuple[list[Item], list[ImportEntry]]:
-    assert member.file is not None
+def _case_file(member: Member, members: Sequence[Member]) -> tuple[list[Item], list[ImportEntry]]:
+    prefix, _, name = member.name.rpartition("/")
+    folder = Path(prefix) if member.file is None else member.file.parent
+    case_id = folder.name or (member.archive.stem if member.archive is not None else "")
     try:
-        table = manifest.read_manifest(member.file)
+        table = manifest.parse_manifest(member.read(), name, folder=folder, case_id=case_id)
     except ExamError as error:  # a CSV of something else lies beside the images: said, not fatal
         return [], [
             ImportEntry(path=member.name, accepted=False, sentence=f"{error} Not used as a manifest.")
         ]
-    prefix = member.name.rpartition("/")[0]
-    items, entries = _manifest_items(table, member.name, prefix=prefix)
-    return items, entries
+    find = _on_disk(folder) if member.file is not None else _in_zip(prefix, members)
+    return _manifest_items(table, member.name, prefix, find)
+
+
+def _on_disk(folder: Path) -> _Find:
+    def find(relative: str, path: str) -> Member | None:
+        target = manifest.resolve_inside(folder, relative)
+        return Member(name=path, file=target) if target.is_file() else None
+
+    return find
+
+
+def _in_zip(prefix: str, members: Sequence[Member]) -> _Find:
+    known = {_normal(member.name): member for member in members}
+
+    def find(relative: str, path: str) -> Member | None:
+        home = f"{prefix}/" if prefix else ""
+        if relative.startswith(("/", "\\")) or not path.startswith(home) or path.startswith("../"):
+            raise manifest.outside(relative)  # as on a disk: nothing outside the manifest's own folder
+        return known.get(path)
+
+    return find
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath(path.replace("\\", "/"))
 
 
 def _manifest_items(
-    table: manifest.Manifest, name: str, *, prefix: str
+    table: manifest.Manifest, name: str, prefix: str, find: _Find
 ) -> tuple[list[Item], list[ImportEntry]]:
     entries = [ImportEntry(path=name, accepted=False, sentence=problem) for problem in table.problems]
     items: list[Item] = []
     for row in table.images:
-        path = f"{prefix}/{row.path}" if prefix else row.path
+        path = _normal(f"{prefix}/{row.path}" if prefix else row.path)
         try:
-            target = manifest.resolve_inside(table.folder, row.path)
-            if not target.is_file():
+            member = find(row.path, path)
+            if member is None:
                 raise ExamError(f"{name}, row {row.row}, path: expected the file {row.path}, found none.")
         except ExamError as error:
             entries.append(ImportEntry(path=path, accepted=False, sentence=str(error)))
             continue
-        member = Member(name=path, file=target)
         items.append(Item(
             member=member, view=row.view, kind=row.kind, age=row.age, row=replace(row, path=path),
             case=f"{prefix}/{row.case_id}" if prefix else row.case_id,

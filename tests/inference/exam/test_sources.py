@@ -68,6 +68,63 @@ def test_zip_gives_the_same_exam_as_its_folder(tmp_path, header, file_of, breast
     assert from_zip.load(one.exam_id).digest == from_folder.load(two.exam_id).digest
 
 
+def _pack(folder, path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                bundle.write(file, file.relative_to(folder).as_posix())
+    return FolderSource(path)
+
+
+@pytest.mark.parametrize("form", ["case.json", "images.csv"])
+@pytest.mark.parametrize("where", ["", "deep/inside/"])
+def test_case_file_in_a_zip_works_as_beside_the_files(tmp_path, header, file_of, breast, form, where):
+    folder = tmp_path / "set"
+    home = folder / where
+    home.mkdir(parents=True)
+    rows = []
+    for number, (side, view, _) in enumerate(VIEWS):
+        flip = "L" if side == "R" else "R"  # the case file says otherwise than the header: it wins
+        ds = _film(header, flip, view, number)
+        (home / "img").mkdir(exist_ok=True)
+        (home / "img" / f"{number}.dcm").write_bytes(file_of(ds, breast(chest_left=side == "L")))
+        rows.append({"path": f"./img/{number}.dcm", "laterality": side, "view": view})
+    cv2.imwrite(str(home / "extra.png"), breast(bits=8).astype(np.uint8))
+    rows.append({"path": "extra.png", "laterality": "R", "view": "ML"})
+    rows.append({"path": "lost.dcm", "laterality": "R", "view": "LM"})
+    rows.append({"path": "../../../out.dcm", "laterality": "L", "view": "LM"})
+    if form == "case.json":
+        text = json.dumps({"case_id": "film-1", "kind": "film", "spacing_mm": 0.05, "images": rows})
+    else:
+        lines = [f"film-1,{r['laterality']},{r['view']},film,0.05,{r['path']}" for r in rows]
+        text = "\n".join(["case_id,laterality,view,kind,spacing_mm,path", *lines])
+    (home / form).write_text(text, encoding="utf-8")
+    beside, packed = FolderSource(folder), _pack(folder, tmp_path / "set.zip")
+    (one,), (two,) = beside.list(), packed.list()
+    assert one == two
+    assert two.title == "film-1"
+    assert two.view_keys == ("L-CC", "L-MLO", "R-CC", "R-ML", "R-MLO")
+    assert packed.report == beside.report
+    said = " ".join(entry.sentence for entry in packed.report.refused)
+    assert "lost.dcm, found none" in said
+    assert "leads out" in said
+    first, second = beside.load(one.exam_id), packed.load(two.exam_id)
+    assert first == second
+    assert all(image.spacing is not None and image.spacing.row_mm == 0.05 for image in second.images)
+
+
+def test_zip_with_a_table_that_is_no_manifest_still_hangs(tmp_path, header, file_of, breast):
+    _four(tmp_path / "case", header, file_of, breast)
+    (tmp_path / "case" / "notes.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "case" / "binary.csv").write_bytes(b"a,b\n\0\0,1\n")
+    source = _pack(tmp_path / "case", tmp_path / "case.zip")
+    (summary,) = source.list()
+    assert len(source.load(summary.exam_id).images) == 4
+    refused = {entry.path: entry.sentence for entry in source.report.refused}
+    assert set(refused) == {"notes.csv", "binary.csv"}
+    assert all("Not used as a manifest" in sentence for sentence in refused.values())
+
+
 def test_dangerous_zip_members_are_left_out_one_by_one(tmp_path, header, file_of, breast):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
