@@ -21,8 +21,6 @@ LONG_FILES: dict[str, str] = {
     "app/views/main_window.py": "one window: pages, keys and controllers meet here and nowhere else",
     "reader_study/sessions.py": "the only writer of the log; every step shares one append",
     "inference/exam/phantom.py": "one exam's assembly in the order of the physics",
-    "inference/exam/views.py": "code tables and the rules that read them stand together",
-    "inference/exam/dicom.py": "one header's questions, asked once",
 }
 HIDDEN_CLOCKS = {("time", "time"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from inference.exam import codecs, grayscale, header, views
+from inference.exam import codecs, contrast, grayscale, header, views
 from inference.exam.container import locate_frame, opened, parse, pixel_vr, read_pieces
 from inference.exam.types import ExamError, Spacing, ViewImage
 from resources.vocabulary import ImageKind, Projection, ViewModifier, ViewName
@@ -218,7 +218,7 @@ def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> H
     codecs.check_length(sum(length for _, length in pieces), fmt)
     name = _name_evidence(ds, label)
     side, projection = views.laterality_of(ds, name), views.projection_of(ds, name)
-    kind, modifiers = views.kind_of(ds, label), views.modifiers_of(ds)
+    kind, modifiers = contrast.kind_of(ds, label), views.modifiers_of(ds)
     modality = str(ds.get("Modality", "")).strip().upper()
     said = " ".join((*side.evidence, *projection.evidence))
     why = _not_for_hanging(ds)
@@ -276,7 +276,7 @@ def _view_image(
     else:
         evidence.append(f"Side and view {view.label} declared in the case file.")
     if kind is None:
-        ruled = views.kind_of(ds, label)
+        ruled = contrast.kind_of(ds, label)
         kind = ruled.value or ImageKind.FFDM
         evidence += ruled.evidence
     else:

@@ -1,4 +1,4 @@
-"""Which breast, which view, which kind of image, and how it hangs: rules over header, names, pixels.
+"""Which breast, which view, and how an image hangs: rules over header, names, pixels.
 
 Every answer carries a sentence that names its rule and the evidence it overruled. No decoding here.
 """
@@ -16,40 +16,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from inference.exam.types import Orientation
-from resources.vocabulary import ImageKind, Laterality, Projection, ViewModifier
+from resources.code_tables import mammography_codes
+from resources.vocabulary import Laterality, Projection, ViewModifier
 
-# DICOM CID 4014; SCT code first, then the older code that files carry under SRT, SNM3 or 99SDM.
+# DICOM CID 4014 and 4015 by code, SNOMED CT and the older style alike.
 PROJECTION_CODES: dict[str, Projection] = {
-    "399162004": Projection.CC, "R-10242": Projection.CC,
-    "399368009": Projection.MLO, "R-10226": Projection.MLO,
-    "399260004": Projection.ML, "R-10224": Projection.ML,
-    "399352003": Projection.LM, "R-10228": Projection.LM,
-    "399099002": Projection.LMO, "R-10230": Projection.LMO,
-    "399196006": Projection.FB, "R-10244": Projection.FB,
-    "399188001": Projection.SIO, "R-102D0": Projection.SIO,
-    "441555000": Projection.ISO, "R-40AAA": Projection.ISO,
-    "399192008": Projection.XCCL, "R-1024A": Projection.XCCL,
-    "399101009": Projection.XCCM, "R-1024B": Projection.XCCM,
-    "127457009": Projection.SPECIMEN, "G-8310": Projection.SPECIMEN,
-}  # fmt: skip
-
-# DICOM CID 4015.
+    code: Projection(word.value) for word in mammography_codes().views for code in (word.sct, word.srt)
+}
 MODIFIER_CODES: dict[str, ViewModifier] = {
-    "399163009": ViewModifier.MAGNIFICATION, "R-102D6": ViewModifier.MAGNIFICATION,
-    "399055006": ViewModifier.SPOT, "R-102D7": ViewModifier.SPOT,
-    "399209000": ViewModifier.IMPLANT_DISPLACED, "R-102D5": ViewModifier.IMPLANT_DISPLACED,
-    "399161006": ViewModifier.CLEAVAGE, "R-102D2": ViewModifier.CLEAVAGE,
-    "399011000": ViewModifier.AXILLARY_TAIL, "R-102D1": ViewModifier.AXILLARY_TAIL,
-    "399197002": ViewModifier.ROLLED_LATERAL, "R-102D3": ViewModifier.ROLLED_LATERAL,
-    "399226006": ViewModifier.ROLLED_MEDIAL, "R-102D4": ViewModifier.ROLLED_MEDIAL,
-    "415670009": ViewModifier.ROLLED_SUPERIOR, "R-102C9": ViewModifier.ROLLED_SUPERIOR,
-    "414493004": ViewModifier.ROLLED_INFERIOR, "R-102CA": ViewModifier.ROLLED_INFERIOR,
-    "399110001": ViewModifier.TANGENTIAL, "R-102C2": ViewModifier.TANGENTIAL,
-    "442581004": ViewModifier.NIPPLE_IN_PROFILE, "R-40AB3": ViewModifier.NIPPLE_IN_PROFILE,
-    "441752004": ViewModifier.ANTERIOR_COMPRESSION, "P2-00161": ViewModifier.ANTERIOR_COMPRESSION,
-    "442593008": ViewModifier.INFRAMAMMARY_FOLD, "R-40ABE": ViewModifier.INFRAMAMMARY_FOLD,
-    "442580003": ViewModifier.AXILLARY_TISSUE, "R-40AB2": ViewModifier.AXILLARY_TISSUE,
-}  # fmt: skip
+    code: ViewModifier(word.value) for word in mammography_codes().modifiers for code in (word.sct, word.srt)
+}
+
+_SCHEMES = frozenset({*mammography_codes().schemes, ""})  # some files name no scheme
 
 T = TypeVar("T")
 
@@ -70,45 +48,6 @@ class Ruling(Generic[T]):
     evidence: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindRule:
-    """One row of the contrast rules: the first row whose pattern is found in the attribute gives the kind."""
-
-    name: str
-    attribute: str  # a DICOM keyword, "ImageType3" for Image Type values 3 and up, or "FileName"
-    pattern: str
-    kind: ImageKind
-    tested: str  # what real files the rule has seen
-
-
-# Order is precedence: Image Type, then processing code and description, series description, file name.
-KIND_RULES: tuple[KindRule, ...] = (
-    KindRule(name="Image Type low energy", attribute="ImageType3", pattern=r"\bLOW_ENERGY\b",
-             kind=ImageKind.CESM_LOW, tested="GE layout"),
-    KindRule(name="Image Type high energy", attribute="ImageType3", pattern=r"\bHIGH_ENERGY\b",
-             kind=ImageKind.CESM_HIGH, tested="standard text only"),
-    KindRule(name="Image Type recombined", attribute="ImageType3",
-             pattern=r"\b(RECOMBINED|SUBTRACTION|ADDITION)\b", kind=ImageKind.CESM_RECOMBINED,
-             tested="GE layout; SUBTRACTION and ADDITION from the standard text only"),
-    KindRule(name="GE processing code recombined", attribute="AcquisitionDeviceProcessingCode",
-             pattern=r"^GEMS_CESM", kind=ImageKind.CESM_RECOMBINED, tested="GE layout"),
-    KindRule(name="processing description recombined", attribute="AcquisitionDeviceProcessingDescription",
-             pattern=r"recombin|subtract", kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
-    KindRule(name="processing description low energy", attribute="AcquisitionDeviceProcessingDescription",
-             pattern=r"low[ _-]?energy", kind=ImageKind.CESM_LOW, tested="untested on real files"),
-    KindRule(name="series description recombined", attribute="SeriesDescription",
-             pattern=r"recombin|subtract", kind=ImageKind.CESM_RECOMBINED, tested="untested on real files"),
-    KindRule(name="series description high energy", attribute="SeriesDescription",
-             pattern=r"high[ _-]?energy", kind=ImageKind.CESM_HIGH, tested="untested on real files"),
-    KindRule(name="series description low energy", attribute="SeriesDescription", pattern=r"low[ _-]?energy",
-             kind=ImageKind.CESM_LOW, tested="untested on real files"),
-    KindRule(name="file name recombined (CM)", attribute="FileName", pattern=r"(^|[_\-])CM([_\-.]|$)",
-             kind=ImageKind.CESM_RECOMBINED, tested="CDD-CESM"),
-    KindRule(name="file name low energy (DM)", attribute="FileName", pattern=r"(^|[_\-])DM([_\-.]|$)",
-             kind=ImageKind.CESM_LOW, tested="CDD-CESM"),
-)  # fmt: skip
-
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _WEAK = 0.65  # below this share the detected side is no better than the habit of storing images as they hang
 _FALLBACK = "Orientation by fallback: no anatomical Patient Orientation;"
 
@@ -136,65 +75,54 @@ def projection_of(ds: Dataset, name: str = "") -> Ruling[Projection]:
     The series description only confirms or contradicts; it is never the sole evidence.
     """
     found: list[tuple[str, Projection]] = []
+    unknown: list[str] = []
     for item in ds.get("ViewCodeSequence") or ():
-        code, scheme = (
-            str(item.get("CodeValue", "")).strip(),
-            str(item.get("CodingSchemeDesignator", "")).strip(),
-        )
-        if code in PROJECTION_CODES:
+        code, scheme = code_of(item)
+        if code in PROJECTION_CODES and scheme in _SCHEMES:
             found.append((f"View Code {scheme}:{code}", PROJECTION_CODES[code]))
+        else:
+            unknown.append(f"View Code {scheme}:{code} ({item.get('CodeMeaning', '')}) is not of CID 4014.")
     position = _projection_word(str(ds.get("ViewPosition", "") or ""))
     if position is not None:
         found.append(("View Position", position))
-    oriented = _projection_word(_joined(ds.get("PatientOrientation")))
+    oriented = _projection_word(joined(ds.get("PatientOrientation")))
     if oriented is not None:
         found.append(("Patient Orientation used as view text", oriented))
     named = view_from_name(name)
     if named is not None:
         found.append((f"the name {named[2]!r}", named[1]))
     if not found:
-        return Ruling(value=None, evidence=_described_only(ds))
+        return Ruling(value=None, evidence=(*unknown, *_described_only(ds)))
     described = view_from_name(str(ds.get("SeriesDescription", "") or ""))
     if described is not None:
         found.append(("Series Description", described[1]))
-    return _first_wins("View", found)
+    ruling = _first_wins("View", found)
+    return Ruling(value=ruling.value, evidence=(*ruling.evidence, *unknown))
 
 
 def modifiers_of(ds: Dataset) -> Ruling[tuple[ViewModifier, ...]]:
     """List the view modifiers of a header (CID 4015), in file order and without repeats."""
     found: dict[ViewModifier, str] = {}
-    for view in ds.get("ViewCodeSequence") or ():
-        for item in view.get("ViewModifierCodeSequence") or ():
-            code = str(item.get("CodeValue", "")).strip()
-            if code in MODIFIER_CODES:
-                found.setdefault(MODIFIER_CODES[code], code)
+    unknown: list[str] = []
+    nested = [
+        m for view in ds.get("ViewCodeSequence") or () for m in view.get("ViewModifierCodeSequence") or ()
+    ]
+    # Some files carry the modifiers beside the view code and not inside it.
+    for item in (*nested, *(ds.get("ViewModifierCodeSequence") or ())):
+        code, scheme = code_of(item)
+        if code in MODIFIER_CODES and scheme in _SCHEMES:
+            found.setdefault(MODIFIER_CODES[code], f"{scheme}:{code}")
+        else:
+            unknown.append(
+                f"View Modifier Code {scheme}:{code} ({item.get('CodeMeaning', '')}) is not of CID 4015."
+            )
     evidence = tuple(f"Modifier {m.value} from View Modifier Code {code}." for m, code in found.items())
-    return Ruling(value=tuple(found), evidence=evidence)
+    return Ruling(value=tuple(found), evidence=(*evidence, *unknown))
 
 
-def kind_of(ds: Dataset, name: str = "") -> Ruling[ImageKind]:
-    """Say what the pixels are (CEM-01): contrast rules in order, else film (secondary capture) or FFDM."""
-    texts = {
-        "ImageType3": " ".join(_values(ds.get("ImageType"))[2:]),
-        "FileName": name.replace("\\", "/").rsplit("/", 1)[-1],
-    }
-    fired = [
-        rule for rule in KIND_RULES
-        if re.search(rule.pattern, texts.get(rule.attribute) or _joined(ds.get(rule.attribute)), re.I)
-    ]  # fmt: skip
-    if fired:
-        rule = fired[0]
-        evidence = [f"Kind {rule.kind.value}: rule '{rule.name}' ({rule.tested})."]
-        evidence += [
-            f"Kind conflict: rule '{r.name}' says {r.kind.value}." for r in fired[1:] if r.kind != rule.kind
-        ]
-        return Ruling(value=rule.kind, evidence=(*evidence, *_kvp_conflict(ds, rule.kind)))
-    if ds.get("ContrastBolusAgent") and str(ds.get("AcquisitionDeviceProcessingCode", "")) == "GEMS_FFDM_PV":
-        said = "Kind cesm_low: rule 'GE processing code GEMS_FFDM_PV with a contrast agent' (GE layout)."
-        return Ruling(value=ImageKind.CESM_LOW, evidence=(said,))
-    if str(ds.get("SOPClassUID", "")) == _SECONDARY_CAPTURE:
-        return Ruling(value=ImageKind.FILM, evidence=("Kind film: a secondary capture (SOP class).",))
-    return Ruling(value=ImageKind.FFDM, evidence=("Kind ffdm: no contrast rule applied.",))
+def code_of(item: Dataset) -> tuple[str, str]:
+    """Return code value and coding scheme of one item of a code sequence."""
+    return str(item.get("CodeValue", "")).strip(), str(item.get("CodingSchemeDesignator", "")).strip()
 
 
 def view_from_name(name: str) -> tuple[Laterality, Projection, str] | None:
@@ -229,7 +157,7 @@ def orientation_of(
     pixels : (rows, cols) uint16 as stored, for the fallback
     dark_air : False when air is stored bright (MONOCHROME1)
     """
-    declared = orientation_from_letters(_values(ds.get("PatientOrientation")), laterality, projection)
+    declared = orientation_from_letters(values_of(ds.get("PatientOrientation")), laterality, projection)
     if declared is not None:
         return declared
     return orientation_from_pixels(pixels, laterality, dark_air=dark_air)
@@ -369,17 +297,8 @@ def _projection_word(text: str) -> Projection | None:
     return Projection(match[1]) if match else None
 
 
-def _kvp_conflict(ds: Dataset, kind: ImageKind) -> tuple[str, ...]:
-    text = str(ds.get("KVP", "") or "")
-    kvp = float(text) if re.fullmatch(r"\d+(\.\d*)?", text) else 0.0
-    if kind is ImageKind.CESM_LOW and kvp >= 40:
-        return (f"Kind conflict: {kvp:g} kVp is unusual for a low-energy image.",)
-    if kind is ImageKind.CESM_HIGH and 0 < kvp < 40:
-        return (f"Kind conflict: {kvp:g} kVp is unusual for a high-energy image.",)
-    return ()
-
-
-def _values(value: object) -> list[str]:
+def values_of(value: object) -> list[str]:
+    """Turn an attribute's value, single or multiple, into texts; an absent one gives none."""
     if value is None:
         return []
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -387,8 +306,9 @@ def _values(value: object) -> list[str]:
     return [str(item) for item in value]
 
 
-def _joined(value: object) -> str:
-    return "\\".join(_values(value))
+def joined(value: object) -> str:
+    """Turn an attribute's value into one text, several values parted by backslashes."""
+    return "\\".join(values_of(value))
 
 
 def _has(text: str, letters: str) -> bool:

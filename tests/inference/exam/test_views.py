@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
 
-from inference.exam import views
+from inference.exam import contrast, views
 from inference.exam.types import Orientation
 from resources.vocabulary import ImageKind, Laterality, Projection, ViewModifier
 
@@ -158,14 +158,14 @@ def test_mg05_fallback_on_an_empty_image_hangs_it_as_stored():
     ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "", ImageKind.FILM),
 ])  # fmt: skip
 def test_cem01_kind_comes_from_the_rule_table(header, changes, name, kind):
-    ruling = views.kind_of(header(**changes), name)
+    ruling = contrast.kind_of(header(**changes), name)
     assert ruling.value is kind
     assert ruling.evidence
 
 
 def test_cem01_order_of_rules_decides_and_the_conflict_is_told(header):
     ds = header(ImageType=["ORIGINAL", "PRIMARY", "", "LOW_ENERGY"], SeriesDescription="recombined", KVP="47")
-    ruling = views.kind_of(ds)
+    ruling = contrast.kind_of(ds)
     assert ruling.value is ImageKind.CESM_LOW
     assert "rule 'Image Type low energy'" in ruling.evidence[0]
     assert sum("conflict" in text for text in ruling.evidence) == 2
