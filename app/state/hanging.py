@@ -1,58 +1,44 @@
-"""Which image hangs where, in which steps: protocols are data, and a match says why each image is where
+"""Which image hangs where, in which steps, for one exam and its priors; a match says why each image is where
 it is.
 
-Tolerates missing and extra views. Sizes and scales belong to ``app.state.sizing``, widgets to
-``app.views.viewport_grid``.
+Protocols are data (``app.state.hanging_rules``); which image fills a place is ``app.state.hanging_fill``. Sizes
+and scales belong to ``app.state.sizing``, widgets to ``app.views.viewport_grid``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from app.state.display import ZoomMode
+from app.state.hanging_fill import (
+    Filled,
+    fill,
+    is_hangable,
+    is_special,
+    mosaics,
+    name_of,
+    partner_of,
+    prior_of,
+    whole_breast_of,
+)
+from app.state.hanging_rules import Protocol, Requirement, StageRule, load_protocols, parse_protocol
 from inference.exam.types import Exam, ViewImage
-from resources.files import ResourceError, read_json, resource_path
-from resources.vocabulary import ImageKind, Laterality, Projection, ViewModifier
+from resources.files import ResourceError
+from resources.vocabulary import ImageKind, ViewModifier
 
-# A spot or magnified view never stands in for the whole breast (MG-37).
-_PARTIAL = frozenset({ViewModifier.MAGNIFICATION, ViewModifier.SPOT})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """A place in a stage and what may fill it; the earlier projection and kind wins."""
-
-    row: int
-    col: int
-    laterality: Laterality
-    projections: tuple[Projection, ...]
-    kinds: tuple[ImageKind, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRule:
-    """A stage as the protocol writes it."""
-
-    title: str
-    rows: int
-    cols: int
-    zoom: ZoomMode
-    slots: tuple[Slot, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protocol:
-    """One hanging protocol; see ``resources/hanging_protocols/protocol.schema.json``."""
-
-    protocol_id: str
-    title: str
-    requires_any_kind: tuple[ImageKind, ...]
-    hangs_kinds: tuple[ImageKind, ...]
-    stages: tuple[StageRule, ...]
-    each_view: tuple[str, ZoomMode]
-    others: tuple[str, ZoomMode]
+__all__ = [
+    "Cell",
+    "Choice",
+    "Match",
+    "Protocol",
+    "Stage",
+    "choices",
+    "load_protocols",
+    "match",
+    "parse_protocol",
+    "partner_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +46,9 @@ class Cell:
     """One place of a stage; ``image_key`` None = nothing to hang here, ``why`` says so or which rule
     placed it.
 
-    ``partner`` is the image that the in-place toggle of low energy and recombined shows (CEM-03).
+    ``partner`` is the image that the in-place toggle of low energy and recombined shows (CEM-03), ``prior`` the
+    one that the toggle of current and prior shows (MG-41). ``stack`` lists all images of the place, the one on
+    top first, where there are several (MG-36, MG-39). ``considered`` says what became of those that lost.
     """
 
     row: int
@@ -69,6 +57,9 @@ class Cell:
     why: str
     label: str = ""  # what belongs here, shown when the place stays empty
     partner: str | None = None
+    prior: str | None = None
+    stack: tuple[str, ...] = ()
+    considered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,170 +82,200 @@ class Match:
     reasons: tuple[str, ...]
 
 
-# ---------------------------------------------------------------- reading
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One protocol that could hang an exam, and in a sentence why it fits or not."""
+
+    protocol: Protocol
+    fits: bool
+    hung: int
+    why: str
 
 
-def _rule(content: Mapping[str, Any]) -> tuple[str, ZoomMode]:
-    return str(content["title"]), ZoomMode(content["zoom"])
+# ---------------------------------------------------------------- choosing
 
 
-def _slot(content: Mapping[str, Any]) -> Slot:
-    return Slot(
-        row=int(content["row"]),
-        col=int(content["col"]),
-        laterality=Laterality(content["laterality"]),
-        projections=tuple(Projection(name) for name in content["projections"]),
-        kinds=tuple(ImageKind(name) for name in content["kinds"]),
-    )
+def _wanting(protocol: Protocol, exam: Exam, priors: Sequence[Exam]) -> str:
+    """Say what the exam lacks for the protocol, "" when it fits."""
+    if not {image.kind for image in exam.images} & set(protocol.requires_any_kind):
+        return f"needs an image of kind {' or '.join(kind.value for kind in protocol.requires_any_kind)}"
+    if Requirement.PRIOR in protocol.requires and not priors:
+        return "needs a prior exam"
+    displaced = any(ViewModifier.IMPLANT_DISPLACED in image.modifiers for image in exam.images)
+    if Requirement.IMPLANT_DISPLACED in protocol.requires and not displaced:
+        return "needs an implant-displaced view"
+    return ""
 
 
-def parse_protocol(content: Mapping[str, Any]) -> Protocol:
-    """Make a protocol from its JSON content; KeyError or ValueError names what is wrong."""
-    stages = tuple(
-        StageRule(
-            title=str(stage["title"]),
-            rows=int(stage["rows"]),
-            cols=int(stage["cols"]),
-            zoom=ZoomMode(stage["zoom"]),
-            slots=tuple(_slot(cell) for cell in stage["cells"]),
+def choices(protocols: Sequence[Protocol], exam: Exam, priors: Sequence[Exam] = ()) -> tuple[Choice, ...]:
+    """Judge every protocol for an exam, the best first (MG-40).
+
+    A protocol that fits goes before one that does not; then what hangs more images; then the higher priority;
+    then the order given.
+    """
+    judged = []
+    for order, protocol in enumerate(protocols):
+        hung = sum(image.kind in protocol.hangs_kinds for image in exam.images)
+        wanting = _wanting(protocol, exam, priors)
+        why = f"{hung} of {len(exam.images)} images are of kinds it hangs"
+        if wanting:
+            why = f"does not fit: {wanting}"
+        elif protocol.requires:
+            why += "; made for " + ", ".join(need.value.replace("_", " ") for need in protocol.requires)
+        choice = Choice(protocol=protocol, fits=not wanting, hung=hung, why=why)
+        judged.append(((not wanting, hung, protocol.priority, -order), choice))
+    judged.sort(key=lambda pair: pair[0], reverse=True)
+    return tuple(choice for _, choice in judged)
+
+
+# ---------------------------------------------------------------- laying out
+
+
+def _cell(row: int, col: int, filled: Filled, exam: Exam, priors: Sequence[Exam], label: str = "") -> Cell:
+    image = filled.image
+    if image is None:
+        return Cell(
+            row=row, col=col, image_key=None, why=filled.why, label=label, considered=filled.considered
         )
-        for stage in content["stages"]
-    )
-    for stage in stages:
-        for slot in stage.slots:
-            if slot.row >= stage.rows or slot.col >= stage.cols:
-                raise ValueError(f"stage {stage.title!r}: place {slot.row},{slot.col} outside its grid")
-    return Protocol(
-        protocol_id=str(content["protocol_id"]),
-        title=str(content["title"]),
-        requires_any_kind=tuple(ImageKind(name) for name in content["requires_any_kind"]),
-        hangs_kinds=tuple(ImageKind(name) for name in content["hangs_kinds"]),
-        stages=stages,
-        each_view=_rule(content["each_view"]),
-        others=_rule(content["others"]),
-    )
-
-
-def load_protocols() -> tuple[Protocol, ...]:
-    """Read the packaged protocols, by file name; ResourceError names the file and what is wrong in it."""
-    protocols = []
-    for path in sorted(resource_path("hanging_protocols").glob("*.json")):
-        if path.name.endswith(".schema.json"):
-            continue
-        content = read_json(path)
-        if not isinstance(content, dict):
-            raise ResourceError(f"{path}: expected one JSON object, found {type(content).__name__}.")
-        try:
-            protocols.append(parse_protocol(content))
-        except (KeyError, ValueError, TypeError) as error:
-            raise ResourceError(f"{path}: not a hanging protocol ({error!r}); see the schema.") from error
-    return tuple(protocols)
-
-
-# ---------------------------------------------------------------- matching
-
-
-def _fill(slot: Slot, images: Sequence[ViewImage]) -> tuple[ViewImage | None, str]:
-    wanted = f"{slot.laterality.value} {slot.projections[0].value}"
-    for projection in slot.projections:
-        for kind in slot.kinds:
-            found = [
-                image
-                for image in images
-                if image.view.laterality is slot.laterality
-                and image.view.projection is projection
-                and image.kind is kind
-                and not _PARTIAL & set(image.modifiers)
-            ]
-            if not found:
-                continue
-            why = f"{found[0].view.label} ({kind.value}) takes the place of {wanted}"
-            if len(found) > 1:
-                why += f"; {len(found)} such images, the last one is on top"
-            return found[-1], why
-    return None, f"no {wanted} of kind {' or '.join(kind.value for kind in slot.kinds)} in this exam"
-
-
-_PARTNER = {
-    ImageKind.CESM_LOW: ImageKind.CESM_RECOMBINED,
-    ImageKind.CESM_RECOMBINED: ImageKind.CESM_LOW,
-}
-
-
-def partner_of(image: ViewImage, images: Sequence[ViewImage]) -> ViewImage | None:
-    """Return the other energy of the same view and modifiers, or None (CEM-03)."""
-    other = _PARTNER.get(image.kind)
-    for candidate in images:
-        same_view = candidate.view == image.view
-        if candidate.kind is other and same_view and candidate.modifiers == image.modifiers:
-            return candidate
-    return None
-
-
-def _cell(row: int, col: int, image: ViewImage, why: str, images: Sequence[ViewImage]) -> Cell:
-    partner = partner_of(image, images)
+    partner = partner_of(image, [other for one in (exam, *priors) for other in one.images])
+    prior = prior_of(image, exam, priors)
     return Cell(
         row=row,
         col=col,
         image_key=image.key,
-        why=why,
+        why=filled.why,
         label=image.view.label,
         partner=partner.key if partner is not None else None,
+        prior=prior.key if prior is not None else None,
+        stack=tuple(member.key for member in filled.stack) if len(filled.stack) > 1 else (),
+        considered=filled.considered,
     )
 
 
-def _single(rule: tuple[str, ZoomMode], image: ViewImage, images: Sequence[ViewImage], why: str) -> Stage:
-    name = " ".join([image.view.label, *(modifier.value for modifier in image.modifiers)])
+def _by_rule(
+    rule: StageRule, exam: Exam, priors: Sequence[Exam], placed: dict[str, Filled]
+) -> tuple[Stage | None, list[str]]:
+    """Fill one stage of the protocol; None with the reason where a whole group of its places stays empty."""
+    cells, reasons = [], []
+    groups: dict[tuple[object, ...], list[bool]] = {}
+    found: list[Filled] = []
+    for slot in rule.slots:
+        filled = fill(slot, exam, priors)
+        groups.setdefault(slot.group, []).append(filled.image is not None)
+        cells.append(_cell(slot.row, slot.col, filled, exam, priors, label=slot.view_words))
+        if filled.image is None:
+            reasons.append(filled.why)
+        elif slot.prior == 0:
+            found.append(filled)
+    if not all(any(one) for one in groups.values()):
+        empty = next(slot for slot in rule.slots if not any(groups[slot.group]))
+        what = "none of its views" if len(groups) == 1 else f"nothing like {empty.view_words}"
+        return None, [f"stage {rule.title!r} left out: {what} is in this exam"]
+    for filled in found:
+        if filled.image is not None:
+            placed.setdefault(filled.image.key, filled)
+    return Stage(
+        title=rule.title, rows=rule.rows, cols=rule.cols, zoom=rule.zoom, cells=tuple(cells)
+    ), reasons
+
+
+def _single(rule: tuple[str, ZoomMode], filled: Filled, exam: Exam, priors: Sequence[Exam]) -> Stage:
+    image = filled.image
+    assert image is not None
+    name = name_of(image)
     if image.kind is ImageKind.CESM_RECOMBINED:
         name += " recombined"
-    title = rule[0].format(view=name)
-    return Stage(title=title, rows=1, cols=1, zoom=rule[1], cells=(_cell(0, 0, image, why, images),))
+    cell = _cell(0, 0, filled, exam, priors)
+    return Stage(title=rule[0].format(view=name), rows=1, cols=1, zoom=rule[1], cells=(cell,))
 
 
-def _lay_out(protocol: Protocol, exam: Exam) -> tuple[tuple[Stage, ...], list[str]]:
+def _special(rule: tuple[str, ZoomMode], image: ViewImage, exam: Exam, priors: Sequence[Exam]) -> Stage:
+    """A spot or magnified view beside the whole breast, each at a scale of its own (MG-37)."""
+    why = f"{name_of(image)} is a spot or magnification view: hung in a step of its own, never at same size"
+    stage = _single(rule, Filled(image=image, why=why), exam, priors)
+    whole = whole_breast_of(image, exam.images)
+    if whole is None:
+        return stage
+    beside = Filled(image=whole, why=f"{whole.view.label} of the whole breast beside its {name_of(image)}")
+    return replace(stage, cols=2, cells=(*stage.cells, _cell(0, 1, beside, exam, priors)))
+
+
+def _mosaic(parts: Sequence[ViewImage], exam: Exam, priors: Sequence[Exam]) -> Stage:
+    """All parts of one view in one step at the same size (MG-36)."""
+    count = len(parts)
+    rows = 1 if count <= 3 else 2
+    cols = -(-count // rows)
+    cells = []
+    for number, image in enumerate(parts):
+        where = ", ".join(image.flags.partial_region)
+        why = (
+            f"part {number + 1} of {count} of {name_of(image)}{f' ({where})' if where else ''}: Partial View"
+        )
+        cells.append(_cell(number // cols, number % cols, Filled(image=image, why=why), exam, priors))
+    title = f"{name_of(parts[0])} mosaic, {count} parts"
+    return Stage(title=title, rows=rows, cols=cols, cells=tuple(cells), zoom=ZoomMode.SAME)
+
+
+def _lay_out(
+    protocol: Protocol, exam: Exam, priors: Sequence[Exam]
+) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
     stages: list[Stage] = []
     reasons: list[str] = []
-    placed: dict[str, ViewImage] = {}
+    placed: dict[str, Filled] = {}
     for rule in protocol.stages:
-        cells = []
-        for slot in rule.slots:
-            image, why = _fill(slot, exam.images)
-            if image is None:
-                label = f"{slot.laterality.value} {slot.projections[0].value}"
-                cells.append(Cell(row=slot.row, col=slot.col, image_key=None, why=why, label=label))
-                reasons.append(why)
-            else:
-                placed[image.key] = image
-                cells.append(_cell(slot.row, slot.col, image, why, exam.images))
-        if any(cell.image_key is not None for cell in cells):
-            stages.append(
-                Stage(title=rule.title, rows=rule.rows, cols=rule.cols, zoom=rule.zoom, cells=tuple(cells))
-            )
-        else:
-            reasons.append(f"stage {rule.title!r} left out: none of its views is in this exam")
-    for image in placed.values():
+        stage, said = _by_rule(rule, exam, priors, placed)
+        reasons += said
+        if stage is not None:
+            stages.append(stage)
+    grouped = [parts for parts in mosaics(exam.images) if parts[0].kind in protocol.hangs_kinds]
+    stages += [_mosaic(parts, exam, priors) for parts in grouped]
+    shown = {member.key for filled in placed.values() for member in filled.stack}
+    shown |= {image.key for parts in grouped for image in parts}
+    for filled in placed.values():
+        image = filled.image
+        assert image is not None
+        if len(filled.stack) > 1:
+            reasons.append(f"{name_of(image)}: {len(filled.stack)} images in one place, {image.key} on top")
         # One single-view step a pair of energies: the toggle shows the other one in place.
-        if image.kind is ImageKind.CESM_RECOMBINED and partner_of(image, exam.images) is not None:
-            continue
-        stages.append(_single(protocol.each_view, image, exam.images, f"{image.view.label} on its own"))
+        pair = image.kind is ImageKind.CESM_RECOMBINED and partner_of(image, exam.images) is not None
+        if protocol.each_view is not None and not pair:
+            alone = replace(filled, why=f"{name_of(image)} on its own")
+            stages.append(_single(protocol.each_view, alone, exam, priors))
+    others, said = _others(protocol, exam, priors, shown)
+    return (*stages, *others), tuple(dict.fromkeys([*reasons, *said]))
+
+
+def _others(
+    protocol: Protocol, exam: Exam, priors: Sequence[Exam], shown: set[str]
+) -> tuple[list[Stage], list[str]]:
+    stages, reasons = [], []
     for image in exam.images:
-        if image.key in placed and placed[image.key] is image:
+        if image.key in shown:
             continue
-        if image.kind not in protocol.hangs_kinds:
-            reasons.append(f"{image.view.label} ({image.kind.value}) is listed, not hung")
+        if image.kind not in protocol.hangs_kinds or not is_hangable(image):
+            what = image.kind.value if is_hangable(image) else "quality control or for processing"
+            reasons.append(f"{name_of(image)} ({what}) is listed, not hung")
             continue
-        why = f"{image.view.label} ({image.kind.value}) has no place in {protocol.title!r}: hung on its own"
+        if is_special(image):
+            reasons.append(f"{name_of(image)} is a spot or magnification view: hung in a later step")
+            stages.append(_special(protocol.others, image, exam, priors))
+            continue
+        why = f"{name_of(image)} ({image.kind.value}) has no place in {protocol.title!r}: hung on its own"
         reasons.append(why)
-        stages.append(_single(protocol.others, image, exam.images, why))
-    return tuple(stages), list(dict.fromkeys(reasons))
+        stages.append(_single(protocol.others, Filled(image=image, why=why), exam, priors))
+    return stages, reasons
 
 
-def match(protocols: Sequence[Protocol], exam: Exam) -> Match:
+def match(
+    protocols: Sequence[Protocol], exam: Exam, priors: Sequence[Exam] = (), *, chosen: str | None = None
+) -> Match:
     """Choose and lay out the protocol that hangs most of the exam (MG-40).
 
     Parameters
     ----------
     protocols : candidates, in order of preference for ties.
+    priors : earlier exams of the same woman as ``app.state.priors.as_prior`` makes them, newest first.
+    chosen : id of the protocol that the user picked; None or unknown = the best.
 
     Returns
     -------
@@ -266,20 +287,19 @@ def match(protocols: Sequence[Protocol], exam: Exam) -> Match:
     """
     if not protocols:
         raise ResourceError("Hanging protocols: expected at least one, found none; install again.")
-    kinds = {image.kind for image in exam.images}
-    scored = []
-    for order, protocol in enumerate(protocols):
-        fits = bool(kinds & set(protocol.requires_any_kind))
-        hung = sum(image.kind in protocol.hangs_kinds for image in exam.images)
-        scored.append((fits, hung, -order, protocol))
-    fits, hung, _, best = max(scored, key=lambda entry: entry[:3])
-    stages, reasons = _lay_out(best, exam)
-    head = f"{best.title}: {hung} of {len(exam.images)} images are of kinds it hangs"
-    if not fits:
-        head = f"{best.title}: no protocol is made for {', '.join(sorted(k.value for k in kinds))}"
-    # Nothing but kinds that never hang by default (CEM-04): show them rather than a black screen
+    judged = choices(protocols, exam, priors)
+    picked = next((choice for choice in judged if choice.protocol.protocol_id == chosen), None)
+    choice = picked or judged[0]
+    best = choice.protocol
+    stages, reasons = _lay_out(best, exam, priors)
+    head = f"{best.title}: {choice.why}"
+    if picked is not None:
+        head += " (picked by the user)"
+    elif not choice.fits:
+        kinds = ", ".join(sorted({image.kind.value for image in exam.images}))
+        head = f"{best.title}: no protocol is made for {kinds}"
+    # Nothing but images that never hang by default (CEM-04): show them rather than a black screen
     if not stages:
-        stages = tuple(
-            _single(best.others, image, exam.images, "the exam holds nothing else") for image in exam.images
-        )
+        alone = [Filled(image=image, why="the exam holds nothing else") for image in exam.images]
+        stages = tuple(_single(best.others, filled, exam, priors) for filled in alone)
     return Match(protocol=best, stages=stages, reasons=(head, *reasons))
