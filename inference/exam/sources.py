@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib.util
 import logging
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from inference.exam.archive import Member, members_of
 from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
 from inference.exam.grouping import Group, Item, group_items, item_from_name
+from inference.exam.header import TagRow
 from inference.exam.types import (
     Exam,
     ExamError,
@@ -33,6 +35,7 @@ from resources.vocabulary import FOUR_VIEWS
 
 _LOG = logging.getLogger(__name__)
 _Find = Callable[[str, str], Member | None]  # a manifest's path, and the same from the root -> the file
+_TOLD = ("fallback", "conflict", "undecided")  # evidence that the user is told of without asking
 _DECODERS = 4  # one per view of the usual exam; the codecs release the GIL
 
 
@@ -56,6 +59,8 @@ class ImportEntry:
     accepted: bool
     sentence: str
     listed: bool = False  # readable but not hung (For Processing, quality control, unknown view)
+    reason: str = ""  # why it does not hang, in few words
+    study_uid: str = field(default="", repr=False)  # ties what does not hang to the exam it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,22 @@ class FolderSource:
             )
         return load_group(group)
 
+    def tags(self, name: str) -> tuple[TagRow, ...]:
+        """List all attributes of one file of this source by its relative name; no pixels are read.
+
+        Raises
+        ------
+        ExamError
+            No such image here, a picture that is no DICOM file, or damage.
+        """
+        for group in self._scan().values():
+            for item in group.items:
+                if item.member.name == name:
+                    if item.member.is_picture:
+                        raise ExamError(f"{name}: a picture and no DICOM file, so it has no tags to list.")
+                    return dicom.read_tags(item.member.header_source())
+        raise ExamError(f"{name}: expected an image of this list, found none; list the folder again.")
+
     def rescan(self) -> None:
         """Forget what was found, so that the next call looks at the disk again."""
         self._groups = None
@@ -110,7 +131,7 @@ class FolderSource:
     def _scan(self) -> dict[str, Group]:
         if self._groups is None:
             items, entries = read_items(self._root)
-            groups = group_items(items)
+            groups = [_with_unhung(group, entries) for group in group_items(items)]
             self._groups = {
                 group.exam_id: group for group in sorted(groups, key=lambda g: (g.title, g.exam_id))
             }
@@ -147,12 +168,12 @@ def load_group(group: Group) -> Exam:
     """Decode all images of a group; a bad one becomes a note."""
     with ThreadPoolExecutor(max_workers=_DECODERS, thread_name_prefix="decode") as pool:
         results = list(pool.map(_load_item, group.items))
-        images = tuple(result for result in results if isinstance(result, ViewImage))
+        decoded = tuple(result for result in results if isinstance(result, ViewImage))
+        images = with_unique_keys(agree_on_orientation(decoded))
         digest = digest_of(pool.map(image_digest, images))
     failures = tuple(str(result) for result in results if isinstance(result, ExamError))
     if not images:
         raise ExamError(failures[0] if failures else f"exam {group.exam_id}: expected images, found none.")
-    images = with_unique_keys(agree_on_orientation(images))
     ages = [item.age for item in group.items if item.age is not None]
     fallbacks = _fallback_notes(images)
     return Exam(
@@ -189,7 +210,12 @@ def _read_member(member: Member) -> tuple[Item | None, ImportEntry]:
     info = dicom.read_header(data, member.name)
     hung = info.standing is Standing.HUNG
     entry = ImportEntry(
-        path=member.name, accepted=hung, sentence=info.sentence, listed=info.standing is Standing.LISTED
+        path=member.name,
+        accepted=hung,
+        sentence=info.sentence,
+        listed=info.standing is Standing.LISTED,
+        reason="" if hung else info.reason,
+        study_uid=info.study_uid,
     )
     return (_dicom_item(member, info) if hung else None), entry
 
@@ -307,6 +333,14 @@ def _summary(group: Group) -> ExamSummary:
         patient_key=group.patient_key,
         study_date=group.study_date,
     )
+
+
+def _with_unhung(group: Group, entries: Iterable[ImportEntry]) -> Group:
+    """Note on a study what of it does not hang and why (MG-01, MG-04): seen, said, never silently left out."""
+    studies = {item.study_uid for item in group.items if item.study_uid}
+    reasons = Counter(e.reason for e in entries if e.reason and e.study_uid in studies)
+    told = tuple(f"Not hung: {count} × {reason}." for reason, count in reasons.items())
+    return replace(group, notes=(*group.notes, *told))
 
 
 def _fallback_notes(images: Iterable[ViewImage]) -> tuple[str, ...]:

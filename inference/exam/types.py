@@ -213,8 +213,10 @@ def exam_digest(images: tuple[ViewImage, ...]) -> str:
 
 
 def image_digest(image: ViewImage) -> bytes:
-    """SHA-256 over view key, kind, shape and pixels of one image; releases the GIL."""
-    found = hashlib.sha256(f"{image.view.key}|{image.kind.value}|{image.pixels.shape}|".encode())
+    """SHA-256 over view key, kind, shape, number among duplicates and pixels of one image; releases the GIL."""
+    # The number is part of it: kept results and marks name "R-CC#2", so swapped duplicates are another exam.
+    head = f"{image.view.key}|{image.kind.value}|{image.pixels.shape}|{image.qualifier}"
+    found = hashlib.sha256(head.encode())
     found.update(np.ascontiguousarray(image.pixels).data.cast("B"))
     return found.digest()
 
