@@ -43,8 +43,12 @@ _PARSE_ERRORS = (
     zlib.error,
 )
 _BREAST_MODALITIES = frozenset({"RG", "CR", "DX", "OT", "SC"})
-_DBT = "1.2.840.10008.5.1.4.1.1.13.1.3"
-_BREAST_PROJECTION = frozenset({"1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5"})
+# Known and not read (MG-01): the study's list of exams says that they are there.
+_DECLINED = {
+    "1.2.840.10008.5.1.4.1.1.13.1.3": "breast tomosynthesis",
+    "1.2.840.10008.5.1.4.1.1.13.1.4": "a breast projection image (for presentation)",
+    "1.2.840.10008.5.1.4.1.1.13.1.5": "a breast projection image (for processing)",
+}
 
 
 class Standing(StrEnum):
@@ -66,6 +70,7 @@ class HeaderInfo:
     name: str
     standing: Standing
     sentence: str
+    reason: str = ""  # why it does not hang, in few words that other files of its kind share
     view: ViewName | None = None
     kind: ImageKind = ImageKind.FFDM
     modifiers: tuple[ViewModifier, ...] = ()
@@ -99,6 +104,26 @@ def read_header(source: Path | bytes, name: str = "") -> HeaderInfo:
         return HeaderInfo(name=label, standing=Standing.REFUSED, sentence=f"{label}: {error}")
     except _PARSE_ERRORS as error:
         return HeaderInfo(name=label, standing=Standing.REFUSED, sentence=f"{label}: {_damaged(error)}")
+
+
+def read_tags(source: Path | bytes) -> tuple[header.TagRow, ...]:
+    """List all attributes of a DICOM file up to its pixels, file meta information first.
+
+    Raises
+    ------
+    ExamError
+        The file cannot be read as DICOM.
+    """
+    try:
+        with opened(source) as stream:
+            ds, _, _, _ = parse(stream, whole=False)
+            return (
+                (*header.tag_rows(ds.file_meta), *header.tag_rows(ds))
+                if hasattr(ds, "file_meta")
+                else header.tag_rows(ds)
+            )
+    except _PARSE_ERRORS as error:
+        raise ExamError(_damaged(error)) from error
 
 
 def load_view(
@@ -184,13 +209,9 @@ def to_pixels(stored: NDArray[np.generic], bits_stored: int) -> tuple[NDArray[np
 def _refuse_class(ds: Dataset) -> None:
     """Refuse what is no two-dimensional mammogram, by modality and SOP class."""
     sop, modality = str(ds.get("SOPClassUID", "")), str(ds.get("Modality", "")).strip().upper()
-    if sop == _DBT:
+    if sop in _DECLINED:
         raise ExamError(
-            "expected a two-dimensional mammogram, found breast tomosynthesis, which is not read yet."
-        )
-    if sop in _BREAST_PROJECTION:
-        raise ExamError(
-            "expected a two-dimensional mammogram, found breast projection images, which are not read yet."
+            f"expected a two-dimensional mammogram, found {_DECLINED[sop]}, which is not read yet."
         )
     if modality and modality != "MG" and modality not in _BREAST_MODALITIES:
         raise ExamError(f"expected a mammogram (MG), found modality {modality}; leave it out of the import.")
@@ -212,6 +233,15 @@ def _not_for_hanging(ds: Dataset) -> str:
 
 
 def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> HeaderInfo:
+    declined = _DECLINED.get(str(ds.get("SOPClassUID", "")))
+    if declined is not None:
+        return HeaderInfo(
+            name=label,
+            standing=Standing.REFUSED,
+            sentence=f"{label}: expected a two-dimensional mammogram, found {declined}, which is not read yet.",
+            reason=f"{declined}, not read yet",
+            study_uid=str(ds.get("StudyInstanceUID", "") or ""),
+        )
     _refuse_class(ds)
     fmt = codecs.frame_format(ds, syntax)
     pieces = locate_frame(body, size, syntax)
@@ -237,6 +267,7 @@ def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> H
         name=label,
         standing=Standing.LISTED if why else Standing.HUNG,
         sentence=f"{label}: {why or _accepted(view)}",
+        reason=why.partition(";")[0].partition(" (")[0].rstrip("."),
         view=view,
         kind=kind.value or ImageKind.FFDM,
         modifiers=modifiers.value or (),
