@@ -26,10 +26,9 @@ from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
 from inference.results import Detection, ExamResult, Heatmap
-from resources.vocabulary import ImageKind, Laterality, ViewModifier
+from resources.vocabulary import ImageKind, Laterality
 
 _MAX_BOXES_PER_VIEW = 3
-_PARTIAL = frozenset({ViewModifier.MAGNIFICATION, ViewModifier.SPOT})
 _UPSAMPLED = 4  # canvas pixels per cell of the map that boxes and heat maps are taken from
 
 
@@ -179,8 +178,8 @@ class TorchEngine:
 def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
     """Return the images of an exam that a single-energy model reads, one per view, and what was left out.
 
-    Of several images of a view it is the one that hangs on top: whole views before spot and magnified ones,
-    then the newest. Priors are not read. A contrast exam is read on its low-energy images, which look like an
+    Of several images of a view it is the one that hangs on top: whole views before partial, spot and
+    magnified ones, then the newest. Priors are not read. A contrast exam is read on its low-energy images, which look like an
     ordinary mammogram.
     """
     legal = (ImageKind.FFDM, ImageKind.FILM, ImageKind.CESM_LOW)
@@ -207,9 +206,9 @@ def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
     return list(chosen.values()), list(repeated.values())
 
 
-def _rank(image: ViewImage) -> tuple[bool, int]:
+def _rank(image: ViewImage) -> tuple[bool, int, int]:
     number = image.qualifier.removeprefix("#")
-    return not _PARTIAL & set(image.modifiers), int(number) if number.isdecimal() else 1
+    return not image.flags.partial, -len(image.modifiers), int(number) if number.isdecimal() else 1
 
 
 def boxes_of_map(fine: NDArray[np.float32], item: ModelInput, threshold: float) -> list[Detection]:
