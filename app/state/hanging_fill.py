@@ -216,7 +216,8 @@ def _chosen(
     slot: Slot, found: Sequence[ViewImage], lost: Sequence[ViewImage], considered: Sequence[str]
 ) -> Filled:
     # The later file goes first where no time is recorded, as a repeat is stored after what it repeats.
-    ordered = sorted(found[::-1], key=_rank)
+    later_first = list(reversed(found))
+    ordered = sorted(later_first, key=_rank)
     top = ordered[0]
     if top.flags.partial:  # parts lie in the order they were taken: none of them is newer than the view
         ordered = sorted((image for image in ordered if image.flags.partial), key=_taken)

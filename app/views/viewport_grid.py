@@ -16,10 +16,12 @@ from PySide6.QtWidgets import QWidget
 
 from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMode
 from app.state.hanging import Cell, Stage
+from app.state.hanging_fill import is_special
+from app.state.in_place import carried
 from app.state.operations import applied
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem, default_words
 from app.state.sizing import SameSize, breast_extent, fitted, same_size_scale, sized, wall_inset
-from app.views import theme
+from app.views import in_place, theme
 from app.views.viewport import Viewport
 from inference.exam.types import Box, ViewImage
 
@@ -116,6 +118,11 @@ class ViewportGrid(QWidget):
         self._mark_active()
         self.update()
 
+    def add_images(self, images: Mapping[str, ViewImage], pyramids: Mapping[str, Pyramid]) -> None:
+        """Take in more images of the same case, such as priors; what is on screen stays as it is."""
+        self._images.update(images)
+        self._pyramids.update(pyramids)
+
     def _new_case(self, images: Mapping[str, ViewImage]) -> None:
         self._images = dict(images)
         self._pyramids, self._extents, self._greys = {}, {}, {}
@@ -161,9 +168,13 @@ class ViewportGrid(QWidget):
         self._dress(view, image)
 
     def _dress(self, view: Viewport, image: ViewImage) -> None:
-        view.set_annotation(self._words.get(image.key, default_words(image)))
+        self._write_words(view, image)
         view.set_overlays(self._items.get(image.key, ()))
         view.set_heat(self._heats.get(image.key))
+
+    def _write_words(self, view: Viewport, image: ViewImage) -> None:
+        words = self._words.get(image.key, default_words(image))
+        view.set_annotation(replace(words, flags=(*words.flags, *in_place.badge(self.cell_of(view), image))))
 
     def _grey_state(self, image: ViewImage) -> ViewportState:
         kept = self._greys.get(image.key, ViewportState())
@@ -211,8 +222,8 @@ class ViewportGrid(QWidget):
         sizes: dict[str, tuple[int, int]] = {}
         for view in views:
             image = view.image
-            if image is None:
-                continue
+            if image is None or is_special(image):
+                continue  # a magnified view at the size of a whole breast would pass for one (MG-37)
             images.append(image)
             sizes[image.key] = view.device_size()
             if image.key not in self._extents:
@@ -278,6 +289,8 @@ class ViewportGrid(QWidget):
 
     def _follow(self, source: Viewport, operation: Operation) -> None:
         grey = operation.change in _GREY_CHANGES and self.linked_window
+        if grey and source.image is not None:
+            self._remember_for_kind(source.image, operation)
         place = operation.change in _PLACE_CHANGES and self.linked_zoom
         if not (grey or place) or source.image is None:
             return
@@ -292,6 +305,13 @@ class ViewportGrid(QWidget):
             view.apply(replace(operation, second=-operation.second) if mirrored else operation)
             self._remember(view)
 
+    def _remember_for_kind(self, image: ViewImage, operation: Operation) -> None:
+        """Let images of the same energy that are not on screen open with the same change later (CEM-05)."""
+        on_screen = {view.image.key for view in self.viewports() if view.image is not None}
+        for key, other in self._images.items():
+            if key not in on_screen and other.kind is image.kind:
+                self._greys[key] = applied(self._grey_state(other), operation, other, height=1, width=1)
+
     def _changed(self, view: Viewport) -> None:
         self._remember(view)
         self.viewport_changed.emit(view)
@@ -300,43 +320,24 @@ class ViewportGrid(QWidget):
         if view.image is not None:
             self._greys[view.image.key] = view.state()
 
+    def images(self) -> Mapping[str, ViewImage]:
+        """All images of the case by key, hung or not."""
+        return self._images
+
+    def show_in_place(self, view: Viewport, other: ViewImage) -> None:
+        """Show ``other`` in ``view``: the place locked in mm, ``other``'s own window (CEM-03, MG-41)."""
+        if view.image is None:
+            return
+        self._remember(view)
+        state = carried(view.state(), view.image, other, self._grey_state(other))
+        if other.key not in self._pyramids:
+            self._pyramids[other.key] = Pyramid(other.pixels)
+        view.show_image(other, self._pyramids[other.key], state)
+        self._dress(view, other)
+
     def toggle_energy(self) -> bool:
-        """Swap low energy and recombined in place, geometry locked, each with its own window (CEM-03,
-        CEM-05).
-
-        Returns
-        -------
-        False when no viewport shows an image that has a partner.
-        """
-        swapped = False
-        for view in self.viewports():
-            partner = self._partner(view)
-            if partner is None or view.image is None:
-                continue
-            self._remember(view)
-            old = view.state()
-            ratio = view.image.pixels.shape[0] / partner.pixels.shape[0]
-            state = replace(
-                self._grey_state(partner),
-                zoom_mode=old.zoom_mode,
-                scale=old.scale * ratio,
-                pan_row=old.pan_row / ratio,
-                pan_col=old.pan_col / ratio,
-                flipped_h=old.flipped_h,
-                flipped_v=old.flipped_v,
-            )
-            pyramid = self._pyramids.setdefault(partner.key, Pyramid(partner.pixels))
-            view.show_image(partner, pyramid, state)
-            self._dress(view, partner)
-            swapped = True
-        return swapped
-
-    def _partner(self, view: Viewport) -> ViewImage | None:
-        cell, image = self.cell_of(view), view.image
-        if cell is None or cell.partner is None or image is None:
-            return None
-        other = cell.partner if image.key == cell.image_key else cell.image_key
-        return self._images.get(other) if other is not None else None
+        """Swap low energy and recombined in place; False when no viewport has both (CEM-03, CEM-05)."""
+        return in_place.toggle_energy(self)
 
     # ------------------------------------------------------------ what lies over the images
 
@@ -359,7 +360,7 @@ class ViewportGrid(QWidget):
         self._words = dict(words)
         for view in self.viewports():
             if view.image is not None:
-                view.set_annotation(self._words.get(view.image.key, default_words(view.image)))
+                self._write_words(view, view.image)
 
     def set_tool(self, name: str) -> None:
         """Choose what the left button does, everywhere."""
