@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.state.geometry import Affine, ViewGeometry
+from app.state.gsdf import DisplayTable, packed_levels
 from inference.exam.types import Presentation, ViewImage, Voi, VoiFunction
 
 Pixels = NDArray[np.uint16]
@@ -52,9 +53,8 @@ class Change(StrEnum):
 class Operation:
     """A change that linked viewports follow.
 
-    ``first`` and ``second`` are, for WINDOW, the shift of the centre and the growth of the width as
-    shares of the
-    width; for ZOOM, the factor in ``first``; for PAN, screen pixels down and right.
+    ``first`` and ``second`` are, for WINDOW, the shift of the centre and the growth of the width as shares of
+    the width; for ZOOM, the factor in ``first``; for PAN, screen pixels down and right.
     """
 
     change: Change
@@ -158,11 +158,12 @@ def compose_lut(
     inverted: bool = False,
     air: tuple[int, int] | None = None,
     value_range: tuple[int, int] = (0, TABLE_SIZE - 1),
+    display: DisplayTable | None = None,
 ) -> Packed:
     """Make the one table from a pixel value of ``ViewImage.pixels`` to a packed grey.
 
     The order is rescale, VOI, inverse of the file and then of the user (MG-19), P-value to driving level
-    (identity until the monitor is calibrated). Air is black whatever the window or inversion (MG-18).
+    (MG-20; None = as they are, 8 bits). Air is black whatever the window or inversion (MG-18).
 
     Parameters
     ----------
@@ -171,21 +172,20 @@ def compose_lut(
 
     Returns
     -------
-    (65536,) uint32, 0xFFgggggg.
+    (65536,) uint32, pixels of the surface: 0xFFgggggg, or RGB30 where ``display`` has 10 bits.
     """
     low, high = value_range
     values = np.arange(low, high + 1, dtype=np.float64)
     modality = (values + presentation.stored_offset) * presentation.slope + presentation.intercept
     voi = presentation.vois[min(voi_index, len(presentation.vois) - 1)]
-    grey = np.rint(apply_voi(modality, voi, center, width) * 255.0).astype(np.uint32)
-    if presentation.inverse != inverted:
-        grey = 255 - grey
-    packed = grey * np.uint32(0x010101) | np.uint32(BLACK)
+    screen = packed_levels(display)
+    p_values = np.rint(apply_voi(modality, voi, center, width) * (len(screen) - 1)).astype(np.intp)
+    packed = screen[::-1][p_values] if presentation.inverse != inverted else screen[p_values]
     table = np.empty(TABLE_SIZE, np.uint32)
     table[:low], table[low : high + 1], table[high + 1 :] = packed[0], packed, packed[-1]
     dark = presentation.padding if air is None else air
     if dark is not None:
-        table[max(dark[0], 0) : max(dark[1], 0) + 1] = BLACK
+        table[max(dark[0], 0) : max(dark[1], 0) + 1] = screen[0]
     return table
 
 

@@ -7,6 +7,7 @@ Owns the arithmetic of PS3.14 and the evaluation of measured luminances; which m
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -130,6 +131,24 @@ class DisplayTable:
                 f"display table: expected levels below {2**self.bits}, found up to {self.levels.max()}"
             )
         self.levels.setflags(write=False)
+
+
+@lru_cache(maxsize=16)  # tables live as long as a monitor's record; asked for at every step of the window
+def packed_levels(table: DisplayTable | None) -> NDArray[np.uint32]:
+    """Pixels of the screen for the P-values of ``table``; None = 256 P-values on an 8-bit surface as they are.
+
+    Returns
+    -------
+    (n,) uint32: 0xFFgggggg at 8 bits; at 10 bits two bits of alpha and three times ten of grey.
+    """
+    shown = identity_table() if table is None else table
+    levels = shown.levels.astype(np.uint32)
+    if shown.bits == 10:
+        packed = levels * np.uint32(0x00100401) | np.uint32(0xC0000000)
+    else:
+        packed = levels * np.uint32(0x00010101) | np.uint32(0xFF000000)
+    packed.setflags(write=False)
+    return packed
 
 
 def identity_table(bits: int = 8) -> DisplayTable:

@@ -30,7 +30,7 @@ class HeatColour(StrEnum):
     """Colour map of the AI's heat map."""
 
     AMBER = "heat_amber"
-    JET = "heat_jet"
+    JET = "jet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from app.state.display import (
     warp,
 )
 from app.state.geometry import ViewGeometry, geometry_of
+from app.state.gsdf import DisplayTable
 from app.state.overlays import HeatLayer, heat_argb
 from inference.exam.types import ViewImage
 
@@ -58,6 +59,8 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self.air: tuple[int, int] | None = None
         self._state = ViewportState()
         self._table: Packed | None = None
+        self._table_inverted: Packed | None = None
+        self._display: DisplayTable | None = None
         self._placement: Placement | None = None
         self._crop: Crop | None = None
         self._values: Pixels | None = None
@@ -75,7 +78,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self.pyramid = None if image is None else pyramid or Pyramid(image.pixels)
         self.geometry = None if image is None else geometry_of(image)
         self.air = None if image is None or self.pyramid is None else air_range(image, self.pyramid.levels[0])
-        self._table = self._placement = self._crop = None
+        self._table = self._table_inverted = self._placement = self._crop = None
         self._spare = (None, None, None)
         self._grey_is_old = True
 
@@ -85,7 +88,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         if self.image is None:
             return
         if _greys(old) != _greys(state):
-            self._table = None
+            self._table = self._table_inverted = None
             self._grey_is_old = True
         if old.inverted != state.inverted:
             # Inverted greys need air set apart (MG-18): two samplings, kept so that toggling costs none.
@@ -101,22 +104,52 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         """Lay a heat map over the picture, or take it away."""
         self._heat.set_layer(layer)
 
+    def set_display(self, display: DisplayTable | None) -> None:
+        """Take the monitor's table from P-value to driving level; None = as they are, on an 8-bit surface."""
+        if display is not self._display:
+            self._display, self._table, self._grey_is_old = display, None, True
+            self.update()
+
+    @property
+    def picture_format(self) -> QImage.Format:
+        """Layout of the pixels that ``table`` yields."""
+        ten = self._display is not None and self._display.bits == 10
+        return QImage.Format.Format_RGB30 if ten else QImage.Format.Format_RGB32
+
     def table(self) -> Packed:
         """Return the (65536,) uint32 table in force."""
         if self.image is None or self.pyramid is None:
             raise RuntimeError("no image is shown, so there is no grey table")
         if self._table is None:
-            state = self._state
-            self._table = compose_lut(
-                self.image.presentation,
-                voi_index=state.voi_index,
-                center=state.center,
-                width=state.width,
-                inverted=state.inverted,
-                air=self.air,
-                value_range=self.pyramid.value_range,
-            )
+            self._table = self._compose(inverted=self._state.inverted)
         return self._table
+
+    def inverted_table(self) -> Packed:
+        """Return the table of the other polarity, for a glass that inverts."""
+        if self._table_inverted is None:
+            self._table_inverted = self._compose(inverted=not self._state.inverted)
+        return self._table_inverted
+
+    def _compose(self, *, inverted: bool) -> Packed:
+        if self.image is None or self.pyramid is None:
+            raise RuntimeError("no image is shown, so there is no grey table")
+        state = self._state
+        return compose_lut(
+            self.image.presentation,
+            voi_index=state.voi_index,
+            center=state.center,
+            width=state.width,
+            inverted=inverted,
+            air=self.air,
+            value_range=self.pyramid.value_range,
+        )
+
+    def set_pyramid(self, pyramid: Pyramid) -> None:
+        """Show other pixels of the same image in the same place: the enhanced picture, or the original again."""
+        self.pyramid = pyramid
+        self._table = self._table_inverted = self._placement = self._crop = None
+        self._spare = (None, None, None)
+        self._grey_is_old = True
 
     # ------------------------------------------------------------ Qt
 
@@ -158,9 +191,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
             keep = self._grey if self._grey is not None and self._grey.shape == values.shape else None
             self._grey = to_grey(values, self.table(), keep)
             self._grey_is_old = False
-        picture = QImage(
-            self._grey.data.cast("B"), crop.cols, crop.rows, crop.cols * 4, QImage.Format.Format_RGB32
-        )
+        picture = QImage(self._grey.data.cast("B"), crop.cols, crop.rows, crop.cols * 4, self.picture_format)
         painter.scale(1 / ratio, 1 / ratio)
         for strip in _around(crop, placement):
             painter.fillRect(strip, Qt.GlobalColor.black)

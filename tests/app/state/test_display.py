@@ -26,6 +26,7 @@ from app.state.display import (
     window_of,
 )
 from app.state.geometry import ViewGeometry, geometry_of
+from app.state.gsdf import DisplayTable, identity_table
 from app.state.operations import applied
 from app.state.sizing import breast_extent, fitted, placed, roam_positions, same_size_scale, wall_inset
 from inference.exam.types import Orientation, Presentation, Spacing, ViewImage, Voi, VoiFunction
@@ -253,3 +254,25 @@ def test_mg10_true_size_needs_a_calibrated_monitor() -> None:
     state, true = ViewportState(), Operation(change=Change.TRUE)
     assert applied(state, true, _image(), height=9, width=9) == state
     assert applied(state, true, _image(mm=0.1), height=9, width=9, pitch_mm=0.2).scale == pytest.approx(0.5)
+
+
+def test_mg20_the_table_of_the_monitor_comes_last_in_the_grey_table() -> None:
+    levels = np.array([5, 9, 30, 200], dtype=np.uint16)
+    presentation = Presentation(vois=(_voi(VoiFunction.LINEAR, 2.0, 4.0),))
+    display = DisplayTable(levels=levels)
+    table = compose_lut(presentation, value_range=(0, 4), display=display)
+    # LINEAR, c = 2, w = 4: (x - 1.5) / 3 + 0.5 takes 0, 1, 2, 3 to 0, 1/3, 2/3, 1 (PS3.3 C.11.2.1.2.1).
+    assert [int(v) & 0xFF for v in table[:5]] == [5, 9, 30, 200, 200]
+    flipped = compose_lut(presentation, value_range=(0, 4), inverted=True, air=(0, 0), display=display)
+    assert int(flipped[4]) & 0xFF == 5
+    assert int(flipped[0]) & 0xFF == 5  # air keeps the lowest driving level of this monitor (MG-18)
+
+
+def test_mg20_a_ten_bit_surface_gets_1024_greys() -> None:
+    presentation = Presentation(vois=(_voi(VoiFunction.LINEAR, 512.0, 1024.0),))
+    table = compose_lut(presentation, value_range=(0, 1023), display=identity_table(10))
+    assert len(np.unique(table)) == 1024
+    red, green, blue = (table >> 20) & 0x3FF, (table >> 10) & 0x3FF, table & 0x3FF
+    assert np.array_equal(red, green)
+    assert np.array_equal(green, blue)
+    assert (int(blue[0]), int(blue[1023])) == (0, 1023)
