@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,38 +23,44 @@ from resources.files import UserFacingError
 if TYPE_CHECKING:
     from app.views.main_window import MainWindow
 
+Tell = Callable[[str], None]
+
 console = Console(highlight=False)
 
 
 def _window(station: Workstation, version: str, *, offscreen: bool) -> tuple[object, MainWindow]:
     if offscreen:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    from PySide6.QtWidgets import QApplication
-
     from app.views.main_window import MainWindow
-    from app.views.theme import font, stylesheet
+    from app.views.start_window import application
 
-    qt = QApplication.instance() or QApplication(sys.argv[:1])
-    assert isinstance(qt, QApplication)
-    qt.setApplicationName("negatoscope")
-    qt.setFont(font())
-    qt.setStyleSheet(stylesheet())
-    return qt, MainWindow(station, version=version)
+    return application(), MainWindow(station, version=version)
 
 
-def _run_window(station: Workstation, version: str, first: Callable[[MainWindow], None] | None = None) -> int:
-    from PySide6.QtWidgets import QApplication
+def _run_window(
+    prepare: Callable[[Tell], Workstation],
+    version: str,
+    *,
+    sign_in: bool,
+    first: Callable[[MainWindow], None] | None = None,
+) -> int:
+    """Make the station beside the first window, then put the main window in its place."""
+    from app.views.main_window import MainWindow
+    from app.views.start_window import application, open_first
 
-    qt, window = _window(station, version, offscreen=False)
-    assert isinstance(qt, QApplication)
-    window.showMaximized()
+    start = open_first(sign_in=sign_in)
+    station = start.beside(lambda: prepare(start.say))
+    window = MainWindow(station, version=version)
+    start.hand_over(window, window.sign_in)
     if first is not None:
         first(window)
-    return qt.exec()
+    return application().exec()
 
 
 def _with_progress(
-    title: str, work: Callable[[Callable[[float, str], None]], demo_study.DemoStudy]
+    title: str,
+    work: Callable[[Callable[[float, str], None]], demo_study.DemoStudy],
+    tell: Tell = lambda _: None,
 ) -> demo_study.DemoStudy:
     columns = (
         TextColumn("{task.description}"),
@@ -65,7 +70,12 @@ def _with_progress(
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=1.0, what="")
-        made = work(lambda fraction, what: progress.update(task, completed=fraction, what=what))
+
+        def say(fraction: float, what: str) -> None:
+            progress.update(task, completed=fraction, what=what)
+            tell(f"{title}: {100 * fraction:.0f} %   {what}")
+
+        made = work(say)
         progress.update(task, completed=1.0, what="ready")
     return made
 
@@ -77,12 +87,16 @@ def run(*, no_display: bool, fresh: bool, out: Path | None, version: str) -> int
         shutil.rmtree(folders.home, ignore_errors=True)
         folders = program_folders("demo")
     bootstrap.start_logging(folders)
-    engine = bootstrap.make_engine(folders.cache)
     console.print("Negatoscope demo – research use only")
-    demo = _with_progress("Preparing the study", lambda say: demo_study.prepare(folders, engine, say))
+
+    def prepare(tell: Tell) -> tuple[demo_study.DemoStudy, InferenceEngine]:
+        engine = bootstrap.make_engine(folders.cache)
+        title = "Preparing the study"
+        return _with_progress(title, lambda say: demo_study.prepare(folders, engine, say), tell), engine
+
     if not no_display:
-        return _run_window(bootstrap.demo_station(demo, engine), version)
-    return _run_unseen(demo, engine, out or folders.home / "unseen", version)
+        return _run_window(lambda tell: bootstrap.demo_station(*prepare(tell)), version, sign_in=True)
+    return _run_unseen(*prepare(lambda _: None), out or folders.home / "unseen", version)
 
 
 def _run_unseen(demo: demo_study.DemoStudy, engine: InferenceEngine, out: Path, version: str) -> int:
@@ -137,11 +151,14 @@ def open_study(
     _must_exist(exams)
     folders = program_folders("station")
     bootstrap.start_logging(folders)
-    engine = bootstrap.make_engine(folders.cache, model)
-    station = bootstrap.study_station(
-        database=database, study_id=study, exams=exams, anchor=anchor, engine=engine
-    )
-    return _run_window(station, version)
+
+    def prepare(_tell: Tell) -> Workstation:
+        engine = bootstrap.make_engine(folders.cache, model)
+        return bootstrap.study_station(
+            database=database, study_id=study, exams=exams, anchor=anchor, engine=engine
+        )
+
+    return _run_window(prepare, version, sign_in=True)
 
 
 def open_exams(*, path: Path, model: str, version: str) -> int:
@@ -149,5 +166,8 @@ def open_exams(*, path: Path, model: str, version: str) -> int:
     _must_exist(path)
     folders = program_folders("station")
     bootstrap.start_logging(folders)
-    station = bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
-    return _run_window(station, version, lambda window: window.open_exams(path))
+
+    def prepare(_tell: Tell) -> Workstation:
+        return bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
+
+    return _run_window(prepare, version, sign_in=False, first=lambda window: window.open_exams(path))

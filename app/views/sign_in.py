@@ -43,7 +43,7 @@ class SignInView(QWidget):
         self._button.setObjectName("submit")
         self._button.setProperty("role", "primary")
         self._button.setToolTip(_tr("Sign in  (Enter)"))
-        browse = QPushButton(_tr("Open exams without a study …"))
+        self._browse = browse = QPushButton(_tr("Open exams without a study …"))
         browse.setProperty("role", "quiet")
         browse.setToolTip(_tr("Look at a folder or zip of images  (Ctrl+O)"))
         browse.setShortcut("Ctrl+O")
@@ -80,6 +80,21 @@ class SignInView(QWidget):
     def set_study(self, title: str, hint: str) -> None:
         self._study.setText(f"{title}\n{hint}" if hint else title)
 
+    def set_busy(self, text: str) -> None:
+        """Show what the program is waiting for; the fields can be filled meanwhile, the button waits."""
+        self._study.setText(text)
+        for button in (self._button, self._browse):
+            button.setEnabled(not text)
+
+    def take_over(self, other: SignInView) -> None:
+        """Go on where a reader was typing in another page of this kind."""
+        self.reader.setText(other.reader.text())
+        self.password.setText(other.password.text())
+        field = self.password if other.password.hasFocus() else self.reader
+        field.setFocus(Qt.FocusReason.OtherFocusReason)
+        field.deselect()
+        field.end(False)
+
     def show_problem(self, sentence: str) -> None:
         self._problem.setText(sentence)
         self._problem.setVisible(bool(sentence))
@@ -88,6 +103,8 @@ class SignInView(QWidget):
             self.password.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _ask(self) -> None:
+        if not self._button.isEnabled():
+            return
         reader = self.reader.text().strip()
         if not reader:
             self.show_problem(
