@@ -107,7 +107,8 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
     def set_display(self, display: DisplayTable | None) -> None:
         """Take the monitor's table from P-value to driving level; None = as they are, on an 8-bit surface."""
         if display is not self._display:
-            self._display, self._table, self._grey_is_old = display, None, True
+            self._display, self._grey_is_old = display, True
+            self._table = self._table_inverted = None
             self.update()
 
     @property
@@ -142,6 +143,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
             inverted=inverted,
             air=self.air,
             value_range=self.pyramid.value_range,
+            display=self._display,
         )
 
     def set_pyramid(self, pyramid: Pyramid) -> None:

@@ -77,8 +77,8 @@ class Magnifier:
         if crop is not None:
             values = warp(item.pyramid, crop, air=item.air if state.inverted != self.inverted else None)
             grey = to_grey(values, item.inverted_table() if self.inverted else item.table())
-            form = QImage.Format.Format_RGB32
-            picture = QImage(grey.data.cast("B"), crop.cols, crop.rows, crop.cols * 4, form)
+            form, stride = item.picture_format, crop.cols * 4
+            picture = QImage(grey.data.cast("B"), crop.cols, crop.rows, stride, form)
             picture.setDevicePixelRatio(ratio)
             painter.drawImage(target.topLeft() + QPointF(crop.col0 / ratio, crop.row0 / ratio), picture)
         painter.setPen(QPen(QColor(theme.TEXT_SECONDARY), 1.0))

@@ -1,14 +1,13 @@
 """One viewport: a pyqtgraph view with our image item, its mouse, and the words and boxes over it.
 
-Turns mouse movements into operations on a ``ViewportState`` and into clicks in stored-file coordinates.
-Paints
+Hands the mouse to a tool (``app.views.tools``) and reports operations and clicks in stored-file coordinates. Paints
 exactly once a change. What is linked to what belongs to ``app.views.viewport_grid``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pyqtgraph as pg
@@ -16,20 +15,20 @@ from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QGraphicsView, QWidget
 
+from app.state.coverage import visible_box
 from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMode, window_of
 from app.state.geometry import chest_wall_is_right, orientation_letters
+from app.state.measurements import modality_value
 from app.state.operations import applied, clamped
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
 from app.state.sizing import fitted
 from app.views import painting, theme
 from app.views.image_item import ImageItem
 from app.views.magnifier import Magnifier
-from inference.exam.types import ViewImage
+from app.views.tools import Layer, Mouse, Tool, basic_tools
+from inference.exam.types import Box, ViewImage
 from resources.vocabulary import Laterality
 
-TOOLS = ("window", "pan", "zoom", "magnifier", "mark", "select")
-_CLICK_PX = 4.0
-_WINDOW_PX = 500.0  # dragging this far moves the window by its own width
 _WHEEL_STEP = 1.15
 
 
@@ -39,6 +38,7 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
     first_painted = Signal(object)  # int, monotonic ns right after the first paint of a newly shown image
     clicked = Signal(float, float, int)  # stored row, stored col, Qt button number
     hovered = Signal(float, float, object)  # stored row, stored col, modality value or None outside
+    left = Signal()  # the pointer is no longer over this viewport
     changed_by_user = Signal(object)  # ViewportState
     operated = Signal(object)  # Operation just done with the mouse, for linked viewports
     activated = Signal()
@@ -69,12 +69,14 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         self._words = AnnotationText()
         self._words_shown = True
         self._empty_words = ""
-        self._tool = "window"
         self._focused = False
         self._paints = 0
         self._awaiting_paint = False
-        self._drag: tuple[Qt.MouseButton, QPointF, QPointF] | None = None
         self._magnifier = Magnifier()
+        self._mouse = Mouse(basic_tools())
+        self._layers: tuple[Layer, ...] = ()
+        # Chooses the pixels to show for an image (the enhanced ones); None = the file's.
+        self.pixels_for: Callable[[ViewImage], Pyramid | None] | None = None
         self.pitch_mm: float | None = None  # size of a screen pixel; None = monitor not calibrated
         self.wheel_steps_stages = False
         self.text_scale = 1.0
@@ -101,12 +103,15 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
     ) -> None:
         """Show another image, fitted unless ``state`` says otherwise; None leaves the viewport empty."""
         self.item.set_image(image, pyramid)
+        other = self.pixels_for(image) if image is not None and self.pixels_for is not None else None
+        if other is not None:
+            self.item.set_pyramid(other)
         self._items, self._heat = (), None
         self.item.set_heat(None)
         self._awaiting_paint = image is not None
         if image is None:
             self._state = ViewportState()
-            self._refresh()
+            self.refresh()
             return
         height, width = self.device_size()
         fresh = ViewportState(image_key=image.key)
@@ -131,42 +136,68 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
     def set_overlays(self, items: Sequence[OverlayItem]) -> None:
         """Draw these boxes and marks over the image, and no others."""
         self._items = tuple(items)
-        self._refresh()
+        self.refresh()
 
     def set_heat(self, layer: HeatLayer | None) -> None:
         """Lay a heat map over the image, or take it away."""
         self._heat = layer
         self.item.set_heat(layer)
-        self._refresh()
+        self.refresh()
 
     def set_annotation(self, words: AnnotationText) -> None:
         """Write these words at the edges."""
         self._words = words
-        self._refresh()
+        self.refresh()
 
     def show_annotation(self, shown: bool) -> None:
         """Show or hide identity, technique and evidence; view label and size stay (MG-27)."""
         self._words_shown = shown
-        self._refresh()
+        self.refresh()
 
     def set_focused(self, focused: bool) -> None:
         """Draw or take away the thin frame of the viewport that keys go to."""
         if focused != self._focused:
             self._focused = focused
-            self._refresh()
+            self.refresh()
+
+    def add_tools(
+        self, tools: Mapping[str, Tool], *, editor: Tool | None = None, layers: Sequence[Layer] = ()
+    ) -> None:
+        """Give the left button more tools; ``editor`` takes presses on handles; ``layers`` are painted over."""
+        self._mouse.tools |= tools
+        self._mouse.editor = editor
+        self._layers = (*self._layers, *layers)
 
     def set_tool(self, name: str) -> None:
         """Choose what the left button does; ValueError for an unknown tool."""
-        if name not in TOOLS:
-            raise ValueError(f"tool: expected one of {', '.join(TOOLS)}, found {name!r}")
-        self._tool = name
+        self._mouse.choose(self, name)
         self._magnifier.on = name == "magnifier"
-        self._refresh()
+        self.refresh()
 
-    def magnifier(self, on: bool) -> None:
-        """Show or hide the glass under the pointer."""
+    def magnifier(self, on: bool, *, factor: float | None = None, inverted: bool | None = None) -> None:
+        """Show or hide the glass under the pointer, at ``factor`` screen pixels per image pixel."""
         self._magnifier.on = on
-        self._refresh()
+        self._magnifier.factor = self._magnifier.factor if factor is None else factor
+        self._magnifier.inverted = self._magnifier.inverted if inverted is None else inverted
+        self.refresh()
+
+    def seen_boxes(self) -> tuple[Box, ...]:
+        """Return the stored pixels that are on screen at 1:1 or larger, in the view and in its glass."""
+        screen = self.screen_map()
+        if screen is None or not self.isVisible():
+            return ()
+        whole = None
+        if self._state.scale >= 1.0:
+            whole = visible_box(
+                screen.geometry,
+                top=screen.top,
+                left=screen.left,
+                scale=screen.scale,
+                height=self.height(),
+                width=self.width(),
+            )
+        glass = self._magnifier.visible(self._state, screen, self.devicePixelRatioF())
+        return tuple(box for box in (whole, glass) if box is not None)
 
     def apply(self, operation: Operation) -> None:
         """Do one operation here."""
@@ -201,7 +232,8 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         """Centre and width in force, modality units; (0, 1) with no image."""
         return (0.0, 1.0) if self.image is None else window_of(self.image.presentation, self._state)
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Paint once more."""
         # Through the item and not the widget: the scene hands its changes on by a queued call, and a
         # widget update
         # that overtakes it would be followed by a second paint.
@@ -224,7 +256,7 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         rect = QRectF(-left / scale, -top / scale, width / scale, height / scale)
         self.box.setRange(rect, padding=0)
         self.box.updateMatrix()  # ViewBox would otherwise do it while painting, and so paint twice
-        self._refresh()
+        self.refresh()
 
     def screen_map(self) -> painting.ScreenMap | None:
         """Return the way from stored-file coordinates to this widget's pixels; None with no image."""
@@ -290,6 +322,8 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         if self._items:
             words_font = theme.font(theme.SMALL_PX, scale=scale)
             painting.paint_items(painter, self._items, screen, words_font, width=size.width(), scale=scale)
+        for layer in self._layers:
+            layer.paint(painter, self, screen, image)
         spacing = screen.geometry.hung_spacing
         air_left = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
         info = painting.EdgeInfo(
@@ -314,57 +348,30 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.activated.emit()
-        self._drag = (event.button(), event.position(), event.position())
+        self._mouse.press(self, event)
         event.accept()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        drag, self._drag = self._drag, None
-        if drag is None or self.image is None:
-            return
-        moved = event.position() - drag[1]
         stored = self.stored_at(event.position())
-        if stored is not None and abs(moved.x()) + abs(moved.y()) <= _CLICK_PX:
+        if self._mouse.release(self, event) and stored is not None:
             self.clicked.emit(*stored, event.button().value)
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self.image is None:
             return
-        place = event.position()
-        if self._magnifier.move(place):
-            self._refresh()
-        if self._drag is not None:
-            button, start, last = self._drag
-            self._drag = (button, start, place)
-            operation = self._dragged(button, place - last)
-            if operation is not None:
-                self._operate(operation)
-        self._report_hover(place, self.image)
+        if self._magnifier.move(event.position()):
+            self.refresh()
+        operation = self._mouse.move(self, event)
+        if operation is not None:
+            self._operate(operation)
+        self._report_hover(event.position(), self.image)
         event.accept()
 
     def _report_hover(self, place: QPointF, image: ViewImage) -> None:
         stored = self.stored_at(place)
-        if stored is None:
-            return
-        row, col = int(stored[0] // 1), int(stored[1] // 1)
-        value: float | None = None
-        if 0 <= row < image.pixels.shape[0] and 0 <= col < image.pixels.shape[1]:
-            shown = image.presentation
-            value = (int(image.pixels[row, col]) + shown.stored_offset) * shown.slope + shown.intercept
-        self.hovered.emit(stored[0], stored[1], value)
-
-    def _dragged(self, button: Qt.MouseButton, step: QPointF) -> Operation | None:
-        tool = {Qt.MouseButton.LeftButton: self._tool, Qt.MouseButton.RightButton: "window"}.get(
-            button, "pan"
-        )
-        ratio = self.devicePixelRatioF()
-        if tool == "window":
-            return Operation(change=Change.WINDOW, first=step.y() / _WINDOW_PX, second=step.x() / _WINDOW_PX)
-        if tool == "pan":
-            return Operation(change=Change.PAN, first=step.y() * ratio, second=step.x() * ratio)
-        if tool == "zoom":
-            return Operation(change=Change.ZOOM, first=1.005 ** -step.y())
-        return None
+        if stored is not None:
+            self.hovered.emit(*stored, modality_value(image, *stored))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         notches = event.angleDelta().y() / 120.0
@@ -390,10 +397,11 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
 
     def leaveEvent(self, _event: object) -> None:
         if self._magnifier.leave():
-            self._refresh()
+            self.refresh()
+        self.left.emit()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self._drag = None
-        if event.button() is Qt.MouseButton.LeftButton and self._tool not in {"mark", "select"}:
+        self._mouse.forget()
+        if event.button() is Qt.MouseButton.LeftButton and self._mouse.name in {"window", "pan", "zoom"}:
             self.maximise_requested.emit()
         event.accept()

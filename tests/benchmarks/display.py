@@ -173,7 +173,7 @@ def run(_f_ms: float, _c_ms: float) -> list[Row]:
 
     def glass() -> None:
         view._magnifier.move(QPointF(400 + next(places) % 50, 600))
-        view._refresh()
+        view.refresh()
 
     one, c = _beside(lambda: median_ms(lambda: bench.painted(glass, views=1), n=24, warm=4), screen_copy_ms)
     rows.append(judged("magnifier, one view", one, one / c, "C", round(2 + window / 4 / c, 2)))
