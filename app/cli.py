@@ -32,6 +32,10 @@ def program_version() -> str:
 
 def command_line() -> Callable[[], object]:
     """Build all commands, which takes typer a while, and return what parses and runs ``sys.argv``."""
+    # typer imports its converters with the first argument that it parses: better now than in the window's thread.
+    warm = typer.Typer(add_completion=False)
+    warm.command()(open_exams)
+    typer.main.get_command(warm).make_context("open", ["."])
     return typer.main.get_command(app)
 
 

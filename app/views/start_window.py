@@ -120,6 +120,7 @@ class StartWindow(QMainWindow):
 
     def hand_over(self, window: QWidget, page: SignInView) -> None:
         """Show ``window`` in this one's place, with what was already typed, and go."""
+        QCoreApplication.processEvents()  # making the window took a while: keys typed meanwhile arrive first
         window.setGeometry(self.geometry())
         window.setWindowState(self.windowState())
         if self.page is not None:
