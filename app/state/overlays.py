@@ -28,6 +28,7 @@ class OverlayKind(StrEnum):
 
     AI_BOX = "ai_box"
     MARK = "mark"
+    CAD = "cad"  # another vendor's, from a CAD report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class OverlayItem:
     ai: bool = False
     selected: bool = False
     dashed: bool = False
+    # stored (row, col) points and whether they are the four axis ends of an ellipse
+    outlines: tuple[tuple[tuple[tuple[float, float], ...], bool], ...] = ()
 
     def __post_init__(self) -> None:
         if self.box is None and self.point is None:

@@ -114,6 +114,8 @@ def paint_items(
         pen.setStyle(Qt.PenStyle.DashLine if item.dashed else Qt.PenStyle.SolidLine)
         if item.kind is OverlayKind.AI_BOX and item.box is not None:
             _paint_box(painter, item, screen.rect(item.box), pen, width)
+        elif item.kind is OverlayKind.CAD:
+            _paint_cad(painter, item, screen, pen, width)
         else:
             _paint_mark(painter, item, screen, pen, theme.MARK_RADIUS_PX * scale)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
@@ -133,6 +135,35 @@ def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen, ri
     mark = QPointF(left + size * 0.4, baseline - size * 0.3)
     _draw_glyph(painter, item.finding, mark, size * 0.32)
     text(painter, QPointF(left + size, baseline), words, pen.color())
+
+
+def ellipse(ends: Sequence[QPointF]) -> QPolygonF:
+    """Outline of an ellipse, rotated as it may be, from the ends of its major, then its minor axis."""
+    middle = (ends[0] + ends[1]) / 2
+    major, minor = (ends[1] - ends[0]) / 2, (ends[3] - ends[2]) / 2
+    angles = (2 * math.pi * k / 64 for k in range(64))
+    return QPolygonF([middle + major * math.cos(a) + minor * math.sin(a) for a in angles])
+
+
+def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, right_edge: float) -> None:
+    """Another vendor's mark: its glyph at the centre, its outlines, and a CAD tag (MG-28, MG-32)."""
+    painter.setPen(pen)
+    for points, is_ellipse in item.outlines:
+        drawn = [screen.point(row, col) for row, col in points]
+        if is_ellipse:
+            painter.drawPolygon(ellipse(drawn))
+        else:
+            painter.drawPolyline(QPolygonF(drawn))
+    size = QFontMetricsF(painter.font()).height()
+    place = item.point or (item.box.center if item.box is not None else (0.0, 0.0))
+    center = screen.point(*place)
+    _draw_glyph(painter, item.finding, center, size * 0.45)
+    top = min(
+        (screen.point(*p).y() for points, _ in item.outlines for p in points), default=center.y() - size
+    )
+    words = f"CAD {item.label}".strip()
+    room = right_edge - QFontMetricsF(painter.font()).horizontalAdvance(words) - 2
+    text(painter, QPointF(max(2.0, min(center.x(), room)), max(size, top - 4)), words, pen.color())
 
 
 def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, radius: float) -> None:
