@@ -7,7 +7,7 @@ image hangs where is ``app.state.hanging``; what an operation does is ``app.stat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QRect, Signal
@@ -50,6 +50,7 @@ class ViewportGrid(QWidget):
         self.linked_zoom = False
         self.same_size = SameSize(scales={}, mm_per_px=None, reason="no image")
         self._pool: list[Viewport] = []
+        self._look: Callable[[Viewport], None] = lambda _view: None
         self._stage: Stage | None = None
         self._images: dict[str, ViewImage] = {}
         self._pyramids: dict[str, Pyramid] = {}
@@ -151,7 +152,14 @@ class ViewportGrid(QWidget):
         view.hovered.connect(lambda row, col, value, v=view: self.hovered.emit(v, row, col, value))
         view.maximise_requested.connect(lambda v=view: self.maximise(v))
         view.stage_stepped.connect(self.stage_stepped)
+        self._look(view)
         return view
+
+    def set_look(self, look: Callable[[Viewport], None]) -> None:
+        """Dress every viewport, later ones included: monitor's table and pitch, text size, wheel."""
+        self._look = look
+        for view in self._pool:
+            look(view)
 
     def _hang(self, view: Viewport, cell: Cell, key: str | None) -> None:
         image = None if key is None else self._images.get(key)
