@@ -16,8 +16,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStacked
 from app.control.reading import AiView, CaseView
 from app.state.display import Change, Operation, ZoomMode
 from app.state.overlays import OverlayPolicy, heat_layers, overlay_items, score_texts
+from app.state.settings import HeatColour
 from app.views.assessment_panel import AssessmentPanel
 from app.views.findings_panel import AiPanel, FindingsPanel
+from app.views.keyboard_pointer import KeyboardPointer
+from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid, default_words
 from inference.exam.types import ViewImage
@@ -27,6 +30,7 @@ from resources.vocabulary import FindingType, Laterality
 PANEL_PX = 224
 BAR_PX = 20
 MESSAGE_MS = 12_000
+POINTER_STEP = 0.1  # of what the same arrow key pans by
 OPACITY_STEP, THRESHOLD_STEP = 0.1, 0.05
 
 
@@ -62,7 +66,12 @@ class ReadingView(QWidget):
         self._paused = False
         self._annotation = True
         self._tool_name = "window"
+        self._heat_colour = HeatColour.AMBER.value
+        self._keys = {"ai.boxes": "B", "ai.heat": "H", "ai.score": "S", "case.pause": "Pause", "help.keys": "F1"}
         self.grid = ViewportGrid(self)
+        self.pointer = KeyboardPointer(self.grid)
+        self.panel_window = PanelWindow(self)
+        self.panel_window.put_back.connect(self.toggle_panel_apart)
         self.findings = FindingsPanel(self)
         self.ai_panel: AiPanel | None = None
         self.form = AssessmentPanel(self)
@@ -92,16 +101,17 @@ class ReadingView(QWidget):
         self._stack.addWidget(self.grid)
         self._stack.addWidget(self._blank)
         self.side = self._make_side()
-        body = QHBoxLayout()
+        self._body = body = QHBoxLayout()
         body.setSpacing(0)
         body.addWidget(middle, 1)
         body.addWidget(self.side)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self._make_top())
+        self._lines = (self._make_top(), self._make_bottom())
+        layout.addWidget(self._lines[0])
         layout.addLayout(body, 1)
-        layout.addWidget(self._make_bottom())
+        layout.addWidget(self._lines[1])
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
         self._message_timer.timeout.connect(self._message.hide)
@@ -132,11 +142,19 @@ class ReadingView(QWidget):
         )
         self._size_note = QLabel("")  # only where same size had to be estimated
         self._size_note.setObjectName("sizeNote")
+        self._monitor_note = QLabel("")
+        self._monitor_note.setObjectName("monitorNote")
         self._message.setProperty("role", "error")
         self._message.hide()
-        for label in (self._tool, self._pointer, self._layers_label, self._size_note):
+        for label in (
+            self._tool,
+            self._pointer,
+            self._layers_label,
+            self._size_note,
+            self._monitor_note,
+        ):
             label.setProperty("role", "secondary")
-        for label in (self._message, self._size_note):
+        for label in (self._message, self._size_note, self._monitor_note):
             label.setMinimumWidth(1)  # a long sentence is cut, never widens the window
         bottom = QWidget()
         bottom.setFixedHeight(BAR_PX)
@@ -147,6 +165,8 @@ class ReadingView(QWidget):
         line.addWidget(self._pointer)
         line.addSpacing(24)
         line.addWidget(self._size_note)
+        line.addSpacing(24)
+        line.addWidget(self._monitor_note)
         line.addStretch(1)
         line.addWidget(self._message)
         line.addSpacing(24)
@@ -170,6 +190,40 @@ class ReadingView(QWidget):
         side.setFixedWidth(PANEL_PX)
         side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         return side
+
+    def toggle_panel_apart(self, place: str = "") -> None:
+        """Give the side panel a window of its own, on another monitor where there is one, or take it back."""
+        if self.panel_window.is_apart:
+            self.panel_window.give_back(self._body)
+        else:
+            self.panel_window.take(self.side, place)
+
+    def set_text_scale(self, scale: float) -> None:
+        """Make room in the lines and the panel for text of this scale (0.8 to 2)."""
+        for line in self._lines:
+            line.setFixedHeight(round(BAR_PX * scale))
+        if not self.panel_window.is_apart:
+            self.side.setFixedWidth(round(PANEL_PX * scale))
+            self._side_page.setMaximumWidth(round(PANEL_PX * scale))
+
+    def set_heat_colour(self, colour_map: str) -> None:
+        """Draw heat maps with this colour map from now on."""
+        if colour_map != self._heat_colour:
+            self._heat_colour = colour_map
+            self._refresh_overlays()
+
+    def set_monitor_note(self, note: str) -> None:
+        """Say quietly what speaks against this monitor (QC-04); empty = nothing."""
+        first, _, more = note.partition("; ")
+        count = f" (+{more.count('; ') + 1})" if more else ""
+        self._monitor_note.setText(_tr("monitor: {0}").format(first) + count if note else "")
+        self._monitor_note.setToolTip(note)
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Name these keys in the words on screen, by command id."""
+        self._keys |= {name: keys[name] for name in self._keys if name in keys}
+        if self._case is not None:
+            self._refresh_overlays()
 
     @property
     def ai(self) -> AiView:
@@ -241,7 +295,8 @@ class ReadingView(QWidget):
 
     def show_paused(self, paused: bool) -> None:
         self._paused = paused
-        self._blank.setText(_tr("Paused. Press Pause to go on.") if paused else "")
+        words = _tr("Paused. Press {0} to go on.").format(self._keys["case.pause"])
+        self._blank.setText(words if paused else "")
         self._stack.setCurrentWidget(self._blank if paused else self.grid)
         self.side.setEnabled(not paused)
 
@@ -271,7 +326,7 @@ class ReadingView(QWidget):
         stage = self._case.hanging.stages[self._stage]
         images = {image.key: image for image in self._case.exam.images}
         self.grid.set_stage(stage, images, self._case.pyramids)
-        self._stage_label.setText(f"{self._stage + 1}/{self.stage_count}  {stage.title}      F1 keys")
+        self._stage_label.setText(f"{self._stage + 1}/{self.stage_count}  {stage.title}      {self._keys['help.keys']} {_tr('keys')}")
         self._refresh_overlays()
         self._show_tool()
         if not self._new_case:
@@ -285,11 +340,30 @@ class ReadingView(QWidget):
         """Choose what the left button does; the mark tool draws nothing until a click."""
         self._tool_name = name
         self.grid.set_tool(name)
+        if name != "mark":
+            self.pointer.hide()
         self._show_tool()
 
     def do(self, change: Change, first: float = 0.0, second: float = 0.0) -> None:
         """One operation on the active viewport and those linked to it."""
         self.grid.apply(Operation(change=change, first=first, second=second))
+
+    def arrow(self, rows_px: float, cols_px: float) -> None:
+        """An arrow key: pans, or moves the pointer while lesions are marked (MG-42)."""
+        view = self.grid.active()
+        if self._tool_name != "mark" or view is None:
+            self.do(Change.PAN, rows_px, cols_px)
+            return
+        self.pointer.move_by(view, right_px=-cols_px * POINTER_STEP, down_px=-rows_px * POINTER_STEP)
+
+    def step_viewport(self, by: int) -> None:
+        """Give the keys to the next or previous viewport with an image."""
+        views = [view for view in self.grid.viewports() if view.image is not None]
+        active = self.grid.active()
+        if active in views and len(views) > 1:
+            self.grid.set_active(views[(views.index(active) + by) % len(views)])
+            if self.pointer.view is not None:
+                self.arrow(0.0, 0.0)
 
     def _on_viewport_changed(self, view: Viewport) -> None:
         self._show_tool()
@@ -363,7 +437,7 @@ class ReadingView(QWidget):
         policy = self._overlay_policy()
         result = self._ai.result
         items = overlay_items(result, self._case.findings, policy, threshold=self._threshold)
-        heat = heat_layers(result, policy, opacity=self._opacity)
+        heat = heat_layers(result, policy, opacity=self._opacity, colour_map=self._heat_colour)
         scores = score_texts(result, policy)
         self.grid.set_overlays(items)
         self.grid.set_heats(heat)
@@ -375,12 +449,18 @@ class ReadingView(QWidget):
     def _show_ai_state(self, policy: OverlayPolicy) -> None:
         if self.ai_panel is None:
             return
-        layers = _tr("Ready. Boxes B, map H, scores S.") if self._ai.result is not None else ""
+        boxes, heat, score = (self._keys[name] for name in ("ai.boxes", "ai.heat", "ai.score"))
+        ready = _tr("Ready. Boxes {0}, map {1}, scores {2}.").format(boxes, heat, score)
+        layers = ready if self._ai.result is not None else ""
         self.ai_panel.set_state(self._ai, show_scores=policy.score, layers=layers)
         on = [
-            _tr("boxes B ≥ {0:.2f}").format(self._threshold) if policy.boxes else _tr("boxes B off"),
-            _tr("map H {0:.0f} %").format(100 * self._opacity) if policy.heatmap else _tr("map H off"),
-            _tr("score S on") if policy.score else _tr("score S off"),
+            _tr("boxes {0} ≥ {1:.2f}").format(boxes, self._threshold)
+            if policy.boxes
+            else _tr("boxes {0} off").format(boxes),
+            _tr("map {0} {1:.0f} %").format(heat, 100 * self._opacity)
+            if policy.heatmap
+            else _tr("map {0} off").format(heat),
+            _tr("score {0} on").format(score) if policy.score else _tr("score {0} off").format(score),
         ]
         self._layers_label.setText("AI:  " + "   ".join(on))
 
@@ -457,6 +537,10 @@ class ReadingView(QWidget):
         self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def confirm_mark(self) -> None:
+        at, view = self.pointer.stored(), self.pointer.view
+        if self.findings.editor.isHidden() and at is not None and view is not None:
+            self.grid.clicked.emit(view, *at, Qt.MouseButton.LeftButton.value)
+            return
         self.findings.editor.confirm()
 
     def cancel_mark(self) -> None:
