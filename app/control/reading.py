@@ -48,6 +48,13 @@ class CaseView:
     show_timer: bool
     pyramids: Mapping[str, Pyramid] = field(default_factory=dict, compare=False)  # by ViewImage.key
     in_study: bool = True  # False = looked at without a study: no form, no marks, no clock
+    priors: tuple[Exam, ...] = ()  # earlier exams, newest first, keys marked by ``app.state.priors.as_prior``
+    listed: tuple[str, ...] = ()  # sentences of the files of the case that are listed and never hung
+
+    @property
+    def is_blinded(self) -> bool:
+        """True where nothing may tell who the woman is, when or where: in every study (MG-27)."""
+        return self.in_study
 
     def with_findings(self, findings: tuple[Finding, ...]) -> CaseView:
         """The same case with another list of marks."""

@@ -1,4 +1,4 @@
-"""Draws overlay items and the words at a viewport's edges with a QPainter; decides nothing.
+"""Draws overlay items, legends and frames with a QPainter; decides nothing.
 
 All positions are logical screen pixels; a ``ScreenMap`` carries stored-file coordinates there.
 """
@@ -13,20 +13,12 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
 
-from app.state.display import ViewportState, ZoomMode, scale_text
-from app.state.geometry import EdgeLetters, ViewGeometry
-from app.state.overlays import AnnotationText, HeatLayer, OverlayItem, OverlayKind, colour_map
+from app.state.geometry import ViewGeometry
+from app.state.overlays import HeatLayer, OverlayItem, OverlayKind, colour_map
 from app.views import theme
 from inference.exam.types import Box
 from resources.vocabulary import FindingType
 
-_MODE_WORDS = {
-    ZoomMode.FIT: "fit",
-    ZoomMode.SAME: "same size",
-    ZoomMode.ACTUAL: "actual pixels",
-    ZoomMode.TRUE: "true size",
-    ZoomMode.FREE: "free",
-}
 _PAD = 10.0
 _HALO = QColor(0, 0, 0, 200)
 
@@ -177,99 +169,6 @@ def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QP
     painter.drawLine(center - QPointF(0, 2), center + QPointF(0, 2))
     if item.label:
         text(painter, center + QPointF(radius + 6, radius * 0.4), item.label, pen.color())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeInfo:
-    """What the edges of a viewport say, beyond the given words."""
-
-    words: AnnotationText
-    letters: EdgeLetters
-    state: ViewportState
-    air_left: bool
-    mm_per_px: float | None  # mm per logical screen pixel; None = no spacing recorded
-    spacing_method: str = ""
-    shown: bool = True  # False hides all but the view label and the size
-
-
-def _lines(painter: QPainter, rows: Sequence[tuple[str, QColor]], x: float, y: float, *, right: bool) -> None:
-    step = QFontMetricsF(painter.font()).height()
-    for words, colour in rows:
-        text(painter, QPointF(x, y), words, colour, right=right)
-        y += step
-
-
-def size_line(state: ViewportState) -> str:
-    """Zoom factor and size mode, as MG-13 wants them."""
-    return f"{scale_text(state.scale)}  {_MODE_WORDS[state.zoom_mode]}"
-
-
-def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float = 1.0) -> None:
-    """Write view label, flags, score, zoom, letters and the mm scale on the air side (MG-08, MG-13,
-    MG-23)."""
-    plain, quiet = QColor(theme.TEXT), QColor(theme.TEXT_SECONDARY)
-    x = _PAD if info.air_left else size.width() - _PAD
-    right = not info.air_left
-    painter.setFont(theme.font(theme.VIEW_LABEL_PX, scale=scale, bold=True))
-    y = _PAD + QFontMetricsF(painter.font()).ascent()
-    text(painter, QPointF(x, y), info.words.view_label, plain, right=right)
-    painter.setFont(theme.font(theme.SMALL_PX, scale=scale))
-    step = QFontMetricsF(painter.font()).height()
-    flags = list(info.words.flags)
-    if info.state.flipped_h or info.state.flipped_v:
-        flags.append("FLIPPED BY USER")
-    if info.state.inverted:
-        flags.append("INVERTED")
-    rows = [(info.words.score, QColor(theme.ACCENT))] if info.words.score else []
-    rows += [(flag, QColor(theme.ACCENT)) for flag in flags]
-    if info.shown:
-        rows += [(line, quiet) for line in (*info.words.identity, *info.words.technique)]
-    _lines(painter, rows, x, y + step * 1.3, right=right)
-    text(painter, QPointF(x, size.height() - _PAD), size_line(info.state), quiet, right=right)
-    above = size.height() - _PAD - step
-    if info.shown:
-        for number, line in enumerate(reversed(info.words.evidence)):
-            text(painter, QPointF(x, above - number * step), line, quiet, right=right)
-    _paint_letters(painter, size, info, quiet, step)
-    _paint_scale_bar(painter, size, info, quiet, step)
-
-
-def _paint_letters(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
-    letters, air_left = info.letters, info.air_left
-    edge = letters.left if air_left else letters.right
-    x = _PAD if air_left else size.width() - _PAD
-    text(painter, QPointF(x, size.height() * 0.30), edge, colour, right=not air_left)
-    middle = size.width() * (0.34 if air_left else 0.66)
-    text(painter, QPointF(middle, _PAD + step * 0.7), letters.top, colour)
-    text(painter, QPointF(middle, size.height() - _PAD), letters.bottom, colour)
-
-
-def _paint_scale_bar(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
-    right = not info.air_left
-    x = _PAD if info.air_left else size.width() - _PAD
-    if info.mm_per_px is None:
-        text(
-            painter,
-            QPointF(x, size.height() - _PAD - step),
-            "no scale: spacing not recorded",
-            colour,
-            right=right,
-        )
-        return
-    most = size.height() * 0.35
-    length_mm = next((mm for mm in (100, 50, 20, 10, 5, 2, 1) if mm / info.mm_per_px <= most), 1)
-    length = length_mm / info.mm_per_px
-    top = size.height() * 0.55 - length / 2
-    inward = 1 if info.air_left else -1
-    for pen in (QPen(_HALO, 3.0), QPen(colour, 1.0)):
-        painter.setPen(pen)
-        painter.drawLine(QPointF(x, top), QPointF(x, top + length))
-        ticks = 10 if length_mm >= 10 else length_mm
-        for k in range(ticks + 1):
-            reach = 9 if k in {0, ticks} else (6 if k * 2 == ticks else 4)
-            y = top + length * k / ticks
-            painter.drawLine(QPointF(x, y), QPointF(x + inward * reach, y))
-    text(painter, QPointF(x, top + length + step), f"{length_mm} mm", colour, right=right)
 
 
 def paint_legend(

@@ -14,15 +14,17 @@ from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedLayout, QVBoxLayout, QWidget
 
 from app.control.reading import AiView, CaseView
+from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
-from app.state.overlays import OverlayPolicy, heat_layers, overlay_items, score_texts
+from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
+from app.state.priors import gap_words
 from app.state.settings import HeatColour
 from app.views.assessment_panel import AssessmentPanel
 from app.views.findings_panel import AiPanel, FindingsPanel
 from app.views.keyboard_pointer import KeyboardPointer
 from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
-from app.views.viewport_grid import ViewportGrid, default_words
+from app.views.viewport_grid import ViewportGrid
 from inference.exam.types import ViewImage
 from reader_study.domain.assessment import Finding
 from resources.vocabulary import FindingType, Laterality
@@ -64,7 +66,8 @@ class ReadingView(QWidget):
         self._pending: tuple[ViewImage, float, float] | None = None
         self._asked = ""  # id of the mark that was handed out and not yet seen among the findings
         self._paused = False
-        self._annotation = True
+        # Technique in a study and outside; identity outside only (MG-27).
+        self._technique, self._identity = {True: False, False: True}, True
         self._tool_name = "window"
         self._heat_colour = HeatColour.AMBER.value
         self._keys = {"ai.boxes": "B", "ai.heat": "H", "ai.score": "S", "case.pause": "Pause", "help.keys": "F1"}
@@ -410,8 +413,18 @@ class ReadingView(QWidget):
         self.grid.toggle_energy()
         self._refresh_overlays()
 
-    def toggle_annotation(self) -> None:
-        self._annotation = not self._annotation
+    def toggle_technique(self) -> None:
+        """Show or hide exposure and equipment, whatever becomes of the identity (MG-27)."""
+        if self._case is not None:
+            self._technique[self._case.is_blinded] = not self._technique[self._case.is_blinded]
+            self._refresh_overlays()
+
+    def toggle_identity(self) -> None:
+        """Show or hide who and when; in a blinded reading it stays hidden and a sentence says why."""
+        if self._case is not None and self._case.is_blinded:
+            self.show_message(_tr("Identity stays hidden: this reading is blinded."))
+            return
+        self._identity = not self._identity
         self._refresh_overlays()
 
     def _on_hover(self, view: Viewport, row: float, col: float, value: object) -> None:
@@ -441,10 +454,24 @@ class ReadingView(QWidget):
         scores = score_texts(result, policy)
         self.grid.set_overlays(items)
         self.grid.set_heats(heat)
-        words = {image.key: default_words(image) for image in self._case.exam.images}
+        words = self._words(self._case)
         self.grid.set_words({key: replace(text, score=scores.get(key, "")) for key, text in words.items()})
-        self.grid.show_annotation(self._annotation)
         self._show_ai_state(policy)
+
+    def _words(self, case: CaseView) -> dict[str, AnnotationText]:
+        blinded, current = case.is_blinded, case.exam.study_date
+        return {
+            image.key: annotation(
+                image,
+                exam,
+                blinded=blinded,
+                technique=self._technique[blinded],
+                identity=self._identity,
+                prior_gap="" if exam is case.exam else gap_words(current, exam.study_date),
+            )
+            for exam in (case.exam, *case.priors)
+            for image in exam.images
+        }
 
     def _show_ai_state(self, policy: OverlayPolicy) -> None:
         if self.ai_panel is None:

@@ -22,7 +22,7 @@ from app.state.measurements import modality_value
 from app.state.operations import applied, clamped
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
 from app.state.sizing import fitted
-from app.views import painting, theme
+from app.views import edge_text, painting, theme
 from app.views.image_item import ImageItem
 from app.views.magnifier import Magnifier
 from app.views.tools import Layer, Mouse, Tool, basic_tools
@@ -326,15 +326,16 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
             layer.paint(painter, self, screen, image)
         spacing = screen.geometry.hung_spacing
         air_left = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
-        info = painting.EdgeInfo(
+        info = edge_text.EdgeInfo(
             words=self._words,
             letters=orientation_letters(image.view, flipped_h=state.flipped_h, flipped_v=state.flipped_v),
             state=state,
             air_left=air_left,
             mm_per_px=None if spacing is None else spacing[0] / screen.scale,
             shown=self._words_shown,
+            clearance=edge_text.clearance_of(image, self.item.pyramid, screen, size, air_left=air_left),
         )
-        painting.paint_edges(painter, size, info, scale=scale)
+        edge_text.paint_edges(painter, size, info, scale=scale)
         if self._heat is not None:
             painting.paint_legend(painter, size, self._heat, air_left=air_left, scale=scale)
         self._magnifier.paint(painter, self.item, state, screen, self.devicePixelRatioF())

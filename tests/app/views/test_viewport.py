@@ -271,7 +271,7 @@ def test_none_keeps_its_references_over_a_thousand_event_loops(qtbot: QtBot) -> 
 
 
 def test_mg13_size_line_names_factor_and_mode(qtbot: QtBot) -> None:
-    from app.views.painting import size_line
+    from app.views.edge_text import size_line
 
     view = _viewport(qtbot, _image(FOUR_VIEWS[0]))
     assert size_line(view.state()) == "1:2.0  fit"

@@ -1,0 +1,240 @@
+"""Writes the words at a viewport's edges: on the air side, and never over tissue where there is air to write on.
+
+View label, flags and size always show; identity, technique and evidence give way where the breast lies, and an
+ellipsis says that something was left out (the image information panel has it all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
+
+from app.state.coverage import tissue_cells
+from app.state.display import Pyramid, ViewportState, ZoomMode, scale_text
+from app.state.geometry import EdgeLetters
+from app.state.overlays import AnnotationText
+from app.views import theme
+from app.views.painting import ScreenMap, text
+from inference.exam.types import ViewImage
+
+_MODE_WORDS = {
+    ZoomMode.FIT: "fit",
+    ZoomMode.SAME: "same size",
+    ZoomMode.ACTUAL: "actual pixels",
+    ZoomMode.TRUE: "true size",
+    ZoomMode.FREE: "free",
+}
+_PAD = 10.0
+_HALO = QColor(0, 0, 0, 200)
+_STEP_PX = 8.0  # how finely the tissue's edge is looked for along a line of text
+_GAP_PX = 6.0  # between text and skin
+_MOST_LINES = (
+    0.34  # of the height: what is written above and below leaves the middle of the air side to the scale
+)
+
+Cells = tuple[int, NDArray[np.bool_]]
+_CELLS: WeakKeyDictionary[Pyramid, Cells] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeInfo:
+    """What the edges of a viewport say, beyond the given words."""
+
+    words: AnnotationText
+    letters: EdgeLetters
+    state: ViewportState
+    air_left: bool
+    mm_per_px: float | None  # mm per logical screen pixel; None = no spacing recorded
+    spacing_method: str = ""
+    shown: bool = True  # False hides all but the view label, the flags and the size
+    clearance: Clearance | None = None  # None = every place is free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clearance:
+    """How much air lies along each line of text: ``free[k]`` logical pixels from the air edge at height k * step."""
+
+    free: NDArray[np.float64]
+    step: float
+
+    def at(self, top: float, bottom: float) -> float:
+        """Return the width that is free of tissue between two heights, in logical pixels from the air edge."""
+        first = max(0, int(top / self.step))
+        last = min(len(self.free) - 1, int(bottom / self.step) + 1)
+        return float(self.free[first : last + 1].min()) if first <= last else 0.0
+
+
+def clearance_of(
+    image: ViewImage, pyramid: Pyramid | None, screen: ScreenMap, size: QRectF, *, air_left: bool
+) -> Clearance | None:
+    """Measure the air of a viewport as it is shown now: any flip, zoom and pan.
+
+    Looks the tissue up on a grid of ``_STEP_PX``; what counts as tissue is ``app.state.coverage.tissue_cells``.
+    """
+    if pyramid is None:
+        return None
+    if pyramid not in _CELLS:
+        side, cells = tissue_cells(image, pyramid)
+        _CELLS[pyramid] = side, np.pad(cells, 1)  # a rim of air, for what lies beyond the picture
+    side, cells = _CELLS[pyramid]
+    xs = np.arange(_STEP_PX / 2, size.width(), _STEP_PX)
+    ys = np.arange(_STEP_PX / 2, size.height(), _STEP_PX)
+    # The map flips, turns by right angles and scales: a stored row hangs on x alone or on y alone.
+    origin, right, down = (screen.stored(x, y) for x, y in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
+    turned = abs(right[0] - origin[0]) > abs(down[0] - origin[0])
+    step, along_rows, along_cols = (right, xs, ys) if turned else (down, ys, xs)
+    other = down if turned else right
+    rows = _cell_index(origin[0] + along_rows * (step[0] - origin[0]), side, cells.shape[0])
+    cols = _cell_index(origin[1] + along_cols * (other[1] - origin[1]), side, cells.shape[1])
+    found = cells[np.ix_(rows, cols)]
+    tissue = found.T if turned else found
+    ordered = tissue if air_left else tissue[:, ::-1]
+    first = np.where(ordered.any(axis=1), ordered.argmax(axis=1) * _STEP_PX, size.width())
+    return Clearance(free=first - _PAD - _GAP_PX, step=_STEP_PX)
+
+
+def _cell_index(places: NDArray[np.float64], side: int, count: int) -> NDArray[np.int64]:
+    """Turn stored pixels into indices of the rimmed cells; all that lies outside falls on the rim."""
+    return np.asarray(np.clip(np.floor(places / side) + 1, 0, count - 1), np.int64)
+
+
+def size_line(state: ViewportState) -> str:
+    """Zoom factor and size mode, as MG-13 wants them."""
+    return f"{scale_text(state.scale)}  {_MODE_WORDS[state.zoom_mode]}"
+
+
+def fitting(
+    lines: Sequence[str],
+    widths: Sequence[float],
+    tops: Sequence[float],
+    step: float,
+    clearance: Clearance | None,
+) -> tuple[tuple[str, float], ...]:
+    """Lay lines into places from first to last; a place that is too narrow stays empty.
+
+    Parameters
+    ----------
+    lines, widths : texts and their widths, logical pixels
+    tops : upper edge of each place, logical pixels; ``step`` is their height
+
+    Returns
+    -------
+    (text, top) of what is written; where lines remain, the last place taken (or the first) says "…".
+    """
+    placed: list[tuple[str, float]] = []
+    rest = list(zip(lines, widths, strict=True))
+    free = list(tops)
+    while rest and free:
+        top = free.pop(0)
+        if clearance is None or rest[0][1] <= clearance.at(top, top + step):
+            placed.append((rest.pop(0)[0], top))
+    if rest and tops:
+        if placed:
+            words, top = placed[-1]
+            placed[-1] = (f"{words} …", top)
+        else:
+            placed.append(("…", tops[0]))
+    return tuple(placed)
+
+
+def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float = 1.0) -> None:
+    """Write view label, flags, identity, technique, size, letters and the mm scale (MG-08, MG-13, MG-22 to MG-26)."""
+    plain, quiet, loud = QColor(theme.TEXT), QColor(theme.TEXT_SECONDARY), QColor(theme.ACCENT)
+    x = _PAD if info.air_left else size.width() - _PAD
+    right = not info.air_left
+    painter.setFont(theme.font(theme.VIEW_LABEL_PX, scale=scale, bold=True))
+    y = _PAD + QFontMetricsF(painter.font()).ascent()
+    text(painter, QPointF(x, y), info.words.view_label, plain, right=right)
+    painter.setFont(theme.font(theme.SMALL_PX, scale=scale))
+    metrics = QFontMetricsF(painter.font())
+    step = metrics.height()
+    y += step * 1.3
+    for words in (*filter(None, [info.words.score]), *_flags(info)):
+        text(painter, QPointF(x, y), words, loud, right=right)
+        y += step
+    text(painter, QPointF(x, size.height() - _PAD), size_line(info.state), quiet, right=right)
+    if info.shown:
+        most = int(size.height() * _MOST_LINES / step)
+        down = [y - metrics.ascent() + k * step for k in range(most)]
+        # A letter stands at the air edge at 0.30 of the height: no line runs through it.
+        letter = size.height() * 0.30
+        down = [
+            top for top in down if abs(top + metrics.ascent() - letter) > step and top < size.height() * 0.36
+        ]
+        _block(painter, info, info.words.identity, down, x, quiet)
+        lower = (*info.words.technique, *info.words.evidence)
+        above = size.height() - _PAD - step - (0.0 if info.mm_per_px is not None else step)
+        up = [above - k * step - metrics.ascent() for k in range(most)]
+        up = [top for top in up if top > size.height() * 0.74]
+        # Read from the top down: the places are filled from their upper end.
+        _block(painter, info, lower, sorted(up)[-len(lower) :] if lower else (), x, quiet, spare=sorted(up))
+    _paint_letters(painter, size, info, quiet, step)
+    _paint_scale_bar(painter, size, info, quiet, step)
+
+
+def _flags(info: EdgeInfo) -> tuple[str, ...]:
+    own = list(info.words.flags)
+    if info.state.flipped_h or info.state.flipped_v:
+        own.append("FLIPPED BY USER")
+    if info.state.inverted:
+        own.append("INVERTED")
+    return tuple(own)
+
+
+def _block(
+    painter: QPainter,
+    info: EdgeInfo,
+    lines: Sequence[str],
+    tops: Sequence[float],
+    x: float,
+    colour: QColor,
+    *,
+    spare: Sequence[float] = (),
+) -> None:
+    """Write lines into places; where they do not all fit, into the spare places, which start higher up."""
+    metrics = QFontMetricsF(painter.font())
+    widths = [metrics.horizontalAdvance(line) for line in lines]
+    placed = fitting(lines, widths, tops, metrics.height(), info.clearance)
+    if spare and len(placed) < len(lines):
+        placed = fitting(lines, widths, spare, metrics.height(), info.clearance)
+    for words, top in placed:
+        text(painter, QPointF(x, top + metrics.ascent()), words, colour, right=not info.air_left)
+
+
+def _paint_letters(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
+    letters, air_left = info.letters, info.air_left
+    edge = letters.left if air_left else letters.right
+    x = _PAD if air_left else size.width() - _PAD
+    text(painter, QPointF(x, size.height() * 0.30), edge, colour, right=not air_left)
+    middle = size.width() * (0.34 if air_left else 0.66)
+    text(painter, QPointF(middle, _PAD + step * 0.7), letters.top, colour)
+    text(painter, QPointF(middle, size.height() - _PAD), letters.bottom, colour)
+
+
+def _paint_scale_bar(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
+    right = not info.air_left
+    x = _PAD if info.air_left else size.width() - _PAD
+    if info.mm_per_px is None:
+        place = QPointF(x, size.height() - _PAD - step)
+        text(painter, place, "no scale: spacing not recorded", colour, right=right)
+        return
+    most = size.height() * 0.35
+    length_mm = next((mm for mm in (100, 50, 20, 10, 5, 2, 1) if mm / info.mm_per_px <= most), 1)
+    length = length_mm / info.mm_per_px
+    top = size.height() * 0.55 - length / 2
+    inward = 1 if info.air_left else -1
+    for pen in (QPen(_HALO, 3.0), QPen(colour, 1.0)):
+        painter.setPen(pen)
+        painter.drawLine(QPointF(x, top), QPointF(x, top + length))
+        ticks = 10 if length_mm >= 10 else length_mm
+        for k in range(ticks + 1):
+            reach = 9 if k in {0, ticks} else (6 if k * 2 == ticks else 4)
+            y = top + length * k / ticks
+            painter.drawLine(QPointF(x, y), QPointF(x + inward * reach, y))
+    text(painter, QPointF(x, top + length + step), f"{length_mm} mm", colour, right=right)

@@ -1,0 +1,81 @@
+"""Where the words of a viewport may stand: on the air side and never on tissue (MG-23)."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PySide6.QtCore import QRectF
+
+from app.state.display import Pyramid
+from app.state.geometry import ViewGeometry
+from app.views.edge_text import Clearance, clearance_of, fitting
+from app.views.painting import ScreenMap
+from inference.exam.types import Orientation, Presentation, ViewImage, Voi, VoiFunction
+from resources.vocabulary import ImageKind, ViewName
+
+ROWS, COLS = 1200, 800
+
+
+def _breast() -> NDArray[np.uint16]:
+    """Half disc of tissue at the right edge of the hung picture (a right breast), 500 px deep, rows 200..1000."""
+    y, x = np.mgrid[0:ROWS, 0:COLS].astype(np.float64)
+    inside = ((y - 600) / 400) ** 2 + ((COLS - x) / 500) ** 2 < 1
+    return np.where(inside, 2000, 0).astype(np.uint16)
+
+
+def _stored(turned: Orientation) -> NDArray[np.uint16]:
+    """Store the hung picture so that ``turned`` hangs it again."""
+    picture = _breast()
+    picture = picture[:, ::-1] if turned.flip_cols else picture
+    picture = picture[::-1] if turned.flip_rows else picture
+    return np.ascontiguousarray(picture.T if turned.transpose else picture)
+
+
+def _air(turned: Orientation, *, scale: float, left: float, top: float) -> Clearance:
+    pixels = _stored(turned)
+    image = ViewImage(
+        view=ViewName.parse("R-CC"),
+        kind=ImageKind.FFDM,
+        pixels=pixels,
+        presentation=Presentation(
+            vois=(Voi(label="", function=VoiFunction.LINEAR, center=1000, width=2000),)
+        ),
+        orientation=turned,
+        spacing=None,
+        source_id="x",
+    )
+    geometry = ViewGeometry(rows=pixels.shape[0], cols=pixels.shape[1], orientation=turned, spacing=None)
+    screen = ScreenMap(geometry=geometry, scale=scale, top=top, left=left)
+    found = clearance_of(image, Pyramid(pixels), screen, QRectF(0, 0, 600, 600), air_left=True)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("turned", [
+    Orientation(transpose=t, flip_rows=r, flip_cols=c) for t, r, c in itertools.product([False, True], repeat=3)
+])  # fmt: skip
+def test_mg23_air_is_measured_alike_from_all_eight_storage_layouts(turned: Orientation) -> None:
+    """At half scale with the picture at the right: skin at 600 - 250 = 350 px in the middle, none in the corners."""
+    air = _air(turned, scale=0.5, left=200.0, top=0.0)
+    assert 310 < air.at(295, 305) <= 350
+    assert air.at(0, 60) > 550
+    assert air.at(540, 600) > 550
+
+
+def test_mg23_no_air_is_left_where_the_zoomed_breast_fills_the_viewport() -> None:
+    air = _air(Orientation(), scale=2.0, left=-1000.0, top=-900.0)
+    assert air.at(300, 310) <= 0
+
+
+def test_mg23_lines_go_only_where_there_is_room_and_an_ellipsis_says_that_some_are_missing() -> None:
+    narrow = Clearance(free=np.array([200.0, 20.0, 200.0, 20.0, 20.0]), step=10.0)
+    tops = [0.0, 10.0, 20.0, 30.0]
+    # A place spans its own height and touches the next sample: only those whose every sample is free are taken.
+    wide = Clearance(free=np.full(5, 200.0), step=10.0)
+    assert fitting(("a", "b"), (100, 100), tops, 10.0, wide) == (("a", 0.0), ("b", 10.0))
+    assert fitting(("a", "b"), (100, 100), tops, 10.0, narrow) == (("…", 0.0),)
+    assert fitting(tuple("abcde"), (10,) * 5, tops, 10.0, wide)[-1] == ("d …", 30.0)
+    assert fitting((), (), tops, 10.0, narrow) == ()
