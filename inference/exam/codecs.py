@@ -159,7 +159,7 @@ def decode_bytes(data: Bytes, fmt: FrameFormat) -> Array:
         raise ExamError(f"expected compressed pixel data, found {len(data)} bytes.")
     _refuse_expansion(len(data), fmt)
     if fmt.transfer_syntax != RLE:
-        _check_codestream(data[: 1 << 16], fmt)
+        check_codestream(data[: 1 << 16], fmt)
     try:
         pixels = _decoder(fmt)(data, fmt)
     except _CODEC_ERRORS as error:
@@ -290,7 +290,7 @@ def _sized(raw: NDArray[np.unsignedinteger], fmt: FrameFormat) -> NDArray[np.uns
     return raw.astype(np.uint16 if fmt.bits_allocated == 16 else np.uint8)
 
 
-def _check_codestream(head: bytes, fmt: FrameFormat) -> None:
+def check_codestream(head: bytes, fmt: FrameFormat) -> None:
     """Compare the size inside a JPEG or JPEG 2000 stream with the header's before a decoder allocates."""
     size = _jpeg2000_size(head) if fmt.transfer_syntax in J2K | HTJ2K else jpeg_size(head)
     if size is None:

@@ -10,6 +10,7 @@ import hashlib
 import re
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -133,6 +134,7 @@ def load_view(
     view: ViewName | None = None,
     kind: ImageKind | None = None,
     spacing_mm: float | None = None,
+    decode: Callable[[codecs.Bytes, codecs.FrameFormat], codecs.Array] = codecs.decode_bytes,
 ) -> ViewImage:
     """Read and decode one DICOM image.
 
@@ -141,6 +143,7 @@ def load_view(
     source : path of a file, or its bytes
     name : what to call it in sentences and in the name rules; the path when empty
     view, kind, spacing_mm : what a manifest declares; it overrules the header and the evidence says so
+    decode : turns the frame's bytes into stored values
 
     Raises
     ------
@@ -155,7 +158,7 @@ def load_view(
             _refuse_class(ds)
             vr = pixel_vr(body, syntax)
             frame = read_pieces(body, locate_frame(body, size, syntax))
-            stored = codecs.decode_bytes(codecs.unswapped(frame, vr=vr, fmt=fmt), fmt)
+            stored = decode(codecs.unswapped(frame, vr=vr, fmt=fmt), fmt)
         return _view_image(ds, stored, label, syntax=syntax, view=view, kind=kind, spacing_mm=spacing_mm)
     except ExamError as error:
         raise ExamError(f"{label}: {error}") from error

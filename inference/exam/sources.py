@@ -22,6 +22,7 @@ from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
 from inference.exam.grouping import Group, Item, group_items, item_from_name
 from inference.exam.header import TagRow
+from inference.exam.preview import load_previews
 from inference.exam.types import (
     Exam,
     ExamError,
@@ -123,6 +124,20 @@ class FolderSource:
                         raise ExamError(f"{name}: a picture and no DICOM file, so it has no tags to list.")
                     return dicom.read_tags(item.member.header_source())
         raise ExamError(f"{name}: expected an image of this list, found none; list the folder again.")
+
+    def preview(self, exam_id: str) -> Exam | None:
+        """Return a blurred first look of an exam, for looking only; None where its files offer none.
+
+        Its ``digest`` is empty, so that it can never be taken for the exam.
+        """
+        group = self._scan().get(exam_id)
+        if group is None or any(item.row is not None or item.member.file is None for item in group.items):
+            return None
+        files = [(item.member.file, item.member.name) for item in group.items if item.member.file is not None]
+        decoded = load_previews(files)
+        if decoded is None:
+            return None
+        return Exam(exam_id=exam_id, images=with_unique_keys(agree_on_orientation(decoded)), digest="")
 
     def rescan(self) -> None:
         """Forget what was found, so that the next call looks at the disk again."""
