@@ -1,0 +1,1 @@
+"""Multi-reader multi-case statistics: arrays in, frozen results out, each function citing its source."""
