@@ -181,13 +181,14 @@ class MeasurementBoard:
         steps = self._undone if redo else self._done
         return steps[-1] if steps else None
 
-    def step_back(self) -> Step | None:
-        """Undo the last step and return it; a mark's step is only moved: the caller has told the log already."""
-        return self._move(self._done, self._undone, back=True)
+    def retrace(self, *, redo: bool = False) -> Step | None:
+        """Undo the last step (or redo the one undone last) and return it.
 
-    def step_forward(self) -> Step | None:
-        """Redo the step undone last and return it; marks as in ``step_back``."""
-        return self._move(self._undone, self._done, back=False)
+        A mark's step only changes lists: the caller has told the log already.
+        """
+        if redo:
+            return self._move(self._undone, self._done, back=False)
+        return self._move(self._done, self._undone, back=True)
 
     def _move(self, source: list[Step], target: list[Step], *, back: bool) -> Step | None:
         if not source:

@@ -29,6 +29,7 @@ from resources.files import UserFacingError
 
 TITLE = "Negatoscope – research use only"
 IDLE_S = 60.0
+MEASURING = ("ruler", "angle", "ellipse", "text", "nipple")
 PAN_STEPS = {
     "view.left": (0.0, 80.0),
     "view.right": (0.0, -80.0),
@@ -91,7 +92,7 @@ class MainWindow(QMainWindow):
     # ---- wiring
 
     def _actions(self) -> Mapping[str, Callable[[], object]]:
-        view, do = self.reading, self.reading.do
+        view, do, tools = self.reading, self.reading.do, self.reading.image_tools
         actions: dict[str, Callable[[], object]] = {
             "stage.next": lambda: view.step(1),
             "stage.back": lambda: view.step(-1),
@@ -101,14 +102,31 @@ class MainWindow(QMainWindow):
             "tool.pan": lambda: view.set_tool("pan"),
             "tool.magnifier": lambda: view.set_tool("magnifier"),
             "tool.mark": lambda: view.set_tool("mark"),
+            **{f"tool.{name}": partial(view.set_tool, name) for name in MEASURING},
+            "tool.glass_invert": tools.invert_magnifier,
+            "tool.arc": tools.toggle_arc,
+            "measure.next": lambda: tools.cycle(1),
+            "measure.previous": lambda: tools.cycle(-1),
+            "measure.remove": tools.board.remove_selected,
             "mark.confirm": view.confirm_mark,
             "mark.cancel": view.cancel_mark,
-            "mark.undo": self._undo,
+            "mark.undo": view.undo,
+            "mark.redo": view.redo,
             "view.invert": lambda: do(Change.INVERT),
             "view.reset": lambda: do(Change.RESET),
             "view.fit": lambda: do(Change.FIT),
             "view.same": lambda: do(Change.SAME),
             "view.actual": lambda: do(Change.ACTUAL),
+            "view.true": tools.true_size,
+            "view.quadrant_next": lambda: tools.step_quadrant(1),
+            "view.quadrant_back": lambda: tools.step_quadrant(-1),
+            "view.flip_h": lambda: do(Change.FLIP_H),
+            "view.flip_v": lambda: do(Change.FLIP_V),
+            "view.link_place": tools.toggle_linked_place,
+            "view.link_window": tools.toggle_linked_window,
+            "view.link_cursor": tools.toggle_cursor,
+            "view.enhance": tools.enhancement.toggle,
+            "view.grid": tools.toggle_grid,
             "view.zoom_in": lambda: do(Change.ZOOM, 1.25),
             "view.zoom_out": lambda: do(Change.ZOOM, 0.8),
             "view.voi": lambda: do(Change.NEXT_VOI),
@@ -137,6 +155,8 @@ class MainWindow(QMainWindow):
         for command_id, action in self._actions().items():
             everywhere = command_id.startswith("help.")
             owner: QWidget = self if everywhere else self.reading
+            if command_id.startswith("measure."):
+                owner = self.reading.grid  # Tab walks the form's fields elsewhere
             scope = (
                 Qt.ShortcutContext.WindowShortcut
                 if everywhere
@@ -157,6 +177,7 @@ class MainWindow(QMainWindow):
         self.exams.report_asked.connect(self._show_report)
         self.exams.back_asked.connect(self._show_sign_in)
         view = self.reading
+        view.image_tools.enhancement.runner = self.runner
         view.painted.connect(self._on_painted)
         view.stage_shown.connect(self._on_stage_shown)
         view.view_changed.connect(self._on_view_changed)
@@ -255,10 +276,6 @@ class MainWindow(QMainWindow):
     def _on_ai_hidden(self, layer: str) -> None:
         if self._controller is not None and not self._controller.ai_hidden(layer):
             self.reading.keep_layer(layer)
-
-    def _undo(self) -> None:
-        if self._controller is not None:
-            self._controller.undo_mark()
 
     def _pause(self) -> None:
         if self._controller is not None:

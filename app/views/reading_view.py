@@ -16,11 +16,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStacked
 from app.control.reading import AiView, CaseView
 from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
+from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
 from app.state.priors import gap_words
 from app.state.settings import HeatColour
 from app.views.assessment_panel import AssessmentPanel
 from app.views.findings_panel import AiPanel, FindingsPanel
+from app.views.image_tools import ImageTools
 from app.views.keyboard_pointer import KeyboardPointer
 from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
@@ -33,6 +35,7 @@ PANEL_PX = 224
 BAR_PX = 20
 MESSAGE_MS = 12_000
 POINTER_STEP = 0.1  # of what the same arrow key pans by
+ARROW_PX = 80.0  # what an arrow key pans by; a selected handle moves by one picture pixel
 OPACITY_STEP, THRESHOLD_STEP = 0.1, 0.05
 
 
@@ -72,6 +75,9 @@ class ReadingView(QWidget):
         self._heat_colour = HeatColour.AMBER.value
         self._keys = {"ai.boxes": "B", "ai.heat": "H", "ai.score": "S", "case.pause": "Pause", "help.keys": "F1"}
         self.grid = ViewportGrid(self)
+        self.image_tools = ImageTools(self.grid, self)
+        self.image_tools.said.connect(self.show_message)
+        self.image_tools.changed.connect(self._show_tool)
         self.pointer = KeyboardPointer(self.grid)
         self.panel_window = PanelWindow(self)
         self.panel_window.put_back.connect(self.toggle_panel_apart)
@@ -237,6 +243,7 @@ class ReadingView(QWidget):
 
     def show_loading(self, text: str) -> None:
         # Nothing of the last case stays, its form and scores included, should the next one fail to hang.
+        self.image_tools.end()
         self._case = None
         self._pending, self._asked = None, ""
         for label in (self._bar, self._stage_label, self._tool, self._pointer, self._size_note):
@@ -257,6 +264,10 @@ class ReadingView(QWidget):
         self.form.set_case(case.scale, sides, case.draft)
         self.form.setVisible(case.in_study)
         self.findings.set_findings(case.findings)
+        images = {image.key: image for image in case.exam.images}
+        keep = not case.in_study
+        self.image_tools.set_case(images, case.pyramids, case_id=case.exam.exam_id, keep=keep)
+        self.image_tools.note_marks((), case.findings)
         self._set_ai_panel(shown=case.policy.shown)
         self._side_page.show()
         self._stack.setCurrentWidget(self.grid)
@@ -280,6 +291,7 @@ class ReadingView(QWidget):
 
     def show_findings(self, findings: tuple[Finding, ...]) -> None:
         if self._case is not None:
+            self.image_tools.note_marks(self._case.findings, findings)
             self._case = self._case.with_findings(findings)
         if any(finding.finding_id == self._asked for finding in findings):
             self._close_editor()
@@ -298,6 +310,7 @@ class ReadingView(QWidget):
 
     def show_paused(self, paused: bool) -> None:
         self._paused = paused
+        self.image_tools.coverage.tick()
         words = _tr("Paused. Press {0} to go on.").format(self._keys["case.pause"])
         self._blank.setText(words if paused else "")
         self._stack.setCurrentWidget(self._blank if paused else self.grid)
@@ -332,6 +345,7 @@ class ReadingView(QWidget):
         self._stage_label.setText(f"{self._stage + 1}/{self.stage_count}  {stage.title}      {self._keys['help.keys']} {_tr('keys')}")
         self._refresh_overlays()
         self._show_tool()
+        self.image_tools.stage_shown()
         if not self._new_case:
             self.stage_shown.emit(stage.title)
 
@@ -341,8 +355,9 @@ class ReadingView(QWidget):
 
     def set_tool(self, name: str) -> None:
         """Choose what the left button does; the mark tool draws nothing until a click."""
-        self._tool_name = name
+        self._tool_name = name = self.image_tools.choose(name, self._tool_name)
         self.grid.set_tool(name)
+        self.image_tools.show_glass()
         if name != "mark":
             self.pointer.hide()
         self._show_tool()
@@ -354,6 +369,8 @@ class ReadingView(QWidget):
     def arrow(self, rows_px: float, cols_px: float) -> None:
         """An arrow key: pans, or moves the pointer while lesions are marked (MG-42)."""
         view = self.grid.active()
+        if self.image_tools.nudge(-rows_px / ARROW_PX, -cols_px / ARROW_PX):
+            return
         if self._tool_name != "mark" or view is None:
             self.do(Change.PAN, rows_px, cols_px)
             return
@@ -396,6 +413,7 @@ class ReadingView(QWidget):
             voi = view.image.presentation.vois[state.voi_index]
             center, width = view.window()
             words += f"      W {width:.0f}  C {center:.0f}  {voi.label or voi.function.value}"
+            words += f"      {self.image_tools.words()}"
         self._tool.setText(words)
         self._size_note.setText(self._why_not_same_size())
         self._size_note.setToolTip(self._size_note.text())
@@ -429,7 +447,9 @@ class ReadingView(QWidget):
 
     def _on_hover(self, view: Viewport, row: float, col: float, value: object) -> None:
         place = "" if view.image is None else f"{view.image.view.label}   x {col:.0f}  y {row:.0f}"
-        self._pointer.setText(place if value is None else f"{place}  = {value:.0f}")
+        both = "" if view.image is None else self.image_tools.links.values_words(view.image, row, col)
+        words = both or ("" if value is None else f"= {value:.0f}")
+        self._pointer.setText(f"{place}  {words}")
 
     # ---- overlays
 
@@ -564,6 +584,10 @@ class ReadingView(QWidget):
         self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def confirm_mark(self) -> None:
+        if self.image_tools.finish_text():
+            return
+        if self.findings.editor.isHidden() and self.image_tools.place_at_center(self._tool_name):
+            return
         at, view = self.pointer.stored(), self.pointer.view
         if self.findings.editor.isHidden() and at is not None and view is not None:
             self.grid.clicked.emit(view, *at, Qt.MouseButton.LeftButton.value)
@@ -571,8 +595,31 @@ class ReadingView(QWidget):
         self.findings.editor.confirm()
 
     def cancel_mark(self) -> None:
+        if self.findings.editor.isHidden() and self.image_tools.cancel():
+            return
         self._close_editor()
         self.set_tool("window")
+
+    def undo(self) -> None:
+        """Take the last mark or measurement back; a mark's removal goes to the log first."""
+        self._retrace(redo=False)
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._retrace(redo=True)
+
+    def _retrace(self, *, redo: bool) -> None:
+        step = self.image_tools.board.peek(redo=redo)
+        if isinstance(step, MarkStep) and isinstance(step.mark, Finding):
+            with self.image_tools.retracing():
+                if step.added is redo:
+                    self.mark_made.emit(step.mark)
+                else:
+                    self.mark_removed.emit(step.mark.finding_id)
+            there = any(one.finding_id == step.mark.finding_id for one in self._case.findings) if self._case else False
+            if there is not (step.added is redo):
+                return  # the log refused, and has said why
+        self.image_tools.board.retrace(redo=redo)
 
     def _select(self, finding_id: str) -> None:
         if self._case is None:

@@ -25,6 +25,7 @@ ACCENT_DIM = "#6B5429"
 ERROR = "#E06C5A"
 OK = "#7FB77E"
 MARK = "#7FD1C7"  # the reader's own marks where the type has no colour yet
+MEASURE = "#C5B8F0"  # measurements and annotations: no finding type has this colour
 AI_UNTYPED = "#D0A24A"
 FOCUS_FRAME = "#4A3D22"
 

@@ -39,6 +39,7 @@ class ViewportGrid(QWidget):
     all_painted = Signal(object)  # int, monotonic ns of the last viewport's first paint of a new case
     stage_painted = Signal(object)  # the same, for every stage set
     active_changed = Signal(object)  # Viewport
+    viewport_made = Signal(object)  # Viewport, before anything hangs in it
     viewport_changed = Signal(object)  # Viewport whose state the user changed
     clicked = Signal(object, float, float, int)  # Viewport, stored row, stored col, Qt button number
     hovered = Signal(object, float, float, object)  # Viewport, stored row, stored col, value or None
@@ -143,6 +144,7 @@ class ViewportGrid(QWidget):
 
     def _make_viewport(self) -> Viewport:
         view = Viewport(self)
+        self.viewport_made.emit(view)
         view.set_tool(self._tool)
         view.first_painted.connect(lambda t_ns, v=view: self._painted(v, t_ns))
         view.activated.connect(lambda v=view: self.set_active(v))
