@@ -60,7 +60,7 @@ COMMANDS: tuple[Command, ...] = (
     _c("view.flip_v", "Flip top and bottom", "Ctrl+J", "View"),
     _c("view.link_place", "Zoom, pan and flips linked / free", "Ctrl+L", "View"),
     _c("view.link_window", "Window linked / free", "Shift+L", "View"),
-    _c("view.link_cursor", "Linked cursor on / off", "D", "View"),
+    _c("view.link_cursor", "Linked cursor on / off", "Shift+C", "View"),
     _c("view.enhance", "Local contrast enhanced (CLAHE) / original", "G", "View"),
     _c("view.grid", "10 mm grid", "Shift+G", "View"),
     _c("view.zoom_in", "Zoom in", "Ctrl+=", "View"),
