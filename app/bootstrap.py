@@ -9,7 +9,9 @@ from pathlib import Path
 
 from app.demo_study import PASSWORD, READER, DemoStudy
 from app.files import ProgramFolders
-from app.state.hanging import load_protocols
+from app.settings_store import settings_folder
+from app.state.hanging import Protocol, load_protocols
+from app.state.protocol_library import ProtocolLibrary
 from app.workstation import Workstation
 from inference.cache import CachedEngine, ResultCache, identity_of
 from inference.engine import Cancelled, FakeEngine, InferenceEngine, Progress
@@ -63,6 +65,11 @@ def close_engine(engine: InferenceEngine) -> None:
         close()
 
 
+def own_protocols(packaged: tuple[Protocol, ...]) -> ProtocolLibrary:
+    """The packaged hanging protocols and those the user saved among the settings."""
+    return ProtocolLibrary(packaged, settings_folder() / "hanging_protocols")
+
+
 def demo_station(demo: DemoStudy, engine: InferenceEngine) -> Workstation:
     """A station on the demo study."""
     return study_station(
@@ -97,10 +104,12 @@ def study_station(
     except UserFacingError:
         opened.close()
         raise
+    protocols = load_protocols()
     return Workstation(
         engine=engine,
         clock=SystemClock(),
-        protocols=load_protocols(),
+        protocols=protocols,
+        library=own_protocols(protocols),
         study=study,
         events=opened.events,
         source=FolderSource(exams),
@@ -112,10 +121,12 @@ def study_station(
 
 def browsing_station(engine: InferenceEngine) -> Workstation:
     """A station without a study, to look at exams."""
+    protocols = load_protocols()
     return Workstation(
         engine=engine,
         clock=SystemClock(),
-        protocols=load_protocols(),
+        protocols=protocols,
+        library=own_protocols(protocols),
         on_close=(lambda: close_engine(engine),),
     )
 

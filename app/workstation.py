@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.control.browsing import BrowseController
+from app.control.browsing import BrowseController, BrowsingScreen
 from app.control.reading import ReadingController, ReadingScreen
 from app.control.tasks import TaskRunner
 from app.state.hanging import Protocol as HangingProtocol
+from app.state.protocol_library import ProtocolLibrary
 from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource, FolderSource
 from reader_study.accounts import sign_in
@@ -26,6 +27,7 @@ class Workstation:
     engine: InferenceEngine
     clock: Clock
     protocols: tuple[HangingProtocol, ...]
+    library: ProtocolLibrary | None = None  # None = the packaged protocols, nothing can be saved
     study: Study | None = None
     events: EventStore | None = None
     source: ExamSource | None = None
@@ -80,10 +82,14 @@ class Workstation:
         """Return the exams of a folder, zip or manifest."""
         return FolderSource(path)
 
-    def browsing(self, source: ExamSource, runner: TaskRunner, screen: ReadingScreen) -> BrowseController:
+    def browsing(self, source: ExamSource, runner: TaskRunner, screen: BrowsingScreen) -> BrowseController:
         """Make the controller that looks at exams without a study."""
         return BrowseController(
-            source=source, engine=self.engine, runner=runner, protocols=self.protocols, screen=screen
+            source=source,
+            engine=self.engine,
+            runner=runner,
+            library=self.library or ProtocolLibrary(self.protocols),
+            screen=screen,
         )
 
     def close(self) -> None:

@@ -1,17 +1,30 @@
-"""Looks at exams without a study: a list, one exam at a time, the AI beside it. Nothing is logged or scored."""
+"""Looks at exams without a study: a list, one exam with its priors at a time, the AI beside it. Nothing is logged
+or scored.
+
+Loads the priors when the current exam is painted, then the next exam of the list (MG-41, MG-43).
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Protocol
 
 from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen, load_exam
 from app.control.tasks import TaskContext, TaskRunner
+from app.state.completeness import missing_views, missing_words
+from app.state.display import Pyramid
+from app.state.hanging import Choice, choices, match
 from app.state.hanging import Protocol as HangingProtocol
-from app.state.hanging import match
+from app.state.priors import as_prior, priors_of
+from app.state.protocol_library import ProtocolLibrary
+from app.state.thumbnails import Thumbnail, thumbnails_of
 from inference.engine import InferenceEngine
-from inference.exam.sources import ExamSource
-from inference.exam.types import ExamSummary
+from inference.exam.sources import ExamSource, FolderSource
+from inference.exam.types import Exam, ExamSummary
 from inference.results import ExamResult
 from reader_study.domain.study import AiPolicy, Scale
 from resources.files import UserFacingError
@@ -19,6 +32,16 @@ from resources.files import UserFacingError
 log = logging.getLogger(__name__)
 
 ALL_AI = AiPolicy(shown=True, boxes=True, heatmap=True, score=True, operating_threshold=0.5)
+KEPT_EXAMS = 2  # decoded exams kept beside the one on screen: the last looked at and the next
+KEPT_STRIPS = 64  # exams whose thumbnails are kept
+
+
+class BrowsingScreen(ReadingScreen, Protocol):
+    """What the reading window must do besides, when no study runs."""
+
+    def show_hanging(self, case: CaseView) -> None:
+        """The case on screen hangs anew, with priors or by another protocol; stage and windows stay."""
+        ...
 
 
 class BrowseController:
@@ -30,56 +53,178 @@ class BrowseController:
         source: ExamSource,
         engine: InferenceEngine,
         runner: TaskRunner,
-        protocols: tuple[HangingProtocol, ...],
-        screen: ReadingScreen,
+        library: ProtocolLibrary,
+        screen: BrowsingScreen,
     ) -> None:
         self._source, self._engine, self._runner = source, engine, runner
-        self._protocols, self._screen = protocols, screen
+        self._library, self._screen = library, screen
+        self._exams: tuple[ExamSummary, ...] = ()
+        self._case: CaseView | None = None
+        self._wanted = ""
+        self._chosen: str | None = None
+        self._ready: OrderedDict[str, LoadedExam] = OrderedDict()
+        self._strips: OrderedDict[str, tuple[Thumbnail, ...]] = OrderedDict()
+
+    @property
+    def library(self) -> ProtocolLibrary:
+        """The hanging protocols of this station."""
+        return self._library
+
+    @property
+    def case(self) -> CaseView | None:
+        """The case on screen, None before the first."""
+        return self._case
+
+    # ---- the list
 
     def list_exams(self, done: Callable[[tuple[ExamSummary, ...]], None]) -> None:
         """Read headers off the UI thread, then hand over the list."""
-        self._runner.submit("list", lambda _context: self._source.list(), done, self._failed)
+
+        def listed(exams: tuple[ExamSummary, ...]) -> None:
+            self._exams = exams
+            done(exams)
+
+        self._runner.submit("list", lambda _context: self._source.list(), listed, self._failed)
+
+    def priors_of(self, exam_id: str) -> tuple[ExamSummary, ...]:
+        """The earlier exams of the same woman, newest first."""
+        current = self._summary(exam_id)
+        return () if current is None else priors_of(self._exams, current)
+
+    def _summary(self, exam_id: str) -> ExamSummary | None:
+        return next((exam for exam in self._exams if exam.exam_id == exam_id), None)
+
+    def thumbnails(self, exam_id: str, done: Callable[[str, tuple[Thumbnail, ...]], None]) -> None:
+        """Hand over an exam's thumbnails, from memory or decoded off the UI thread; a newer wish drops an older."""
+        kept = self._strips.get(exam_id)
+        if kept is not None:
+            self._runner.cancel("thumbnails")
+            done(exam_id, kept)
+            return
+
+        def work(_context: TaskContext) -> tuple[LoadedExam, tuple[Thumbnail, ...]]:
+            loaded = self._ready.get(exam_id) or load_exam(self._source, exam_id)
+            return loaded, thumbnails_of(loaded.exam, loaded.pyramids)
+
+        def made(answer: tuple[LoadedExam, tuple[Thumbnail, ...]]) -> None:
+            self._keep(answer[0])  # the exam looked at in the list is the one most likely opened
+            self._strips[exam_id] = answer[1]
+            while len(self._strips) > KEPT_STRIPS:
+                self._strips.popitem(last=False)
+            done(exam_id, answer[1])
+
+        def failed(error: Exception) -> None:
+            log.warning("thumbnails failed: %s", error)
+            done(exam_id, ())
+
+        self._runner.submit("thumbnails", work, made, failed)
+
+    # ---- one exam
 
     def open(self, exam_id: str) -> None:
         """Load one exam and hang it."""
+        for key in ("priors", "prefetch", "ai"):
+            self._runner.cancel(key)
+        self._wanted, self._case = exam_id, None
+        ready = self._ready.get(exam_id)
+        if ready is not None:
+            self._hang(ready)
+            return
         self._screen.show_loading("Loading …")
         self._runner.submit(
             "load", lambda _context: load_exam(self._source, exam_id), self._hang, self._failed
         )
 
+    def first_look(self, exam_id: str) -> CaseView | None:
+        """Return an exam blurred, for looking only while it loads, or None; to be called off the UI thread."""
+        exam = self._source.preview(exam_id) if isinstance(self._source, FolderSource) else None
+        if exam is None:
+            return None
+        pyramids = {image.key: Pyramid(image.pixels) for image in exam.images}
+        return self._case_of(LoadedExam(exam=exam, pyramids=pyramids))
+
+    def step(self, by: int) -> bool:
+        """Open the next (1) or previous (-1) exam of the list; False at its ends."""
+        neighbour = self._neighbour(by)
+        if neighbour is None:
+            self._screen.show_message(
+                "This is the last exam of the list." if by > 0 else "This is the first exam."
+            )
+            return False
+        self.open(neighbour)
+        return True
+
+    def _neighbour(self, by: int) -> str | None:
+        ids = [exam.exam_id for exam in self._exams]
+        if self._wanted not in ids:
+            return None
+        index = ids.index(self._wanted) + by
+        return ids[index] if 0 <= index < len(ids) else None
+
     def leave(self) -> None:
-        for key in ("load", "ai"):
+        """Back to the list: what still runs is dropped."""
+        for key in ("load", "ai", "priors", "prefetch"):
             self._runner.cancel(key)
+        self._case = None
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             log.error("exam failed", exc_info=error)
         self._screen.show_message(str(error))
 
+    def _keep(self, loaded: LoadedExam) -> None:
+        self._ready[loaded.exam.exam_id] = loaded
+        self._ready.move_to_end(loaded.exam.exam_id)
+        while len(self._ready) > KEPT_EXAMS + 1:
+            self._ready.popitem(last=False)
+
     def _hang(self, loaded: LoadedExam) -> None:
         exam = loaded.exam
-        hanging = match(self._protocols, exam)
-        self._screen.show_case(
-            CaseView(
-                exam=exam,
-                hanging=hanging,
-                study_title="Exams",
-                session_title="no study",
-                case_label=f"Exam {exam.exam_id}",
-                policy=ALL_AI,
-                scale=Scale(),
-                findings=(),
-                draft=None,
-                show_timer=False,
-                pyramids=loaded.pyramids,
-                in_study=False,
-            )
+        self._keep(loaded)
+        self._case = self._case_of(loaded)
+        self._screen.show_case(self._case)
+        self._say_notes(exam)
+        self._ask_ai(exam)
+
+    def _case_of(self, loaded: LoadedExam) -> CaseView:
+        exam = loaded.exam
+        return CaseView(
+            exam=exam,
+            hanging=match(self._library.shelf().protocols, exam, chosen=self._chosen),
+            study_title="Exams",
+            session_title="no study",
+            case_label=f"Exam {exam.exam_id}",
+            policy=ALL_AI,
+            scale=Scale(),
+            findings=(),
+            draft=None,
+            show_timer=False,
+            pyramids=loaded.pyramids,
+            in_study=False,
+            listed=self._listed(exam),
         )
-        notes = [*exam.notes]
+
+    def _listed(self, exam: Exam) -> tuple[str, ...]:
+        """Sentences of the files in the exam's folders that are listed and never hung (MG-04)."""
+        if not isinstance(self._source, FolderSource):
+            return ()
+        folders = {str(PurePosixPath(image.path).parent) for image in exam.images if image.path}
+        return tuple(
+            entry.sentence
+            for entry in self._source.report.entries
+            if entry.listed and str(PurePosixPath(entry.path).parent) in folders
+        )
+
+    def _say_notes(self, exam: Exam) -> None:
+        notes = [note for note in exam.notes if not note.startswith("Missing of the four")]
+        if missing_words(missing_views(exam)) and not notes:
+            return  # the quiet line above the images says it
         if notes:
             self._screen.show_message(
                 notes[0] if len(notes) == 1 else f"{notes[0]} (+{len(notes) - 1} more notes)"
             )
+
+    def _ask_ai(self, exam: Exam) -> None:
         self._screen.show_ai(AiView(working="AI: waiting"))
 
         def work(context: TaskContext) -> ExamResult:
@@ -92,3 +237,77 @@ class BrowseController:
             lambda error: self._screen.show_ai(AiView(failure=f"AI not available: {error}")),
             lambda fraction, text: self._screen.show_ai(AiView(working=f"AI: {text}", fraction=fraction)),
         )
+
+    # ---- after the current exam is painted
+
+    def painted(self) -> None:
+        """All views of the exam are on screen: fetch its priors, then the next exam of the list."""
+        case = self._case
+        if case is None or case.priors:
+            return
+        earlier = self.priors_of(case.exam.exam_id)
+        if not earlier:
+            self._prefetch()
+            return
+        ids = [summary.exam_id for summary in earlier]
+
+        def work(_context: TaskContext) -> tuple[tuple[Exam, ...], dict[str, Pyramid]]:
+            return load_priors(self._source, ids)
+
+        def failed(error: Exception) -> None:
+            self._screen.show_message(f"A prior exam could not be loaded: {error}")
+            self._prefetch()
+
+        self._runner.submit("priors", work, self._add_priors, failed)
+
+    def _add_priors(self, answer: tuple[tuple[Exam, ...], dict[str, Pyramid]]) -> None:
+        if self._case is None:
+            return
+        priors, pyramids = answer
+        self._rehang(replace(self._case, priors=priors, pyramids={**self._case.pyramids, **pyramids}))
+        self._prefetch()
+
+    def _prefetch(self) -> None:
+        following = self._neighbour(1)
+        if following is None or following in self._ready:
+            return
+        self._runner.submit(
+            "prefetch",
+            lambda _context: load_exam(self._source, following),
+            self._keep,
+            lambda error: log.warning("prefetch failed: %s", error),
+        )
+
+    # ---- hanging protocols
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Every protocol, how well it fits the case on screen and why; the best first."""
+        if self._case is None:
+            return ()
+        return choices(self._library.shelf().protocols, self._case.exam, self._case.priors)
+
+    def use(self, protocol_id: str | None) -> None:
+        """Hang by this protocol from now on; None = by the one that fits best."""
+        self._chosen = protocol_id
+        if self._case is not None:
+            self._rehang(self._case)
+
+    def try_out(self, protocol: HangingProtocol) -> None:
+        """Hang the case on screen by a protocol that is not saved."""
+        if self._case is not None:
+            hanging = match((protocol,), self._case.exam, self._case.priors, chosen=protocol.protocol_id)
+            self._case = replace(self._case, hanging=hanging)
+            self._screen.show_hanging(self._case)
+
+    def _rehang(self, case: CaseView) -> None:
+        protocols = self._library.shelf().protocols
+        hanging = match(protocols, case.exam, case.priors, chosen=self._chosen)
+        self._case = replace(case, hanging=hanging)
+        self._screen.show_hanging(self._case)
+
+
+def load_priors(source: ExamSource, exam_ids: Sequence[str]) -> tuple[tuple[Exam, ...], dict[str, Pyramid]]:
+    """Decode earlier exams, newest first, with their keys marked as priors, and the halved copies of all images."""
+    priors = tuple(as_prior(source.load(exam_id), number) for number, exam_id in enumerate(exam_ids, 1))
+    images = [image for prior in priors for image in prior.images]
+    return priors, {image.key: Pyramid(image.pixels) for image in images}

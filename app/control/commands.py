@@ -6,7 +6,7 @@ What a command does is bound by the window; what it is called and which key it h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,13 @@ COMMANDS: tuple[Command, ...] = (
     _c("stage.back", "Previous hanging step", "Shift+Space", "Hanging"),
     *(_c(f"stage.{n}", f"Hanging step {n}", str(n), "Hanging") for n in range(1, 10)),
     _c("cesm.toggle", "Low-energy / recombined in place", "C", "Hanging"),
+    _c("prior.toggle", "Current / prior in place", "Y", "Hanging"),
+    _c("stack.next", "Next duplicate or part of the view", "D", "Hanging"),
+    _c("hanging.choose", "Hanging protocols", "F7", "Hanging"),
+    _c("hanging.why", "Why is this image here?", "Shift+F2 ?", "Hanging"),
+    _c("strip.fold", "Thumbnails of all images", "F8", "Hanging"),
+    _c("exam.next", "Next exam of the list", "PgDown", "Hanging"),
+    _c("exam.back", "Previous exam of the list", "PgUp", "Hanging"),
     _c("tool.window", "Window/level tool", "W", "Tools"),
     _c("tool.zoom", "Zoom tool", "Z", "Tools"),
     _c("tool.pan", "Pan tool", "P", "Tools"),
@@ -83,7 +90,14 @@ COMMANDS: tuple[Command, ...] = (
     _c("case.pause", "Pause and blank", "Pause Ctrl+B", "Reading"),
     _c("form.focus", "Go to the assessment form", "F2", "Reading"),
     _c("panel.fold", "Fold the side panel", "F9", "Reading"),
+    _c("panel.detach", "Side panel in a window of its own", "Shift+F9", "Reading"),
+    _c("view.next", "Next viewport", ".", "View"),
+    _c("view.previous", "Previous viewport", ",", "View"),
+    _c("view.full", "Viewport full / back", "Shift+F", "View"),
     _c("help.keys", "Keys", "F1", "Help"),
+    _c("settings.open", "Settings", "Ctrl+,", "Help"),
+    _c("exams.open", "Open exams without a study", "Ctrl+O", "Sign in"),
+    _c("session.sign_out", "Sign out", "Ctrl+Q", "Sign in"),
     _c("help.about", "About", "Shift+F1", "Help"),
     _c("session.leave", "Back to the work list", "Ctrl+W", "Reading"),
 )
@@ -92,19 +106,66 @@ COMMANDS: tuple[Command, ...] = (
 def command_table(bindings: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Command]:
     """Return commands by id with the user's own keys put in; ValueError names two commands on one key."""
     table: dict[str, Command] = {}
-    taken: dict[str, str] = {}
+    taken: dict[str, Command] = {}
     for command in COMMANDS:
         keys = (bindings or {}).get(command.command_id, command.keys)
         for key in keys:
-            if key in taken:
+            other = taken.get(key.casefold())
+            if other is not None:
                 raise ValueError(
-                    f"key {key}: expected one command, found {taken[key]} and {command.command_id}"
+                    f"Key {key}: expected one command, found “{other.title}” and “{command.title}”; "
+                    "give one of them another key."
                 )
-            taken[key] = command.command_id
-        table[command.command_id] = Command(
-            command_id=command.command_id, title=command.title, keys=keys, group=command.group, ai=command.ai
-        )
+            taken[key.casefold()] = command
+        table[command.command_id] = replace(command, keys=keys)
     return table
+
+
+def rebound(
+    bindings: Mapping[str, tuple[str, ...]], command_id: str, keys: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Return the user's keys with one command's replaced (MG-42).
+
+    Raises
+    ------
+    ValueError
+        The key belongs to another command: one sentence that names both; or there would be no key left.
+    """
+    command = next(command for command in COMMANDS if command.command_id == command_id)
+    if not keys:
+        raise ValueError(f"“{command.title}”: expected a key, found none; press one.")
+    table = command_table(usable(bindings)[0])
+    for key in keys:
+        for other in table.values():
+            if other.command_id != command_id and key.casefold() in {k.casefold() for k in other.keys}:
+                raise ValueError(
+                    f"Key {key}: wanted for “{command.title}”, but it belongs to “{other.title}”; choose another key, "
+                    "or change that command first."
+                )
+    changed = dict(bindings) | {command_id: keys}
+    if keys == command.keys:
+        del changed[command_id]
+    return changed
+
+
+def usable(bindings: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Return the kept keys that can be used together, and a sentence for each that cannot.
+
+    Kept keys may clash with commands that a newer version brought, or belong to commands that it dropped.
+    """
+    known = {command.command_id for command in COMMANDS}
+    kept: dict[str, tuple[str, ...]] = {}
+    refused: list[str] = []
+    for command_id, keys in bindings.items():
+        if command_id not in known or not keys:
+            continue
+        try:
+            command_table(kept | {command_id: keys})
+        except ValueError as error:
+            refused.append(str(error))
+            continue
+        kept[command_id] = keys
+    return kept, tuple(refused)
 
 
 def tooltip(command: Command) -> str:

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from app.state.hanging_rules import Phase, Slot
 from app.state.priors import prior_number
+from inference.exam.contrast import contrast_pairs
 from inference.exam.types import Exam, ViewImage
 from resources.vocabulary import ImageKind, Projection, ViewModifier
 
@@ -26,10 +27,6 @@ _PART_OF_BREAST = _SPECIAL | {
     ViewModifier.AXILLARY_TISSUE,
     ViewModifier.TANGENTIAL,
     ViewModifier.INFRAMAMMARY_FOLD,
-}
-_PARTNER = {
-    ImageKind.CESM_LOW: ImageKind.CESM_RECOMBINED,
-    ImageKind.CESM_RECOMBINED: ImageKind.CESM_LOW,
 }
 _PLAIN = (ImageKind.FFDM, ImageKind.FILM, ImageKind.CESM_LOW)
 _OBLIQUE = (Projection.MLO, Projection.LMO, Projection.ML, Projection.LM, Projection.SIO, Projection.ISO)
@@ -65,26 +62,17 @@ def _taken(image: ViewImage) -> datetime:
     return image.acquired or datetime.min
 
 
-def _apart(one: ViewImage, other: ViewImage) -> float:
-    if one.acquired is None or other.acquired is None:
-        return 0.0
-    return abs((one.acquired - other.acquired).total_seconds())
-
-
 def partner_of(image: ViewImage, images: Sequence[ViewImage]) -> ViewImage | None:
-    """Return the other energy of the same view, modifiers and exam, nearest in time, or None (CEM-03)."""
-    other = _PARTNER.get(image.kind)
-    if other is None:
+    """Return the other energy of the same compression, or None (CEM-02, CEM-03)."""
+    if not image.kind.is_contrast:
         return None
-    fitting = [
-        candidate
-        for candidate in images
-        if candidate.kind is other
-        and candidate.view == image.view
-        and candidate.modifiers == image.modifiers
-        and prior_number(candidate) == prior_number(image)
-    ]
-    return min(fitting, key=lambda candidate: _apart(image, candidate), default=None)
+    number = prior_number(image)
+    for pair in contrast_pairs(candidate for candidate in images if prior_number(candidate) == number):
+        if pair.low.key == image.key:
+            return pair.recombined
+        if pair.recombined.key == image.key:
+            return pair.low
+    return None
 
 
 def prior_of(image: ViewImage, exam: Exam, priors: Sequence[Exam]) -> ViewImage | None:

@@ -91,6 +91,21 @@ def next_of_stack(grid: ViewportGrid) -> bool:
     return True
 
 
+def show_key(grid: ViewportGrid, key: str) -> bool:
+    """Bring an image of the step to the top of its place, make that viewport active; False where it has none."""
+    wanted = grid.images().get(key)
+    for view in grid.viewports():
+        cell = grid.cell_of(view)
+        if wanted is None or view.image is None or cell is None:
+            continue
+        if key in {cell.image_key, cell.partner, *cell.stack}:
+            if view.image.key != key:
+                grid.show_in_place(view, wanted)
+            grid.set_active(view)
+            return True
+    return False
+
+
 def badge(cell: Cell | None, image: ViewImage) -> tuple[str, ...]:
     """The flag that tells how many images lie in this place and which one is seen; () for one alone."""
     if cell is None or image.key not in cell.stack:

@@ -16,6 +16,8 @@ from app.control.reading import ReadingController
 from app.state.display import Change
 from app.views import dialogs
 from app.views.exam_browser import ExamBrowser
+from app.views.first_look import show_first_look
+from app.views.hanging_editor import HangingEditor
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
 from app.views.sign_in import SignInView
@@ -97,6 +99,13 @@ class MainWindow(QMainWindow):
             "stage.next": lambda: view.step(1),
             "stage.back": lambda: view.step(-1),
             "cesm.toggle": view.toggle_energy,
+            "prior.toggle": view.toggle_prior,
+            "stack.next": view.next_of_stack,
+            "hanging.choose": self._choose_hanging,
+            "hanging.why": self._show_why,
+            "strip.fold": view.hanging.toggle_strip,
+            "exam.next": partial(self._step_exam, 1),
+            "exam.back": partial(self._step_exam, -1),
             "tool.window": lambda: view.set_tool("window"),
             "tool.zoom": lambda: view.set_tool("zoom"),
             "tool.pan": lambda: view.set_tool("pan"),
@@ -174,6 +183,7 @@ class MainWindow(QMainWindow):
         self.worklist.session_asked.connect(self._start_session)
         self.worklist.sign_out_asked.connect(self._show_sign_in)
         self.exams.exam_asked.connect(self._open_exam)
+        self.exams.thumbnails_asked.connect(self._ask_thumbnails)
         self.exams.report_asked.connect(self._show_report)
         self.exams.back_asked.connect(self._show_sign_in)
         view = self.reading
@@ -252,6 +262,8 @@ class MainWindow(QMainWindow):
     def _on_painted(self) -> None:
         if self._controller is not None:
             self._controller.painted(self._station.clock.monotonic_ns())
+        elif self._browser is not None:
+            self._browser.painted()
 
     def _on_stage_shown(self, title: str) -> None:
         if self._controller is not None:
@@ -283,8 +295,10 @@ class MainWindow(QMainWindow):
 
     def _leave(self) -> None:
         if self._browser is not None and self._controller is None:
+            case = self._browser.case
             self._browser.leave()
             self.stack.setCurrentWidget(self.exams)
+            self.exams.select(case.exam.exam_id if case is not None else "")
             return
         self._end_session()
         self._show_worklist()
@@ -332,6 +346,26 @@ class MainWindow(QMainWindow):
         if self._browser is not None:
             self.stack.setCurrentWidget(self.reading)
             self._browser.open(exam_id)
+            show_first_look(self.reading, self.runner, self._browser, exam_id)
+
+    def _ask_thumbnails(self, exam_id: str) -> None:
+        if self._browser is not None and exam_id:
+            self._browser.thumbnails(exam_id, self.exams.show_thumbnails)
+
+    def _step_exam(self, by: int) -> None:
+        if self._browser is not None and self._controller is None:
+            self._browser.step(by)
+
+    def _choose_hanging(self) -> None:
+        if self._controller is not None:
+            self.reading.show_message(_tr("Every reader of a study sees the same hanging; it cannot be changed here."))
+        elif self._browser is not None and self._browser.case is not None:
+            self._open_dialog(HangingEditor(self._browser, self))
+
+    def _show_why(self) -> None:
+        dialog = self.reading.why_here()
+        if dialog is not None:
+            self._open_dialog(dialog)
 
     def _show_report(self) -> None:
         lines = [

@@ -11,16 +11,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.control.reading import AiView, CaseView
 from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
 from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
-from app.state.priors import gap_words
+from app.state.priors import all_images, gap_words
 from app.state.settings import HeatColour
 from app.views.assessment_panel import AssessmentPanel
+from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.findings_panel import AiPanel, FindingsPanel
 from app.views.image_tools import ImageTools
 from app.views.keyboard_pointer import KeyboardPointer
@@ -73,7 +83,13 @@ class ReadingView(QWidget):
         self._technique, self._identity = {True: False, False: True}, True
         self._tool_name = "window"
         self._heat_colour = HeatColour.AMBER.value
-        self._keys = {"ai.boxes": "B", "ai.heat": "H", "ai.score": "S", "case.pause": "Pause", "help.keys": "F1"}
+        self._keys = {
+            "ai.boxes": "B",
+            "ai.heat": "H",
+            "ai.score": "S",
+            "case.pause": "Pause",
+            "help.keys": "F1",
+        }
         self.grid = ViewportGrid(self)
         self.image_tools = ImageTools(self.grid, self)
         self.image_tools.said.connect(self.show_message)
@@ -84,6 +100,8 @@ class ReadingView(QWidget):
         self.findings = FindingsPanel(self)
         self.ai_panel: AiPanel | None = None
         self.form = AssessmentPanel(self)
+        self.hanging = CaseHanging(self.grid, self)
+        self.hanging.strip.chosen.connect(self.show_image)
         self._build()
         self.grid.all_painted.connect(self._on_painted)
         self.grid.clicked.connect(self._on_click)
@@ -120,6 +138,7 @@ class ReadingView(QWidget):
         self._lines = (self._make_top(), self._make_bottom())
         layout.addWidget(self._lines[0])
         layout.addLayout(body, 1)
+        layout.addWidget(self.hanging.strip)
         layout.addWidget(self._lines[1])
         self._message_timer = QTimer(self)
         self._message_timer.setSingleShot(True)
@@ -138,6 +157,8 @@ class ReadingView(QWidget):
         row.addWidget(research)
         row.addSpacing(18)
         row.addWidget(self._bar)
+        row.addSpacing(18)
+        row.addWidget(self.hanging.missing)
         row.addStretch(1)
         row.addWidget(self._stage_label)
         return top
@@ -245,6 +266,7 @@ class ReadingView(QWidget):
         # Nothing of the last case stays, its form and scores included, should the next one fail to hang.
         self.image_tools.end()
         self._case = None
+        self.hanging.set_case(None)
         self._pending, self._asked = None, ""
         for label in (self._bar, self._stage_label, self._tool, self._pointer, self._size_note):
             label.setText("")
@@ -268,6 +290,7 @@ class ReadingView(QWidget):
         keep = not case.in_study
         self.image_tools.set_case(images, case.pyramids, case_id=case.exam.exam_id, keep=keep)
         self.image_tools.note_marks((), case.findings)
+        self.hanging.set_case(case)
         self._set_ai_panel(shown=case.policy.shown)
         self._side_page.show()
         self._stack.setCurrentWidget(self.grid)
@@ -340,14 +363,21 @@ class ReadingView(QWidget):
     def _show_stage(self) -> None:
         assert self._case is not None
         stage = self._case.hanging.stages[self._stage]
-        images = {image.key: image for image in self._case.exam.images}
-        self.grid.set_stage(stage, images, self._case.pyramids)
-        self._stage_label.setText(f"{self._stage + 1}/{self.stage_count}  {stage.title}      {self._keys['help.keys']} {_tr('keys')}")
+        self.hanging.hang(self._case, stage)
+        self._show_stage_title()
         self._refresh_overlays()
         self._show_tool()
         self.image_tools.stage_shown()
         if not self._new_case:
             self.stage_shown.emit(stage.title)
+
+    def _show_stage_title(self) -> None:
+        assert self._case is not None
+        stage = self._case.hanging.stages[self._stage]
+        self._stage_label.setText(
+            f"{self._stage + 1}/{self.stage_count}  {stage.title}      {self._keys['help.keys']} {_tr('keys')}"
+        )
+        self.hanging.mark_active()
 
     def _on_painted(self, _t_ns: object) -> None:
         self._new_case = False
@@ -426,6 +456,54 @@ class ReadingView(QWidget):
         ]
         at_same = [view for view in hung if view.state().zoom_mode is ZoomMode.SAME]
         return same.reason if len(at_same) > 1 and same.mm_per_px is None else ""
+
+    def show_hanging(self, case: CaseView) -> None:
+        """Priors came, or another protocol was chosen: hang anew only what changed."""
+        if self._case is None or self._case.exam is not case.exam:
+            return
+        old, self._case = self._case.hanging, replace(case, findings=self._case.findings)
+        self._stage, anew = self.hanging.take_in(self._case, self._stage, old)
+        if anew:
+            self._show_stage()
+        else:
+            self._show_stage_title()
+            self._refresh_overlays()
+
+    def show_image(self, key: str) -> None:
+        """Go to the step that shows an image; one that no step hangs gets a step of its own (MG-04)."""
+        if self._case is None or self._paused:
+            return
+        image = all_images(self._case.exam, self._case.priors).get(key)
+        index = stage_of_image(self._case.hanging, key)
+        if index is None and image is None:
+            self.show_message(_tr("This file is listed only: {0}").format(self.hanging.words_of(key)))
+            return
+        if index is None and image is not None:
+            stages = (*self._case.hanging.stages, self.hanging.stage_alone(image))
+            self._case = replace(self._case, hanging=replace(self._case.hanging, stages=stages))
+            index = len(stages) - 1
+        assert index is not None
+        self.go_to_stage(index)
+        self.grid.show_key(key)
+        self._refresh_overlays()
+
+    def toggle_prior(self) -> None:
+        """Current and prior in place."""
+        if not self.grid.toggle_prior() and self._case is not None:
+            self.show_message(_tr("No prior of this view is at hand."))
+        self._refresh_overlays()
+
+    def next_of_stack(self) -> None:
+        """The next of several images of the active viewport's view."""
+        if not self.grid.next_of_stack() and self._case is not None:
+            self.show_message(_tr("Only one image of this view is hung here."))
+        self._refresh_overlays()
+
+    def why_here(self) -> QDialog | None:
+        """The window that says why the active viewport shows what it shows."""
+        if self._case is None or self._paused:
+            return None
+        return self.hanging.why(self._case.hanging.stages[self._stage], self)
 
     def toggle_energy(self) -> None:
         self.grid.toggle_energy()

@@ -125,6 +125,13 @@ class ViewportGrid(QWidget):
         self._images.update(images)
         self._pyramids.update(pyramids)
 
+    def renew_stage(self, stage: Stage) -> None:
+        """Take in a step of the same places with other reasons, partners or priors; nothing moves."""
+        self._stage = stage
+        for view in self.viewports():
+            if view.image is not None:
+                self._write_words(view, view.image)
+
     def _new_case(self, images: Mapping[str, ViewImage]) -> None:
         self._images = dict(images)
         self._pyramids, self._extents, self._greys = {}, {}, {}
@@ -348,6 +355,18 @@ class ViewportGrid(QWidget):
     def toggle_energy(self) -> bool:
         """Swap low energy and recombined in place; False when no viewport has both (CEM-03, CEM-05)."""
         return in_place.toggle_energy(self)
+
+    def toggle_prior(self) -> bool:
+        """Swap current and prior in place; False when no viewport has both (MG-41)."""
+        return in_place.toggle_prior(self)
+
+    def next_of_stack(self) -> bool:
+        """Show the active place's next image; False when it has one only (MG-36, MG-39)."""
+        return in_place.next_of_stack(self)
+
+    def show_key(self, key: str) -> bool:
+        """Bring an image that lies in a place of the step to its top and make that viewport the active one."""
+        return in_place.show_key(self, key)
 
     # ------------------------------------------------------------ what lies over the images
 
