@@ -131,6 +131,13 @@ def browsing_station(engine: InferenceEngine) -> Workstation:
     )
 
 
+def keep_settings(station: Workstation) -> None:
+    """Let the station use the settings that this user keeps on this machine."""
+    from app.settings_store import JsonSettings
+
+    station.settings = JsonSettings()
+
+
 def start_logging(folders: ProgramFolders) -> None:
     """Log to the console only; no patient data is ever put into a log line."""
     level = os.environ.get("NEGATOSCOPE_LOG", "WARNING").upper()

@@ -50,6 +50,7 @@ def _run_window(
 
     start = open_first(sign_in=sign_in)
     station = start.beside(lambda: prepare(start.say))
+    bootstrap.keep_settings(station)
     window = MainWindow(station, version=version)
     start.hand_over(window, window.sign_in)
     if first is not None:

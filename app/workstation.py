@@ -11,6 +11,7 @@ from app.control.reading import ReadingController, ReadingScreen
 from app.control.tasks import TaskRunner
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.protocol_library import ProtocolLibrary
+from app.state.settings import MemorySettings, SettingsKeeper
 from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource, FolderSource
 from reader_study.accounts import sign_in
@@ -33,6 +34,7 @@ class Workstation:
     source: ExamSource | None = None
     anchor: Path | None = None
     hint: str = ""
+    settings: SettingsKeeper = field(default_factory=MemorySettings)
     on_close: tuple[Callable[[], None], ...] = ()
     _sessions: Sessions | None = field(default=None, init=False)
 

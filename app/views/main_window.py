@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMainWindow, QStackedWidget, QWidget
 
 from app.control.browsing import BrowseController
-from app.control.commands import command_table
+from app.control.commands import command_table, usable
 from app.control.reading import ReadingController
 from app.state.display import Change
+from app.state.settings import Settings
 from app.views import dialogs
 from app.views.exam_browser import ExamBrowser
 from app.views.first_look import show_first_look
 from app.views.hanging_editor import HangingEditor
+from app.views.preferences import Preferences
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
 from app.views.sign_in import SignInView
@@ -28,6 +32,9 @@ from inference.exam.types import ExamSummary
 from reader_study.domain.assessment import Assessment
 from reader_study.domain.study import Reader
 from resources.files import UserFacingError
+
+if TYPE_CHECKING:
+    from app.views.settings_view import SettingsView
 
 TITLE = "Negatoscope – research use only"
 IDLE_S = 60.0
@@ -58,6 +65,7 @@ class MainWindow(QMainWindow):
         self._browser: BrowseController | None = None
         self._report = ImportReport()
         self._dialog: QDialog | None = None
+        self._was_shown = False
         self.stack = QStackedWidget()
         self.setCentralWidget(self.stack)
         self.sign_in, self.worklist = SignInView(), WorklistView()
@@ -67,7 +75,10 @@ class MainWindow(QMainWindow):
         self.done.setProperty("role", "heading")
         for page in (self.sign_in, self.worklist, self.reading, self.exams, self.done):
             self.stack.addWidget(page)
-        self._commands = command_table()
+        self.preferences = Preferences(self, self.reading, self._station.settings, self._today)
+        self.settings: SettingsView | None = None
+        self._before_settings: QWidget = self.sign_in
+        self._commands = command_table(usable(self.preferences.settings.keys)[0])
         self._shortcuts: dict[str, list[QShortcut]] = {}
         self._bind()
         self._connect()
@@ -152,34 +163,61 @@ class MainWindow(QMainWindow):
             "case.pause": self._pause,
             "form.focus": view.form.focus_first,
             "panel.fold": lambda: view.side.setVisible(view.side.isHidden()),
+            "panel.detach": lambda: view.toggle_panel_apart(self.preferences.settings.panel_place),
+            "view.next": lambda: view.step_viewport(1),
+            "view.previous": lambda: view.step_viewport(-1),
+            "view.full": view.grid.maximise,
+            "settings.open": self._show_settings,
+            "exams.open": self._choose_exams,
+            "session.sign_out": self._show_sign_in,
             "help.keys": self._show_keys,
             "help.about": self._show_about,
             "session.leave": self._leave,
         }
         actions |= {f"stage.{n}": partial(view.go_to_stage, n - 1) for n in range(1, 10)}
-        actions |= {key: partial(do, Change.PAN, *rc) for key, rc in PAN_STEPS.items()}
+        actions |= {key: partial(view.arrow, *rc) for key, rc in PAN_STEPS.items()}
         return actions
 
     def _bind(self) -> None:
         for command_id, action in self._actions().items():
-            everywhere = command_id.startswith("help.")
-            owner: QWidget = self if everywhere else self.reading
-            if command_id.startswith("measure."):
-                owner = self.reading.grid  # Tab walks the form's fields elsewhere
+            everywhere = command_id.startswith(("help.", "settings."))
             scope = (
                 Qt.ShortcutContext.WindowShortcut
                 if everywhere
                 else Qt.ShortcutContext.WidgetWithChildrenShortcut
             )
-            for key in self._commands[command_id].keys:
+            pages: dict[str, QWidget] = {"exams.open": self.sign_in, "session.sign_out": self.worklist}
+            page = self if everywhere else pages.get(command_id, self.reading)
+            if command_id.startswith("measure."):
+                page = self.reading.grid  # Tab walks the form's fields elsewhere
+            # The side panel may be a window of its own: its keys are the reading screen's.
+            owners = (page, self.reading.panel_window) if page is self.reading else (page,)
+            for owner, key in product(owners, self._commands[command_id].keys):
                 shortcut = QShortcut(QKeySequence(key), owner)
                 shortcut.setContext(scope)
                 shortcut.activated.connect(action)
                 self._shortcuts.setdefault(command_id, []).append(shortcut)
+        self.reading.set_keys({name: c.keys[0] for name, c in self._commands.items() if c.keys})
+        self.sign_in.set_keys(self._commands)
+        self.worklist.set_keys(self._commands)
+
+    def _rebind(self) -> None:
+        """Take the keys of the settings into force."""
+        commands = command_table(usable(self.preferences.settings.keys)[0])
+        if commands == self._commands:
+            return
+        for shortcut in (s for shortcuts in self._shortcuts.values() for s in shortcuts):
+            shortcut.setEnabled(False)
+            shortcut.deleteLater()
+        self._commands, self._shortcuts = commands, {}
+        self._bind()
 
     def _connect(self) -> None:
         self.sign_in.asked.connect(self._sign_in)
         self.sign_in.open_exams_asked.connect(self._choose_exams)
+        self.sign_in.settings_asked.connect(self._show_settings)
+        self.preferences.note_changed.connect(self._on_monitor_note)
+        self.preferences.failed.connect(self._on_settings_failed)
         self.worklist.session_asked.connect(self._start_session)
         self.worklist.sign_out_asked.connect(self._show_sign_in)
         self.exams.exam_asked.connect(self._open_exam)
@@ -256,8 +294,64 @@ class MainWindow(QMainWindow):
             "screen_depth": str(screen.depth()),
             "device_pixel_ratio": f"{screen.devicePixelRatio():g}",
             "platform": QGuiApplication.platformName(),
-            "calibration": "none recorded",
+            **self.preferences.environment(),
         }
+
+    # ---- settings and monitors
+
+    def _today(self) -> str:
+        return self._station.clock.utc_now()[:10]
+
+    def _show_settings(self) -> None:
+        if self.settings is None:
+            from app.views.settings_view import SettingsView
+
+            self.settings = SettingsView(self._today)
+            self.settings.changed.connect(self._on_settings)
+            self.settings.closed.connect(self._close_settings)
+            self.stack.addWidget(self.settings)
+        current = self.stack.currentWidget()
+        if current is self.settings or current is None:
+            return
+        if self.is_case_painted() and self._controller is not None and not self.reading.is_paused:
+            self._controller.toggle_pause()  # nobody is timed on a page without images
+        self._before_settings = current
+        self.settings.set_settings(self.preferences.settings, self.screen(), self._station.settings.problem)
+        self.stack.setCurrentWidget(self.settings)
+        self.settings.list.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _close_settings(self) -> None:
+        self.stack.setCurrentWidget(self._before_settings)
+        self._before_settings.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _on_settings(self, settings: Settings) -> None:
+        self.preferences.keep(settings)
+        self._rebind()
+
+    def _on_settings_failed(self, sentence: str) -> None:
+        if self.settings is not None:
+            self.settings.show_problem(sentence)
+
+    def _on_monitor_note(self, note: str) -> None:
+        for page in (self.sign_in, self.worklist, self.reading):
+            page.set_monitor_note(note)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._was_shown:
+            self._was_shown = True
+            self.preferences.restore_place()
+            self.preferences.watch_screens()
+            self.preferences.apply()
+            if self.preferences.settings.panel_apart:
+                self.reading.toggle_panel_apart(self.preferences.settings.panel_place)
+                self.reading.panel_window.setVisible(False)
+            self.stack.currentChanged.connect(lambda _index: self._show_panel_window())
+
+    def _show_panel_window(self) -> None:
+        """The panel's own window is there only while cases are read."""
+        panel = self.reading.panel_window
+        panel.setVisible(panel.is_apart and self.stack.currentWidget() is self.reading)
 
     def _on_painted(self) -> None:
         if self._controller is not None:
@@ -408,6 +502,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._end_session()
+        panel = self.reading.panel_window
+        place = panel.place_text() if panel.is_apart else ""
+        self.preferences.keep_places(panel_apart=panel.is_apart, panel_place=place)
+        panel.hide()
         app = QApplication.instance()
         if app is not None:
             app.removeEventFilter(self)

@@ -346,6 +346,10 @@ class ReadingView(QWidget):
     # ---- hanging
 
     @property
+    def is_paused(self) -> bool:
+        return self._paused
+
+    @property
     def stage_count(self) -> int:
         return len(self._case.hanging.stages) if self._case is not None else 0
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from app.control.commands import Command, tooltip
 
 
 def _tr(text: str) -> str:
@@ -15,6 +19,7 @@ class SignInView(QWidget):
 
     asked = Signal(str, str)  # reader id, password
     open_exams_asked = Signal()
+    settings_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,8 +50,14 @@ class SignInView(QWidget):
         self._button.setToolTip(_tr("Sign in  (Enter)"))
         self._browse = browse = QPushButton(_tr("Open exams without a study …"))
         browse.setProperty("role", "quiet")
-        browse.setToolTip(_tr("Look at a folder or zip of images  (Ctrl+O)"))
-        browse.setShortcut("Ctrl+O")
+        browse.setToolTip(_tr("Look at a folder or zip of images"))
+        self._settings = QPushButton(_tr("Settings …"))
+        self._settings.setProperty("role", "quiet")
+        self._monitor_note = QLabel("")
+        self._monitor_note.setObjectName("monitorNote")
+        self._monitor_note.setProperty("role", "secondary")
+        self._monitor_note.setWordWrap(True)
+        self._monitor_note.hide()
         self._note = QLabel(_tr("Research use only. Not for diagnosis."))
         self._note.setProperty("role", "secondary")
         layout = QVBoxLayout(card)
@@ -60,7 +71,9 @@ class SignInView(QWidget):
             self._problem,
             self._button,
             browse,
+            self._settings,
             self._note,
+            self._monitor_note,
         ):
             layout.addWidget(part)
         outer = QVBoxLayout(self)
@@ -76,6 +89,7 @@ class SignInView(QWidget):
         self.reader.returnPressed.connect(lambda: self.password.setFocus(Qt.FocusReason.OtherFocusReason))
         self.password.returnPressed.connect(self._ask)
         browse.clicked.connect(self.open_exams_asked)
+        self._settings.clicked.connect(self.settings_asked)
 
     def set_study(self, title: str, hint: str) -> None:
         self._study.setText(f"{title}\n{hint}" if hint else title)
@@ -83,8 +97,18 @@ class SignInView(QWidget):
     def set_busy(self, text: str) -> None:
         """Show what the program is waiting for; the fields can be filled meanwhile, the button waits."""
         self._study.setText(text)
-        for button in (self._button, self._browse):
+        for button in (self._button, self._browse, self._settings):
             button.setEnabled(not text)
+
+    def set_keys(self, commands: Mapping[str, Command]) -> None:
+        """Name the keys in force on the buttons that have one."""
+        for button, command_id in ((self._browse, "exams.open"), (self._settings, "settings.open")):
+            button.setToolTip(tooltip(commands[command_id]))
+
+    def set_monitor_note(self, note: str) -> None:
+        """Say quietly what speaks against reading on this monitor (QC-04)."""
+        self._monitor_note.setText(_tr("This monitor: {0}.").format(note))
+        self._monitor_note.setVisible(bool(note))
 
     def take_over(self, other: SignInView) -> None:
         """Go on where a reader was typing in another page of this kind."""

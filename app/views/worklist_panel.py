@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from app.control.commands import Command, tooltip
 from reader_study.sessions import SessionStatus
 
 
@@ -78,8 +79,11 @@ class WorklistView(QWidget):
         self._reader.setProperty("role", "secondary")
         sign_out = QPushButton(_tr("Sign out"))
         sign_out.setProperty("role", "quiet")
-        sign_out.setToolTip(_tr("Sign out  (Ctrl+Q)"))
-        sign_out.setShortcut("Ctrl+Q")
+        self._sign_out = sign_out
+        self._monitor_note = QLabel("")
+        self._monitor_note.setObjectName("monitorNote")
+        self._monitor_note.setProperty("role", "secondary")
+        self._monitor_note.setWordWrap(True)
         sign_out.clicked.connect(self.sign_out_asked)
         self._cards = QVBoxLayout()
         self._cards.setSpacing(14)
@@ -96,6 +100,7 @@ class WorklistView(QWidget):
         inner.addSpacing(12)
         inner.addLayout(self._cards)
         inner.addStretch(1)
+        inner.addWidget(self._monitor_note)
         row = QHBoxLayout()
         row.addStretch(1)
         row.addWidget(column, 10)
@@ -104,6 +109,14 @@ class WorklistView(QWidget):
         outer.setContentsMargins(24, 64, 24, 24)
         outer.addLayout(row)
         self.cards: list[SessionCard] = []
+
+    def set_keys(self, commands: Mapping[str, Command]) -> None:
+        """Name the key in force on the sign-out button."""
+        self._sign_out.setToolTip(tooltip(commands["session.sign_out"]))
+
+    def set_monitor_note(self, note: str) -> None:
+        """Say quietly what speaks against reading on this monitor (QC-04)."""
+        self._monitor_note.setText(_tr("This monitor: {0}.").format(note) if note else "")
 
     def set_sessions(self, study: str, reader: str, sessions: Sequence[SessionStatus]) -> None:
         self._title.setText(study)
