@@ -85,7 +85,7 @@ class CoverageWatch(QObject):
         self._visible = tuple(
             (view.image.key, box)
             for view in self._grid.viewports()
-            if view.image is not None and view.isVisible() and not view.window().isMinimized()
+            if view.image is not None and view.isVisible() and not self._grid.window().isMinimized()
             for box in view.seen_boxes()
         )
         if grown:
