@@ -76,6 +76,10 @@ class QtTaskRunner(QObject):
         if (wanted := self._wanted.pop(key, None)) is not None:
             wanted[4].stop.set()
 
+    def is_awaited(self, key: str) -> bool:
+        """True while the answer of a task is still to come."""
+        return key in self._wanted
+
     def is_busy(self) -> bool:
         return bool(self._wanted)
 

@@ -1,0 +1,86 @@
+"""A blurred first look at an exam that takes long to decode, laid over the empty reading window until the exam hangs.
+
+For exams opened without a study only: in a study the images appear at full resolution or not at all, so that no reader
+judges, or is timed on, a blurred picture. It cannot be measured, marked or windowed, and it says what it is.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from PySide6.QtCore import QCoreApplication, Qt, QTimer
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from app.control.browsing import BrowseController
+from app.control.reading import CaseView
+from app.views.qt_tasks import QtTaskRunner
+from app.views.reading_view import ReadingView
+from app.views.viewport_grid import ViewportGrid
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_MS = 50
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("first_look", text)
+
+
+def show_first_look(
+    reading: ReadingView, runner: QtTaskRunner, browser: BrowseController, exam_id: str
+) -> None:
+    """Decode a first look beside the loading of ``exam_id``; shown only while the loading still runs."""
+
+    def show(case: CaseView | None) -> None:
+        if case is not None and runner.is_awaited("load"):
+            FirstLook(reading, runner, case)
+
+    if runner.is_awaited("load"):
+        runner.submit(
+            "first_look",
+            lambda _context: browser.first_look(exam_id),
+            show,
+            lambda error: log.warning("no first look: %s", error),
+        )
+
+
+class FirstLook(QWidget):
+    """The views as they are going to hang, with a line that says that they are not sharp; goes when loading ends."""
+
+    def __init__(self, reading: ReadingView, runner: QtTaskRunner, case: CaseView) -> None:
+        super().__init__(reading.grid.parentWidget())
+        self.setObjectName("firstLook")
+        self._runner = runner
+        self.grid = ViewportGrid(self)
+        label = QLabel(_tr("BLURRED FIRST LOOK      loading full resolution …"), self)
+        label.setProperty("role", "accent")
+        label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.grid)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setGeometry(self.parentWidget().rect())
+        self.show()
+        self.raise_()
+        # Over the images and not above them: the grid must be as large as the one that follows.
+        label.setFixedSize(label.fontMetrics().horizontalAdvance(label.text()) + 32, 28)
+        label.setAutoFillBackground(True)
+        label.move((self.width() - label.width()) // 2, (self.height() - label.height()) // 2)
+        label.show()
+        label.raise_()
+        images = {image.key: image for image in case.exam.images}
+        self.grid.set_stage(case.hanging.stages[0], images, case.pyramids)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._go_when_loaded)
+        self._timer.start(LOOK_EVERY_MS)
+        reading.painted.connect(self._go)
+
+    def _go_when_loaded(self) -> None:
+        """Loaded, failed or left: in each case the first look has had its time."""
+        if not self._runner.is_awaited("load"):
+            self._go()
+
+    def _go(self) -> None:
+        self._timer.stop()
+        self.hide()
+        self.deleteLater()
