@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from inference.exam.types import DicomReference, ImageFlags
+from resources.code_tables import mammography_codes
 
 MG_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.2.1"
 # JPEG Baseline and Extended lose by definition; other syntaxes may be either and the attribute decides.
@@ -140,8 +141,7 @@ def injected_of(ds: Dataset, acquired: datetime | None) -> datetime | None:
     """Return when the contrast bolus began (CEM-06), on the day of the acquisition or, past midnight, before it."""
     values = [ds.get("ContrastBolusStartTime")]
     values += [
-        item.get("ContrastBolusStartTime")
-        for item in ds.get("ContrastBolusAdministrationProfileSequence") or ()
+        item.get("ContrastBolusStartTime") for item in ds.get("ContrastAdministrationProfileSequence") or ()
     ]
     moments = [moment for moment in map(_time, values) if moment is not None]
     if acquired is None or not moments:
@@ -153,10 +153,7 @@ def injected_of(ds: Dataset, acquired: datetime | None) -> datetime | None:
 
 def flags_of(ds: Dataset, transfer_syntax: str = "") -> ImageFlags:
     """Read what a reader must be told of an image (MG-26, MG-36, MG-38)."""
-    regions = tuple(
-        str(item.get("CodeMeaning", "") or item.get("CodeValue", "")).strip()
-        for item in ds.get("PartialViewCodeSequence") or ()
-    )
+    regions = tuple(_section(item) for item in ds.get("PartialViewCodeSequence") or ())
     ratios = [value for value in _floats(ds.get("LossyImageCompressionRatio")) if value > 0]
     lossy = (
         str(ds.get("LossyImageCompression", "") or "").strip() == "01" or transfer_syntax in _LOSSY_SYNTAXES
@@ -171,6 +168,15 @@ def flags_of(ds: Dataset, transfer_syntax: str = "") -> ImageFlags:
         lossy_ratio=max(ratios) if lossy and ratios else None,  # of several steps the strongest
         for_processing=intent == "FOR PROCESSING" or str(ds.get("SOPClassUID", "")) == MG_FOR_PROCESSING,
     )
+
+
+def _section(item: Dataset) -> str:
+    """Word of a partial view section (CID 4005): the table's for a known code, else what the file calls it."""
+    code = str(item.get("CodeValue", "")).strip()
+    for word in mammography_codes().partial_view_sections:
+        if code in {word.sct, word.srt}:
+            return word.meaning.capitalize()
+    return str(item.get("CodeMeaning", "") or code).strip()
 
 
 def reference_of(ds: Dataset, transfer_syntax: str = "") -> DicomReference | None:

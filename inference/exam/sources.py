@@ -361,9 +361,7 @@ def _with_unhung(group: Group, entries: Iterable[ImportEntry]) -> Group:
 def _fallback_notes(images: Iterable[ViewImage]) -> tuple[str, ...]:
     told = []
     for image in images:
-        told += [
-            f"{image.key}: {text}" for text in image.evidence if "fallback" in text or "conflict" in text
-        ]
+        told += [f"{image.key}: {text}" for text in image.evidence if any(word in text for word in _TOLD)]
     return tuple(told)
 
 
