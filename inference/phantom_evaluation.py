@@ -32,6 +32,7 @@ from inference.training.data import training_spec
 from resources.vocabulary import FindingType, Laterality, Pathology
 
 _LOG = logging.getLogger(__name__)
+PHANTOM_MM = 0.1  # as files are; training reads the same kind of phantoms at 0.2 mm, for time
 _SIDES = (Laterality.RIGHT, Laterality.LEFT)
 
 
@@ -48,6 +49,7 @@ class PhantomRun:
     images: list[ImageMarks] = field(default_factory=list)
     pointing_patient: list[str] = field(default_factory=list)
     pointing: list[bool] = field(default_factory=list)
+    pointing_findings: list[frozenset[FindingType]] = field(default_factory=list)
     baselines: dict[str, list[float]] = field(default_factory=dict)
     blob_pointing: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -69,7 +71,7 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
     run = PhantomRun()
     prepare = pipeline(preprocessing)
     for number, seed in enumerate(seeds):
-        phantom = phantom_exam(training_spec(seed))
+        phantom = phantom_exam(training_spec(seed, PHANTOM_MM))
         result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
         run.exam_truth.append(Pathology.MALIGNANT in phantom.pathology.values())
         run.exam_score.append(result.exam_score or 0.0)
@@ -89,6 +91,7 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
                 shape = (image.pixels.shape[0], image.pixels.shape[1])
                 run.peak_offsets_px += peak_offset(maps[image.key], boxes, item)
                 run.pointing_patient.append(str(seed))
+                run.pointing_findings.append(run.exam_findings[-1])
                 run.pointing.append(pointing_hit(maps[image.key], boxes, shape))
                 blob_map = map_to_stored(blob_response(item), item.placement)
                 run.blob_pointing.append(pointing_hit(blob_map, boxes, shape))
@@ -174,11 +177,24 @@ def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
         "pointing_game": {
             "value": round(float(hits.mean()), 4), "lo": round(p_lo, 4), "hi": round(p_hi, 4), "n": len(hits),
         },
+        "pointing_game_by_type": _pointing_by_type(run),
+        "peak_offset_px": [
+            round(float(x), 2) for x in np.median(np.array(run.peak_offsets_px or [(0.0, 0.0)]), axis=0)
+        ],
         "baselines": {k: _as_dict(delong_auc(truth, np.array(v))) for k, v in run.baselines.items()},
         "blob_pointing_game": round(float(np.mean(run.blob_pointing)), 4),
         "operating": _sensitivity_specificity(truth, score),
         "seconds_per_exam": round(float(np.median(run.seconds)), 3),
     }  # fmt: skip
+
+
+def _pointing_by_type(run: PhantomRun) -> dict[str, dict[str, float | int]]:
+    out: dict[str, dict[str, float | int]] = {}
+    for finding in FindingType:
+        hits = [h for h, kinds in zip(run.pointing, run.pointing_findings, strict=True) if finding in kinds]
+        if hits:
+            out[finding.value] = {"value": round(float(np.mean(hits)), 4), "n": len(hits)}
+    return out
 
 
 def _as_dict(estimate: Estimate) -> dict[str, float | int | None]:

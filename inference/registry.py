@@ -95,6 +95,8 @@ def build(card: ModelCard) -> CamClassifier:
             sharpness=float(spec.get("sharpness", 4.0)),
             dropout=float(spec.get("dropout", 0.0)),
             detail_px=int(spec.get("detail_px", 0)),
+            spots=bool(spec.get("spots", False)),
+            flips=bool(spec.get("flips", False)),
         )
     except (KeyError, ValueError) as error:
         raise ModelError(

@@ -136,12 +136,12 @@ class TorchEngine:
         -------
         Evidence maps in logits (map rows, map cols) per view, and view logits (views,) before calibration.
         """
-        canvases = torch.from_numpy(np.stack([item.canvas for item in inputs])[:, None])
+        canvases = torch.from_numpy(np.stack([item.planes for item in inputs]))
         masks = torch.from_numpy(np.stack([item.mask for item in inputs]))
         on_gpu = self.device.type == "cuda"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=on_gpu):
             batch = canvases.to(self.device).contiguous(memory_format=torch.channels_last)
-            evidence = self._model(batch).float()
+            evidence = self._model.predict(batch).float()
             logits = self._model.view_logits(evidence, map_mask(masks.to(self.device)))
         return list(evidence.cpu().numpy()), logits.double().cpu().numpy()
 
@@ -166,7 +166,7 @@ class TorchEngine:
         factor = STRIDE // _UPSAMPLED
         size = (evidence.shape[1] * factor, evidence.shape[0] * factor)
         logit = cv2.resize(evidence, size, interpolation=cv2.INTER_CUBIC)
-        # Nothing in image-level labels says where in its receptive field a cell looks; the card's offset does.
+        # A network trained without mirrors may look beside its cells; its card then says how far.
         rows, cols = (offset * factor / STRIDE for offset in self.card.map_offset_px)
         move = np.array([[1.0, 0.0, -cols], [0.0, 1.0, -rows]])
         logit = cv2.warpAffine(logit, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -32,12 +32,15 @@ class CamConfig:
     pooling: Pooling = Pooling.SMOOTH_MAX
     sharpness: float = 4.0  # of the smooth maximum; unused by AVERAGE
     detail_px: int = (
-        0  # 0 = the picture alone; else a second channel, the picture minus its mean over so many pixels
+        0  # 0 = the picture alone; else one channel more, the picture minus its mean over so many pixels
     )
+    spots: bool = False  # the input's second channel counts small bright spots
+    flips: bool = False  # predict the mean over the four mirror images
     dropout: float = 0.1
 
 
-STRIDE = 16  # canvas pixels per map cell
+STRIDE = 16  # canvas pixels per map cell; cell i covers pixels 16 i to 16 i + 16
+_MIRRORS: tuple[tuple[int, ...], ...] = ((), (-2,), (-1,), (-2, -1))
 
 
 class ResidualUnit(nn.Module):
@@ -62,14 +65,17 @@ class ResidualUnit(nn.Module):
 
 
 class CamClassifier(nn.Module):
-    """Canvas (batch, 1, rows, cols) in [-1, 1] -> evidence map in logits, one cell per 16 x 16 pixels."""
+    """Canvas (batch, 1 or 2, rows, cols) -> evidence map in logits, one cell per 16 x 16 pixels.
+
+    The first channel is the picture in [-1, 1]; the second, where the configuration has one, counts spots.
+    """
 
     def __init__(self, config: CamConfig) -> None:
         super().__init__()
         self.config = config
         w = config.width
         plan = ((w, w, 1), (w, w * 2, 2), (w * 2, w * 4, 2), (w * 4, w * 6, 1))
-        channels = 2 if config.detail_px else 1
+        channels = 1 + bool(config.detail_px) + config.spots
         self.stem1 = nn.Sequential(nn.Conv2d(channels, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU())
         self.stem2 = nn.Sequential(nn.Conv2d(w, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
         self.pool = nn.MaxPool2d(2)
@@ -92,16 +98,25 @@ class CamClassifier(nn.Module):
         evidence: Tensor = maps[:, 0] - maps[:, 1]
         return evidence
 
+    def predict(self, canvas: Tensor) -> Tensor:
+        """Return the evidence map for use: with ``flips`` the mean over the mirror images, so that no side is
+        favoured and a finding in the middle of the receptive field lands in the middle of the map's peak."""
+        if not self.config.flips:
+            return self(canvas)  # type: ignore[no-any-return]
+        maps = [self(canvas.flip(axes)).flip(axes) for axes in _MIRRORS]
+        return torch.stack(maps).mean(0)
+
     def _with_detail(self, canvas: Tensor) -> Tensor:
         size = self.config.detail_px
         if not size:
             return canvas
-        coarse = functional.avg_pool2d(canvas, 4)  # a mean over 20 pixels needs no full resolution
+        grey = canvas[:, :1]
+        coarse = functional.avg_pool2d(grey, 4)  # a mean over 20 pixels needs no full resolution
         wide = size // 4 // 2 * 2 + 1
         coarse = functional.avg_pool2d(coarse, wide, 1, wide // 2, count_include_pad=False)
         mean = functional.interpolate(coarse, size=canvas.shape[2:], mode="bilinear", align_corners=False)
         # air is level ground: without this the skin line would be the strongest detail of every picture
-        detail = torch.where(canvas > -1.0, canvas - mean, torch.zeros_like(canvas))
+        detail = torch.where(grey > -1.0, grey - mean, torch.zeros_like(grey))
         return torch.cat([canvas, 4.0 * detail], 1)
 
     def view_logits(self, evidence: Tensor, inside: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Phantom views prepared for training: generated once, kept as bytes on disk, drawn as tensors.
+"""Phantom views prepared for training: generated once at 0.2 mm, kept as bytes on disk, drawn as tensors.
 
 Labels are per breast (malignant or not). Lesion boxes are never loaded here: the model is weakly supervised
 and its maps are judged by ``inference.phantom_evaluation``, which reads them from the phantoms.
@@ -19,18 +19,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
-from inference.preprocessing.pipeline import CANVAS_MM, pipeline
+from inference.preprocessing.pipeline import ModelInput, pipeline
+from inference.preprocessing.spots import SPOT_MM
 from resources.vocabulary import FOUR_VIEWS, Density, FindingType, Laterality, Pathology
 
 _LOG = logging.getLogger(__name__)
 TRAIN_SEEDS, EASY_SEEDS, VALIDATION_SEEDS, TEST_SEEDS = 0, 500_000, 1_000_000, 2_000_000
 _SIDES = (Laterality.RIGHT, Laterality.LEFT)
+_SPOT_STEPS = 100.0  # bytes per spot: up to 2.55 spots in one canvas pixel
+_EASY_FINDINGS = (FindingType.MASS, FindingType.CALCIFICATION, FindingType.MASS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreastSet:
-    """Prepared breasts: canvases (breasts, 2 views CC MLO, rows, cols) uint8, masks alike, labels
-    (breasts,)."""
+    """Prepared breasts: canvases (breasts, 2 views CC MLO, channels, rows, cols) uint8, labels (breasts,).
+
+    The first channel is the grey picture, 0 outside the breast; the second, if there is one, counts spots.
+    """
 
     canvases: NDArray[np.uint8] = field(repr=False)
     labels: NDArray[np.bool_]
@@ -39,32 +44,33 @@ class BreastSet:
         return len(self.labels)
 
 
-def training_spec(seed: int) -> PhantomSpec:
+def training_spec(seed: int, pixel_mm: float = SPOT_MM) -> PhantomSpec:
     """Return the phantom of a seed: every second exam has a cancer, the others are normal or benign in turn.
 
-    Seeds from ``EASY_SEEDS`` up to the validation seeds are first lessons: fatty breasts, masses, none benign.
+    Seeds from ``EASY_SEEDS`` up to the validation seeds are first lessons: fatty breasts with a mass or with
+    calcifications, none benign.
     """
     if EASY_SEEDS <= seed < VALIDATION_SEEDS:
         sick = seed % 4 != 3
         return PhantomSpec(
             seed=seed,
-            pixel_mm=CANVAS_MM,
+            pixel_mm=pixel_mm,
             density=Density.FATTY,
             pathology=Pathology.MALIGNANT if sick else Pathology.NORMAL,
-            finding=FindingType.MASS if sick else None,
+            finding=_EASY_FINDINGS[seed % 4] if sick else None,
         )
     pathology = (Pathology.MALIGNANT, Pathology.NORMAL, Pathology.MALIGNANT, Pathology.BENIGN)[seed % 4]
-    return PhantomSpec(seed=seed, pixel_mm=CANVAS_MM, pathology=pathology)
+    return PhantomSpec(seed=seed, pixel_mm=pixel_mm, pathology=pathology)
 
 
 def prepared_exam(seed: int, preprocessing: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Make one phantom and prepare its breasts: canvases (2, 2, rows, cols) uint8 and labels (2,)."""
+    """Make one phantom and prepare its breasts: canvases (2, 2, channels, rows, cols) uint8, labels (2,)."""
     phantom = phantom_exam(training_spec(seed))
     prepare = pipeline(preprocessing)
     views = {image.view: image for image in phantom.exam.images}
-    stack = np.stack([_as_bytes(prepare(views[name]).canvas) for name in FOUR_VIEWS])
+    stack = np.stack([_as_bytes(prepare(views[name])) for name in FOUR_VIEWS])
     # FOUR_VIEWS is R-CC, L-CC, R-MLO, L-MLO; a breast is (CC, MLO)
-    return stack.reshape(2, 2, *stack.shape[1:]).transpose(1, 0, 2, 3), breast_labels(phantom)
+    return stack.reshape(2, 2, *stack.shape[1:]).swapaxes(0, 1), breast_labels(phantom)
 
 
 def breast_labels(phantom: PhantomExam) -> NDArray[np.bool_]:
@@ -72,16 +78,22 @@ def breast_labels(phantom: PhantomExam) -> NDArray[np.bool_]:
     return np.array([phantom.pathology[side] is Pathology.MALIGNANT for side in _SIDES], dtype=np.bool_)
 
 
-def _as_bytes(canvas: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """-1..1 to 1..255, and 0 where the canvas is exactly -1 (outside the breast)."""
-    grey = np.clip(np.rint((canvas + 1.0) * 127.5), 1, 255)
-    return np.where(canvas <= -1.0, 0, grey).astype(np.uint8)
+def _as_bytes(item: ModelInput) -> NDArray[np.uint8]:
+    """(channels, rows, cols): -1..1 to 1..255, 0 where the canvas is exactly -1 (outside the breast); spots."""
+    grey = np.clip(np.rint((item.canvas + 1.0) * 127.5), 1, 255)
+    planes = [np.where(item.canvas <= -1.0, 0, grey)]
+    if item.spots is not None:
+        planes.append(np.clip(np.rint(item.spots * _SPOT_STEPS), 0, 255))
+    return np.stack(planes).astype(np.uint8)
 
 
 def _generator_digest() -> str:
+    """Of what decides what is prepared: the code of the phantoms and of the preprocessing."""
     from inference.exam import phantom
+    from inference.preprocessing import pipeline as chain
 
     parts = [p.read_bytes() for p in sorted(Path(str(phantom.__file__)).parent.glob("phantom*.py"))]
+    parts += [p.read_bytes() for p in sorted(Path(str(chain.__file__)).parent.glob("*.py"))]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
@@ -128,11 +140,12 @@ def breast_set(seeds: range, preprocessing: str, cache: Path, *, workers: int = 
 
 
 def batch_tensors(data: BreastSet, index: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return canvases (2n, 1, rows, cols) float in [-1, 1], masks (2n, rows, cols), labels (n,); CC, MLO in
-    turn."""
-    raw = torch.from_numpy(data.canvases[index]).flatten(0, 1)[:, None]
+    """Return canvases (2n, channels, rows, cols): grey in [-1, 1] and spots; masks (2n, rows, cols), labels
+    (n,); CC, MLO in turn."""
+    raw = torch.from_numpy(data.canvases[index]).flatten(0, 1)
     masks = (raw[:, 0] > 0).float()
-    canvases = torch.where(raw > 0, raw.float() / 127.5 - 1.0, torch.tensor(-1.0))
+    canvases = raw.float() / _SPOT_STEPS
+    canvases[:, 0] = torch.where(raw[:, 0] > 0, raw[:, 0].float() / 127.5 - 1.0, torch.tensor(-1.0))
     return canvases, masks, torch.from_numpy(data.labels[index].astype(np.float32))
 
 
@@ -163,7 +176,9 @@ def augment(
     count = len(canvases)
     gain = torch.from_numpy(rng.uniform(0.9, 1.1, (count, 1, 1, 1)).astype(np.float32))
     bias = torch.from_numpy(rng.uniform(-0.1, 0.1, (count, 1, 1, 1)).astype(np.float32))
-    out = torch.where(masks[:, None] > 0, (canvases * gain + bias).clamp(-1, 1), canvases)
+    grey = canvases[:, :1]
+    toned = torch.where(masks[:, None] > 0, (grey * gain + bias).clamp(-1, 1), grey)
+    out = torch.cat([toned, canvases[:, 1:]], 1)
     kept = masks.clone()
     for i in range(count):
         move = int(rng.integers(-shift, shift + 1))

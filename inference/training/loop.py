@@ -18,7 +18,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from inference.metrics import delong_auc
 from inference.models.cam_classifier import CamClassifier, breast_logit, map_mask
@@ -33,10 +33,11 @@ from inference.training.data import (
     breast_set,
     crop_to_breasts,
 )
-from inference.training.losses import weak_loss
+from inference.training.losses import mirror_loss, weak_loss
 from inference.training.recipes import Recipe
 
 _LOG = logging.getLogger(__name__)
+_MIRRORS = ((-2,), (-1,), (-2, -1))
 _HAS_BF16 = bool(
     torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 )  # halves a step where it is native
@@ -72,17 +73,31 @@ def start(recipe: Recipe, total: int) -> TrainingState:
     return TrainingState(model, optimizer, scheduler, np.random.default_rng(recipe.seed), [])
 
 
-def train_epoch(state: TrainingState, data: BreastSet, batch: int) -> float:
-    """Run one pass over the data in a drawn order; returns the mean loss."""
+def train_epoch(
+    state: TrainingState, data: BreastSet, batch: int, *, mirror_every: int = 0, mirror_weight: float = 0.5
+) -> float:
+    """Run one pass over the data in a drawn order; returns the mean loss.
+
+    Every ``mirror_every``-th step (0 = never) also sees the batch mirrored, under the same labels, and is
+    asked for the same maps.
+    """
     state.model.train()
     order = balanced_order(data.labels, state.rng)
     losses: list[float] = []
     for first in range(0, len(order) - batch + 1, batch):
         canvases, masks, labels = batch_tensors(data, order[first : first + batch])
         canvases, masks = crop_to_breasts(*augment(canvases, masks, state.rng))
-        with torch.autocast("cpu", torch.bfloat16, enabled=_HAS_BF16):
-            evidence = state.model(canvases.contiguous(memory_format=torch.channels_last)).float()
-        loss = weak_loss(state.model.view_logits(evidence, map_mask(masks)), labels)
+        inside = map_mask(masks)
+        if mirror_every and len(losses) % mirror_every == 0:
+            axes = _MIRRORS[int(state.rng.integers(len(_MIRRORS)))]
+            both = _evidence(state.model, torch.cat([canvases, canvases.flip(axes)]))
+            evidence, mirrored = both[: len(canvases)], both[len(canvases) :].flip(axes)
+            loss = 0.5 * weak_loss(state.model.view_logits(evidence, inside), labels)
+            loss = loss + 0.5 * weak_loss(state.model.view_logits(mirrored, inside), labels)
+            loss = loss + mirror_weight * mirror_loss(evidence, mirrored, inside)
+        else:
+            evidence = _evidence(state.model, canvases)
+            loss = weak_loss(state.model.view_logits(evidence, inside), labels)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
@@ -92,6 +107,12 @@ def train_epoch(state: TrainingState, data: BreastSet, batch: int) -> float:
         if len(losses) % 25 == 0:
             _LOG.info("step %d: mean loss of the last 25 %.4f", len(losses), np.mean(losses[-25:]))
     return float(np.mean(losses))
+
+
+def _evidence(model: CamClassifier, canvases: Tensor) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=_HAS_BF16):
+        evidence: Tensor = model(canvases.contiguous(memory_format=torch.channels_last))
+    return evidence.float()
 
 
 def breast_logits(model: CamClassifier, data: BreastSet, batch: int = 16) -> NDArray[np.float64]:
@@ -164,7 +185,9 @@ def train(
         _LOG.info("resumed after epoch %d", len(state.history))
     while len(state.history) < recipe.epochs and not _stalled(state, max(recipe.patience, easy_epochs)):
         lesson = easy if easy is not None and len(state.history) < easy_epochs else train_set
-        loss = train_epoch(state, lesson, recipe.batch)
+        loss = train_epoch(
+            state, lesson, recipe.batch, mirror_every=recipe.mirror_every, mirror_weight=recipe.mirror_weight
+        )
         auc = delong_auc(validation.labels, breast_logits(state.model, validation)).value
         best = max((entry["validation_auc"] for entry in state.history), default=-1.0)
         state.history.append({"loss": loss, "validation_auc": auc})

@@ -59,3 +59,26 @@ def test_map_mask_marks_every_cell_that_touches_the_breast() -> None:
     mask = torch.zeros(1, 32, 32)
     mask[0, 15, 16] = 1
     assert map_mask(mask).tolist() == [[[0, 1], [0, 0]]]
+
+
+def test_mirrored_prediction_follows_the_picture_exactly_so_cells_look_straight_down() -> None:
+    torch.manual_seed(3)
+    model = CamClassifier(CamConfig(width=4, spots=True, detail_px=20, flips=True)).eval()
+    canvas = torch.randn(1, 2, 128, 96)
+    with torch.inference_mode():
+        plain = model.predict(canvas)
+        for axes in ((-2,), (-1,), (-2, -1)):
+            turned = model.predict(canvas.flip(axes)).flip(axes)
+            torch.testing.assert_close(turned, plain, atol=1e-5, rtol=1e-4)
+        # without the mirrors the same network does look to one side
+        assert float((model(canvas.flip(-1)).flip(-1) - model(canvas)).abs().max()) > 1e-3
+
+
+def test_a_second_channel_changes_the_map() -> None:
+    torch.manual_seed(3)
+    model = CamClassifier(CamConfig(width=4, spots=True)).eval()
+    canvas = torch.zeros(1, 2, 64, 64)
+    dotted = canvas.clone()
+    dotted[0, 1, 30:34, 30:34] = 1.0
+    with torch.inference_mode():
+        assert float((model(dotted) - model(canvas)).abs().max()) > 0

@@ -13,13 +13,13 @@ from inference.model_card import ModelError
 from inference.models.cam_classifier import CamConfig
 from inference.training import data, loop
 from inference.training.data import BreastSet, balanced_order, breast_set, crop_to_breasts, training_spec
-from inference.training.losses import weak_loss
+from inference.training.losses import mirror_loss, weak_loss
 from inference.training.recipes import DIB_MG_SMALL_RECIPE, recipe
 from resources.vocabulary import Pathology
 
 TINY = replace(
     DIB_MG_SMALL_RECIPE,
-    network=CamConfig(width=4, dropout=0.0),
+    network=CamConfig(width=4, dropout=0.0, spots=True),
     batch=4,
     epochs=3,
     easy_epochs=0,
@@ -35,9 +35,10 @@ def breasts(tmp_path_factory: pytest.TempPathFactory) -> BreastSet:
 def _bright_square_set() -> BreastSet:
     """Breasts that differ by one bright square only: what image-level labels must be able to teach."""
     rng = np.random.default_rng(1)
-    canvases = rng.integers(60, 120, (32, 2, 96, 64)).astype(np.uint8)
+    canvases = rng.integers(60, 120, (32, 2, 2, 96, 64)).astype(np.uint8)
+    canvases[:, :, 1] = 0  # no spots
     labels = np.arange(32) % 2 == 0
-    canvases[labels, :, 40:56, 24:40] = 250
+    canvases[labels, :, 0, 40:56, 24:40] = 250
     return BreastSet(canvases=canvases, labels=labels)
 
 
@@ -66,7 +67,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(breasts: BreastSet, tmp
     steps = len(balanced_order(breasts.labels, np.random.default_rng(0))) // TINY.batch
     (tmp_path / "parts").mkdir()
     first = loop.start(TINY, TINY.epochs * steps)
-    loss = loop.train_epoch(first, breasts, TINY.batch)
+    loss = loop.train_epoch(first, breasts, TINY.batch, mirror_every=TINY.mirror_every)
     auc = loop.delong_auc(breasts.labels, loop.breast_logits(first.model, breasts)).value
     first.history.append({"loss": loss, "validation_auc": auc})
     loop.save_checkpoint(first, tmp_path / "parts")
@@ -115,6 +116,40 @@ def test_weak_loss_is_cross_entropy_of_breast_and_views() -> None:
     found = weak_loss(torch.tensor([2.0, 0.0]), torch.tensor([1.0]), view_weight=0.5)
     expected = np.log1p(np.exp(-1.0)) + 0.5 * (np.log1p(np.exp(-2.0)) + np.log(2.0)) / 2
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_maps_follow_the_mirrored_picture_when_training_asks_them_to() -> None:
+    torch.manual_seed(0)
+    squares = _bright_square_set()
+    state = loop.start(TINY, 80)
+    for _ in range(20):
+        loop.train_epoch(state, squares, 8, mirror_every=1, mirror_weight=2.0)
+    canvases, masks, _ = data.batch_tensors(squares, np.array([0, 2, 4, 6]))
+    inside = loop.map_mask(masks)
+    with torch.inference_mode():
+        state.model.eval()
+        there = state.model(canvases)
+        back = state.model(canvases.flip((-2, -1))).flip((-2, -1))
+    assert float(mirror_loss(there, back, inside)) < 0.1
+
+
+def test_mirror_loss_is_nothing_for_equal_maps_and_large_for_one_cell_beside() -> None:
+    evidence = torch.full((1, 6, 6), -8.0)
+    evidence[0, 2, 2] = 8.0
+    inside = torch.ones(1, 6, 6)
+    assert float(mirror_loss(evidence, evidence, inside)) == 0.0
+    # two cells differ by one, each map's squares sum to one: 2 / (1 + 2)
+    assert float(mirror_loss(evidence, evidence.roll(1, 2), inside)) == pytest.approx(2 / 3, abs=0.01)
+    assert float(mirror_loss(evidence, evidence.roll(1, 2), torch.zeros(1, 6, 6))) == 0.0
+
+
+def test_prepared_spots_are_counted_at_full_resolution_and_kept_as_bytes(breasts: BreastSet) -> None:
+    canvases, masks, _ = data.batch_tensors(breasts, np.arange(2))
+    assert canvases.shape[1] == 2
+    assert float(canvases[:, 0].min()) == -1.0
+    assert float(canvases[:, 1].min()) == 0.0
+    assert float(canvases[:, 1].max()) > 0.3
+    assert float((canvases[:, 1] * (1 - masks)).max()) == 0.0
 
 
 def test_unknown_recipe_names_the_known_ones() -> None:
