@@ -29,6 +29,8 @@ class OverlayKind(StrEnum):
     AI_BOX = "ai_box"
     MARK = "mark"
     CAD = "cad"  # another vendor's, from a CAD report
+    SAVED = "saved"  # a drawing or text of a presentation state; dashed = text only, no figure
+    SHUTTER = "shutter"  # black outside its outline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPen, QPolygonF
 
 from app.state.geometry import ViewGeometry
 from app.state.overlays import HeatLayer, OverlayItem, OverlayKind, colour_map
@@ -106,6 +106,10 @@ def paint_items(
         pen.setStyle(Qt.PenStyle.DashLine if item.dashed else Qt.PenStyle.SolidLine)
         if item.kind is OverlayKind.AI_BOX and item.box is not None:
             _paint_box(painter, item, screen.rect(item.box), pen, width)
+        elif item.kind is OverlayKind.SHUTTER:
+            _paint_shutter(painter, item, screen)
+        elif item.kind is OverlayKind.SAVED:
+            _paint_saved(painter, item, screen, scale)
         elif item.kind is OverlayKind.CAD:
             _paint_cad(painter, item, screen, pen, width)
         else:
@@ -137,15 +141,41 @@ def ellipse(ends: Sequence[QPointF]) -> QPolygonF:
     return QPolygonF([middle + major * math.cos(a) + minor * math.sin(a) for a in angles])
 
 
-def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, right_edge: float) -> None:
-    """Another vendor's mark: its glyph at the centre, its outlines, and a CAD tag (MG-28, MG-32)."""
-    painter.setPen(pen)
+def _paint_outlines(painter: QPainter, item: OverlayItem, screen: ScreenMap) -> None:
     for points, is_ellipse in item.outlines:
         drawn = [screen.point(row, col) for row, col in points]
         if is_ellipse:
             painter.drawPolygon(ellipse(drawn))
         else:
             painter.drawPolyline(QPolygonF(drawn))
+
+
+def _paint_shutter(painter: QPainter, item: OverlayItem, screen: ScreenMap) -> None:
+    shape = QPainterPath()
+    shape.addRect(QRectF(painter.viewport()))
+    for points, _ in item.outlines:
+        shape.addPolygon(QPolygonF([screen.point(row, col) for row, col in points]))
+        shape.closeSubpath()
+    painter.fillPath(shape, Qt.GlobalColor.black)
+
+
+def _paint_saved(painter: QPainter, item: OverlayItem, screen: ScreenMap, scale: float) -> None:
+    """A drawing of a presentation state, in the quiet colour of words: neither the AI's nor the reader's."""
+    colour = QColor(theme.TEXT)
+    painter.setPen(QPen(colour, theme.AI_LINE_PX * scale))
+    _paint_outlines(painter, item, screen)
+    place = screen.point(*item.point) if item.point is not None else QPointF()
+    if not item.outlines and not item.dashed:
+        painter.drawLine(place - QPointF(5, 0), place + QPointF(5, 0))
+        painter.drawLine(place - QPointF(0, 5), place + QPointF(0, 5))
+    if item.label:
+        text(painter, place + QPointF(4, -4), item.label, colour)
+
+
+def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, right_edge: float) -> None:
+    """Another vendor's mark: its glyph at the centre, its outlines, and a CAD tag (MG-28, MG-32)."""
+    painter.setPen(pen)
+    _paint_outlines(painter, item, screen)
     size = QFontMetricsF(painter.font()).height()
     place = item.point or (item.box.center if item.box is not None else (0.0, 0.0))
     center = screen.point(*place)
