@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtWidgets import QDialog, QGridLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.control.commands import Command
 
@@ -19,27 +30,67 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     dialog = QDialog(parent)
     dialog.setObjectName("keySheet")
     dialog.setWindowTitle(_tr("Keys"))
+    page = QWidget()
+    columns = QHBoxLayout(page)
+    columns.setSpacing(28)
+    for groups in _balanced(commands):
+        column = QVBoxLayout()
+        column.setSpacing(14)
+        for group, members in groups:
+            column.addLayout(_key_group(group, members))
+        column.addStretch(1)
+        columns.addLayout(column)
+    area = QScrollArea()
+    area.setWidget(page)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    room = (parent or dialog).screen().availableSize()
+    wanted = page.sizeHint()
+    area.setMinimumSize(
+        min(wanted.width() + 16, room.width() - 120), min(wanted.height() + 4, room.height() - 160)
+    )
+    hint = QLabel(_tr("Mouse: left = current tool, right drag = window, wheel = zoom, middle drag = pan, "
+                      "double click = that view full.    Keys are changed in the settings.    Esc closes."))  # fmt: skip
+    hint.setProperty("role", "secondary")
+    hint.setWordWrap(True)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(28, 24, 28, 20)
+    layout.addWidget(area)
+    layout.addWidget(hint)
+    return dialog
+
+
+def _balanced(commands: Iterable[Command]) -> list[list[tuple[str, list[Command]]]]:
+    """Groups in at most four columns of about the same height, in their order."""
     groups: dict[str, list[Command]] = {}
     for command in commands:
         groups.setdefault(command.group, []).append(command)
-    grid = QGridLayout(dialog)
-    grid.setContentsMargins(28, 24, 28, 24)
-    grid.setHorizontalSpacing(18)
+    heights = {group: len(members) + 2 for group, members in groups.items()}
+    limit = max(max(heights.values(), default=0), -(-sum(heights.values()) // 4))
+    columns: list[list[tuple[str, list[Command]]]] = [[]]
+    used = 0
+    for group, members in groups.items():
+        if columns[-1] and used + heights[group] > limit and len(columns) < 4:
+            columns.append([])
+            used = 0
+        columns[-1].append((group, members))
+        used += heights[group]
+    return columns
+
+
+def _key_group(group: str, members: list[Command]) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(14)
     grid.setVerticalSpacing(3)
-    for column, (group, members) in enumerate(groups.items()):
-        heading = QLabel(group.upper())
-        heading.setProperty("role", "section")
-        grid.addWidget(heading, 0, 2 * column, 1, 2)
-        for row, command in enumerate(members, 1):
-            keys = QLabel(" / ".join(command.keys))
-            keys.setProperty("role", "accent")
-            grid.addWidget(keys, row, 2 * column, Qt.AlignmentFlag.AlignRight)
-            grid.addWidget(QLabel(command.title), row, 2 * column + 1)
-    hint = QLabel(_tr("Mouse: left = current tool, right drag = window, wheel = zoom, middle drag = pan, "
-                      "double click = that view full.    Esc closes."))  # fmt: skip
-    hint.setProperty("role", "secondary")
-    grid.addWidget(hint, 40, 0, 1, 2 * max(1, len(groups)))
-    return dialog
+    heading = QLabel(QCoreApplication.translate("commands", group).upper())
+    heading.setProperty("role", "section")
+    grid.addWidget(heading, 0, 0, 1, 2)
+    for row, command in enumerate(members, 1):
+        keys = QLabel(" / ".join(command.keys))
+        keys.setProperty("role", "accent")
+        grid.addWidget(keys, row, 0, Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(QLabel(QCoreApplication.translate("commands", command.title)), row, 1)
+    return grid
 
 
 def about(version: str, parent: QWidget | None = None) -> QDialog:

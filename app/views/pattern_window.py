@@ -161,7 +161,9 @@ class RulerWindow(ScreenWindow):
         width = self.length_px / ratio
         is_card = abs(self._length_mm - CARD_MM) < 0.01
         height = width * (CARD_HEIGHT_MM / CARD_MM) if is_card else 60.0
-        left, top = (self.width() - width) / 2, (self.height() - height) / 2
+        # On whole device pixels, else the gap is a pixel too wide or too narrow.
+        left = round((self.width() * ratio - self.length_px) / 2) / ratio
+        top = round((self.height() - height) * ratio / 2) / ratio
         painter.setPen(QPen(QColor(theme.ACCENT), 1 / ratio))
         # Lines lie just outside, so that the gap between them is exactly the length.
         for x in (left - 1 / ratio, left + width):

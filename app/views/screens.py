@@ -35,7 +35,7 @@ def monitor_of(screen: QScreen) -> Monitor:
     size_mm = screen.physicalSize().width()
     return Monitor(
         key="|".join((maker, model, identity)),
-        title=" ".join(part for part in (maker, model, screen.name()) if part),
+        title=" ".join(part for part in (maker, model, screen.name()) if part) or f"{cols} × {rows}",
         width_px=cols,
         height_px=rows,
         surface_bits=surface_bits(screen),

@@ -52,7 +52,8 @@ class SettingsView(QWidget):
         self.monitors, self.keys = MonitorPage(today), KeysPage()
         self.pages = QStackedWidget()
         self.list = QListWidget()
-        self.list.setFixedWidth(220)
+        self.list.setObjectName("settingsPages")
+        self.list.setMaximumWidth(400)
         for title, page in (
             (_tr("Monitors and calibration"), self.monitors),
             (_tr("Keys"), self.keys),
@@ -90,9 +91,9 @@ class SettingsView(QWidget):
         head.addStretch(1)
         head.addWidget(back)
         body = QHBoxLayout()
-        body.addWidget(self.list)
+        body.addWidget(self.list, 1)
         body.addSpacing(16)
-        body.addWidget(self.pages, 1)
+        body.addWidget(self.pages, 6)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(12)
