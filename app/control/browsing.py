@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from app.control.kinds import KindOverrides
 from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen, load_exam
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.completeness import missing_views, missing_words
@@ -23,11 +24,13 @@ from app.state.priors import as_prior, priors_of
 from app.state.protocol_library import ProtocolLibrary
 from app.state.thumbnails import Thumbnail, thumbnails_of
 from inference.engine import InferenceEngine
+from inference.exam.header import TagRow
 from inference.exam.sources import ExamSource, FolderSource
-from inference.exam.types import Exam, ExamSummary
+from inference.exam.types import Exam, ExamSummary, ViewImage
 from inference.results import ExamResult
 from reader_study.domain.study import AiPolicy, Scale
 from resources.files import UserFacingError
+from resources.vocabulary import ImageKind
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class BrowseController:
         self._chosen: str | None = None
         self._ready: OrderedDict[str, LoadedExam] = OrderedDict()
         self._strips: OrderedDict[str, tuple[Thumbnail, ...]] = OrderedDict()
+        self._kinds = KindOverrides()
 
     @property
     def library(self) -> ProtocolLibrary:
@@ -179,8 +183,9 @@ class BrowseController:
             self._ready.popitem(last=False)
 
     def _hang(self, loaded: LoadedExam) -> None:
-        exam = loaded.exam
         self._keep(loaded)
+        loaded = self._kinds.applied(loaded)
+        exam = loaded.exam
         self._case = self._case_of(loaded)
         self._screen.show_case(self._case)
         self._say_notes(exam)
@@ -237,6 +242,24 @@ class BrowseController:
             lambda error: self._screen.show_ai(AiView(failure=f"AI not available: {error}")),
             lambda fraction, text: self._screen.show_ai(AiView(working=f"AI: {text}", fraction=fraction)),
         )
+
+    # ---- what one image is
+
+    def set_kind(self, image: ViewImage, kind: ImageKind | None) -> None:
+        """Hang the exam anew with the reader's word on what an image shows; None = as the rules say (CEM-01)."""
+        if self._case is None or all(image.key != own.key for own in self._case.exam.images):
+            self._screen.show_message("The kind can be set for images of the current exam only.")
+            return
+        self._kinds.set(image.source_id, kind)
+        self.open(self._wanted)
+
+    def tags(self, image: ViewImage, done: Callable[[tuple[TagRow, ...]], None]) -> None:
+        """Read all attributes of an image's file off the UI thread, then hand them over."""
+        source = self._source
+        if not isinstance(source, FolderSource):
+            self._screen.show_message("These images are not files, so they have no tags to list.")
+            return
+        self._runner.submit("tags", lambda _context: source.tags(image.path), done, self._failed)
 
     # ---- after the current exam is painted
 

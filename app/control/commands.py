@@ -77,6 +77,8 @@ COMMANDS: tuple[Command, ...] = (
     _c("view.right", "Pan right", "Right", "View"),
     _c("view.up", "Pan up", "Up", "View"),
     _c("view.down", "Pan down", "Down", "View"),
+    _c("image.tags", "Image information: all tags (not in a study)", "Ctrl+I", "View"),
+    _c("image.kind", "Say which kind the image is (not in a study)", "Ctrl+E", "View"),
     _c("view.technique", "Technique and equipment on / off", "T", "View"),
     _c("view.identity", "Identity on / off (not in a study)", "Shift+T", "View"),
     _c("ai.boxes", "AI boxes", "B", "AI", ai=True),

@@ -21,6 +21,7 @@ from app.views import dialogs
 from app.views.exam_browser import ExamBrowser
 from app.views.first_look import show_first_look
 from app.views.hanging_editor import HangingEditor
+from app.views.image_facts import ImageFacts
 from app.views.preferences import Preferences
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
@@ -70,6 +71,9 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self.stack)
         self.sign_in, self.worklist = SignInView(), WorklistView()
         self.reading, self.exams = ReadingView(), ExamBrowser()
+        self._facts = ImageFacts(
+            self.reading, lambda: self._browser if self._controller is None else None, self._open_dialog
+        )
         self.done = QLabel("")
         self.done.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.done.setProperty("role", "heading")
@@ -114,6 +118,8 @@ class MainWindow(QMainWindow):
             "stack.next": view.next_of_stack,
             "hanging.choose": self._choose_hanging,
             "hanging.why": self._show_why,
+            "image.tags": self._facts.show_tags,
+            "image.kind": self._facts.choose_kind,
             "strip.fold": view.hanging.toggle_strip,
             "exam.next": partial(self._step_exam, 1),
             "exam.back": partial(self._step_exam, -1),
@@ -452,7 +458,9 @@ class MainWindow(QMainWindow):
 
     def _choose_hanging(self) -> None:
         if self._controller is not None:
-            self.reading.show_message(_tr("Every reader of a study sees the same hanging; it cannot be changed here."))
+            self.reading.show_message(
+                _tr("Every reader of a study sees the same hanging; it cannot be changed here.")
+            )
         elif self._browser is not None and self._browser.case is not None:
             self._open_dialog(HangingEditor(self._browser, self))
 

@@ -513,6 +513,11 @@ class ReadingView(QWidget):
         self.grid.toggle_energy()
         self._refresh_overlays()
 
+    @property
+    def is_blinded(self) -> bool:
+        """True while a case is on screen that nobody may identify: in every study."""
+        return self._case is not None and self._case.is_blinded
+
     def toggle_technique(self) -> None:
         """Show or hide exposure and equipment, whatever becomes of the identity (MG-27)."""
         if self._case is not None:
@@ -698,7 +703,11 @@ class ReadingView(QWidget):
                     self.mark_made.emit(step.mark)
                 else:
                     self.mark_removed.emit(step.mark.finding_id)
-            there = any(one.finding_id == step.mark.finding_id for one in self._case.findings) if self._case else False
+            there = (
+                any(one.finding_id == step.mark.finding_id for one in self._case.findings)
+                if self._case
+                else False
+            )
             if there is not (step.added is redo):
                 return  # the log refused, and has said why
         self.image_tools.board.retrace(redo=redo)
