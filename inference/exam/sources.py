@@ -22,6 +22,8 @@ from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
 from inference.exam.grouping import Group, Item, group_items, item_from_name
 from inference.exam.header import TagRow
+from inference.exam.objects.folder import FoundObject, objects_of, recognised
+from inference.exam.objects.model import ExamObjects
 from inference.exam.preview import load_previews
 from inference.exam.types import (
     Exam,
@@ -62,6 +64,7 @@ class ImportEntry:
     listed: bool = False  # readable but not hung (For Processing, quality control, unknown view)
     reason: str = ""  # why it does not hang, in few words
     study_uid: str = field(default="", repr=False)  # ties what does not hang to the exam it belongs to
+    found: FoundObject | None = field(default=None, repr=False)  # CAD report, saved display or key objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,15 @@ class FolderSource:
                         raise ExamError(f"{name}: a picture and no DICOM file, so it has no tags to list.")
                     return dicom.read_tags(item.member.header_source())
         raise ExamError(f"{name}: expected an image of this list, found none; list the folder again.")
+
+    @property
+    def root(self) -> Path:
+        """The folder, zip or manifest itself."""
+        return self._root
+
+    def objects(self, exam: Exam) -> ExamObjects:
+        """Read the CAD reports, saved displays and key objects that lie beside the images of an exam."""
+        return objects_of([entry.found for entry in self.report.entries if entry.found is not None], exam)
 
     def preview(self, exam_id: str) -> Exam | None:
         """Return a blurred first look of an exam, for looking only; None where its files offer none.
@@ -223,6 +235,12 @@ def _read_member(member: Member) -> tuple[Item | None, ImportEntry]:
     except ExamError as error:
         return None, ImportEntry(path=member.name, accepted=False, sentence=str(error))
     info = dicom.read_header(data, member.name)
+    found = recognised(data, member) if info.standing is Standing.REFUSED else None
+    if found is not None:
+        sentence, study = found.sentence, found.study_uid
+        return None, ImportEntry(
+            path=member.name, accepted=False, sentence=sentence, listed=True, study_uid=study, found=found
+        )
     hung = info.standing is Standing.HUNG
     entry = ImportEntry(
         path=member.name,

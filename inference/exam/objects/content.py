@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import config, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
@@ -26,7 +27,7 @@ MAX_DEPTH = 64
 MAX_ITEMS = 100_000
 MAX_BYTES = 64 << 20
 _NO_CODE = Code("", "", "")
-_BROKEN = (
+BROKEN = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError, IndexError,
     RuntimeError, OverflowError, struct.error, InvalidDicomError, Warning,
 )  # fmt: skip  # RuntimeError covers RecursionError: sequences nested beyond reason
@@ -115,9 +116,23 @@ def read_object(source: Path | bytes, name: str) -> Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
-            return dcmread(stream, force=False, stop_before_pixels=True)
-    except _BROKEN as error:
+            ds = dcmread(stream, force=False, stop_before_pixels=True)
+            _refuse_cut_off(ds)
+            return ds
+    except BROKEN as error:
         raise ObjectError(f"{name}: {damage(error)}") from error
+
+
+def _refuse_cut_off(ds: Dataset) -> None:
+    """The library reads what is there of a value that is cut off; half a report must not pass for a whole one."""
+    for tag in ds.keys():  # noqa: SIM118 - a data set iterates over elements, which would parse them
+        held = ds.get_item(tag)
+        if (
+            isinstance(held, RawDataElement)
+            and held.value is not None
+            and len(held.value) < held.length < 0xFFFFFFFF
+        ):
+            raise EOFError(f"{held.length} bytes announced, {len(held.value)} there")
 
 
 def damage(error: BaseException) -> str:
@@ -140,7 +155,7 @@ def read_tree(ds: Dataset, name: str) -> Tree:
         return _tree(ds, name)
     except ObjectError:
         raise
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ObjectError(f"{name}: {damage(error)}") from error
 
 
