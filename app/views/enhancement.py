@@ -66,33 +66,27 @@ class Enhancement(QObject):
         """Compute what is on screen and lacking, then show it."""
         if not self.on:
             return
-        wanted = {
-            view.image.key: view.image
-            for view in self._grid.viewports()
-            if view.image is not None and view.isVisible() and view.image.key not in self.chosen.pyramids
-        }
-        if not wanted:
-            self._show()
-            return
-        originals = {
-            key: self._originals.setdefault(key, Pyramid(image.pixels)) for key, image in wanted.items()
-        }
+        for view in self._grid.viewports():
+            image = view.image
+            if image is not None and view.isVisible() and image.key not in self.chosen.pyramids:
+                self._begin(image)
+        self._show()
 
-        def work(_context: object) -> dict[str, Pyramid]:
-            return {
-                key: enhanced_pyramid(originals[key], air_range(image, originals[key].levels[0]))
-                for key, image in wanted.items()
-            }
+    def _begin(self, image: ViewImage) -> None:
+        original = self._originals.setdefault(image.key, Pyramid(image.pixels))
 
-        def done(answer: dict[str, Pyramid]) -> None:
-            if self.on and all(self._images.get(key) is wanted[key] for key in answer):
-                self.chosen.pyramids.update(answer)
+        def work(_context: object) -> Pyramid:
+            return enhanced_pyramid(original, air_range(image, original.levels[0]))
+
+        def done(pyramid: Pyramid) -> None:
+            if self.on and self._images.get(image.key) is image:
+                self.chosen.pyramids[image.key] = pyramid
                 self._show()
 
         if self.runner is None:
             done(work(None))
         else:
-            self.runner.submit("enhance", work, done, lambda error: self.said.emit(str(error)))
+            self.runner.submit(f"enhance {image.key}", work, done, lambda error: self.said.emit(str(error)))
 
     def _show(self) -> None:
         self.badge.keys = set(self.chosen.pyramids)

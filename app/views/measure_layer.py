@@ -203,6 +203,10 @@ def _paint_words(painter: QPainter, lines: tuple[str, ...], at: QPointF, bounds:
     step = metrics.height()
     x = min(max(at.x(), 4.0), max(4.0, bounds.width() - widest - 4.0))
     y = min(max(at.y(), step), bounds.height() - step * (len(lines) - 1) - 6.0)
+    # A dark plate: thin figures on dense tissue cannot be read without.
+    painter.fillRect(
+        QRectF(x - 3, y - metrics.ascent() - 1, widest + 6, step * len(lines) + 2), QColor(0, 0, 0, 150)
+    )
     for number, line in enumerate(lines):
         text(painter, QPointF(x, y + number * step), line, QColor(theme.MEASURE))
 
