@@ -92,7 +92,7 @@ def missing_packages(*, display: bool, tools: bool) -> list[str]:
     if not LINUX:
         return []
     wanted = dict(QT_LIBRARIES)
-    if display:
+    if display or tools:  # the tests open windows on a virtual X screen of ten bits a channel
         wanted.update(X11_LIBRARIES)
     packages = [package for library, package in wanted.items() if not _loads(library)]
     if not _has_fonts():

@@ -149,6 +149,7 @@ QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::su
 QToolTip {{ background: {CHROME_RAISED}; color: {TEXT}; border: 1px solid {HAIRLINE}; padding: {px(4)}; }}
 QSplitter::handle, QFrame[role="hairline"] {{ background: {HAIRLINE}; }}
 QListWidget#settingsPages {{ border: 0; outline: 0; }}
+QListWidget#settingsPages::item:selected {{ background: {ACCENT_DIM}; }}
 QListWidget#settingsPages::item {{ padding: {px(7)} {px(10)}; border-radius: {px(3)}; }}
 QMenu {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; }}
 QMenu::item:selected {{ background: {ACCENT_DIM}; }}

@@ -173,6 +173,6 @@ def test_the_image_area_is_at_least_85_percent_of_a_full_hd_window(qtbot, open_w
 def test_mg42_every_command_has_a_key_and_no_key_has_two() -> None:
     table = command_table()
     assert all(command.keys for command in table.values())
-    with pytest.raises(ValueError, match="key I: expected one command"):
+    with pytest.raises(ValueError, match="Key I: expected one command"):
         command_table({"view.reset": ("I",)})
     assert len(table) == len(COMMANDS)
