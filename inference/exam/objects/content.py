@@ -107,7 +107,10 @@ def read_object(source: Path | bytes, name: str) -> Dataset:
     ObjectError
         It is no DICOM, damaged, larger than 64 MB or nested beyond reason.
     """
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    try:
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    except OSError as error:
+        raise ObjectError(f"{name}: {damage(error)}") from error
     if size > MAX_BYTES:
         raise ObjectError(
             f"{name}: expected a report or presentation state of at most 64 MB, found {size} bytes."
@@ -126,13 +129,11 @@ def read_object(source: Path | bytes, name: str) -> Dataset:
 def _refuse_cut_off(ds: Dataset) -> None:
     """The library reads what is there of a value that is cut off; half a report must not pass for a whole one."""
     for tag in ds.keys():  # noqa: SIM118 - a data set iterates over elements, which would parse them
-        held = ds.get_item(tag)
-        if (
-            isinstance(held, RawDataElement)
-            and held.value is not None
-            and len(held.value) < held.length < 0xFFFFFFFF
-        ):
-            raise EOFError(f"{held.length} bytes announced, {len(held.value)} there")
+        held: object = ds.get_item(tag)
+        if isinstance(held, RawDataElement):
+            there = len(held.value or b"")
+            if there < held.length < 0xFFFFFFFF:
+                raise EOFError(f"{held.length} bytes announced, {there} there")
 
 
 def damage(error: BaseException) -> str:
