@@ -16,7 +16,6 @@ from typing import Protocol
 from app.control.kinds import KindOverrides
 from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen, load_exam
 from app.control.tasks import TaskContext, TaskRunner
-from app.state.completeness import missing_views, missing_words
 from app.state.display import Pyramid
 from app.state.hanging import Choice, choices, match
 from app.state.hanging import Protocol as HangingProtocol
@@ -36,6 +35,8 @@ log = logging.getLogger(__name__)
 
 ALL_AI = AiPolicy(shown=True, boxes=True, heatmap=True, score=True, operating_threshold=0.5)
 KEPT_EXAMS = 2  # decoded exams kept beside the one on screen: the last looked at and the next
+# Notes that the screen tells in a place of their own: the line of missing views, the badge, the strip.
+_SEEN_ELSEWHERE = ("Missing of the four", "More than one image of", "Not hung:")
 KEPT_STRIPS = 64  # exams whose thumbnails are kept
 
 
@@ -64,6 +65,7 @@ class BrowseController:
         self._exams: tuple[ExamSummary, ...] = ()
         self._case: CaseView | None = None
         self._wanted = ""
+        self._order: tuple[str, ...] = ()
         self._chosen: str | None = None
         self._ready: OrderedDict[str, LoadedExam] = OrderedDict()
         self._strips: OrderedDict[str, tuple[Thumbnail, ...]] = OrderedDict()
@@ -125,8 +127,9 @@ class BrowseController:
 
     # ---- one exam
 
-    def open(self, exam_id: str) -> None:
-        """Load one exam and hang it."""
+    def open(self, exam_id: str, order: Sequence[str] = ()) -> None:
+        """Load one exam and hang it; ``order`` is the list as the user sees it, for the next and the previous."""
+        self._order = tuple(order) or self._order
         for key in ("priors", "prefetch", "ai"):
             self._runner.cancel(key)
         self._wanted, self._case = exam_id, None
@@ -136,8 +139,20 @@ class BrowseController:
             return
         self._screen.show_loading("Loading …")
         self._runner.submit(
-            "load", lambda _context: load_exam(self._source, exam_id), self._hang, self._failed
+            "load", partial(self._load, exam_id), self._hang, self._failed, lambda _f, _t: self._looked()
         )
+
+    def _load(self, exam_id: str, context: TaskContext) -> LoadedExam:
+        """Blurred first, where anybody looks and the files allow it, so that the first look has all cores."""
+        self._look = self.first_look(exam_id) if self.on_first_look is not None else None
+        if self._look is not None:
+            context.report(0.1, "first look")
+        return load_exam(self._source, exam_id)
+
+    def _looked(self) -> None:
+        look, self._look = self._look, None
+        if look is not None and self.on_first_look is not None and look.exam.exam_id == self._wanted:
+            self.on_first_look(look)
 
     def first_look(self, exam_id: str) -> CaseView | None:
         """Return an exam blurred, for looking only while it loads, or None; to be called off the UI thread."""
@@ -159,7 +174,7 @@ class BrowseController:
         return True
 
     def _neighbour(self, by: int) -> str | None:
-        ids = [exam.exam_id for exam in self._exams]
+        ids = self._order or tuple(exam.exam_id for exam in self._exams)
         if self._wanted not in ids:
             return None
         index = ids.index(self._wanted) + by
@@ -221,13 +236,9 @@ class BrowseController:
         )
 
     def _say_notes(self, exam: Exam) -> None:
-        notes = [note for note in exam.notes if not note.startswith("Missing of the four")]
-        if missing_words(missing_views(exam)) and not notes:
-            return  # the quiet line above the images says it
-        if notes:
-            self._screen.show_message(
-                notes[0] if len(notes) == 1 else f"{notes[0]} (+{len(notes) - 1} more notes)"
-            )
+        notes = [note for note in exam.notes if not note.startswith(_SEEN_ELSEWHERE)]
+        more = f" (+{len(notes) - 1} more notes)" if len(notes) > 1 else ""
+        self._screen.show_message(f"{notes[0]}{more}" if notes else "")  # the last exam's words go
 
     def _ask_ai(self, exam: Exam) -> None:
         self._screen.show_ai(AiView(working="AI: waiting"))

@@ -250,8 +250,9 @@ def _others(
 ) -> tuple[list[Stage], list[str]]:
     stages, reasons = [], []
     for image in exam.images:
-        if image.key in shown:
-            continue
+        partner = partner_of(image, exam.images)
+        if image.key in shown or (partner is not None and partner.key in shown):
+            continue  # the toggle of the energies reaches it
         if image.kind not in protocol.hangs_kinds or not is_hangable(image):
             what = image.kind.value if is_hangable(image) else "quality control or for processing"
             reasons.append(f"{name_of(image)} ({what}) is listed, not hung")

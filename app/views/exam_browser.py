@@ -47,12 +47,16 @@ def kind_of_summary(summary: ExamSummary) -> str:
 
 
 def prior_words_of(summary: ExamSummary, exams: Sequence[ExamSummary]) -> str:
-    """How many earlier exams the woman has here and how long ago the newest was."""
+    """How many earlier exams the woman has here and how long ago the newest was; of which exam this is a prior."""
+    words = []
     earlier = priors_of(exams, summary)
-    if not earlier:
-        return ""
-    gap = gap_words(summary.study_date, earlier[0].study_date)
-    return _tr("{0}, {1} before").format(len(earlier), gap)
+    if earlier:
+        gap = gap_words(summary.study_date, earlier[0].study_date)
+        words.append(_tr("{0} prior(s), {1} before").format(len(earlier), gap))
+    later = [exam.title for exam in exams if summary in priors_of(exams, exam)]
+    if later:
+        words.append(_tr("prior of {0}").format(", ".join(later)))
+    return "; ".join(words)
 
 
 def notes_words(summary: ExamSummary) -> str:
@@ -135,10 +139,13 @@ class ExamBrowser(QWidget):
         table.setShowGrid(False)
         table.setWordWrap(False)
         table.setTabKeyNavigation(False)
+        table.setSortingEnabled(True)
+        table.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
-        for column, width in enumerate((220, 96, 230, 84, 130)):
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        for column, width in enumerate((220, 96, 230, 84, 240)):
             table.setColumnWidth(column, width)
         table.itemActivated.connect(lambda _item: self._open_current())
         table.currentCellChanged.connect(lambda row, *_rest: self._chose(row))
@@ -154,6 +161,7 @@ class ExamBrowser(QWidget):
         self._exams = tuple(exams)
         self.strip.clear()
         self._strip_state.setText("")
+        self.table.setSortingEnabled(False)  # cells move while they are filled otherwise
         self.table.setRowCount(len(exams))
         for row, exam in enumerate(exams):
             when = exam.study_date.isoformat() if exam.study_date is not None else ""
@@ -170,6 +178,7 @@ class ExamBrowser(QWidget):
                 item.setToolTip(text)
                 item.setData(Qt.ItemDataRole.UserRole, exam.exam_id)
                 self.table.setItem(row, column, item)
+        self.table.setSortingEnabled(True)
         self._filter(self.search.text())
         if exams:
             self.table.setCurrentCell(0, 0)
@@ -189,9 +198,19 @@ class ExamBrowser(QWidget):
 
     def select(self, exam_id: str) -> None:
         """Choose the line of an exam, as after stepping through exams while reading."""
-        for row, exam in enumerate(self._exams):
-            if exam.exam_id == exam_id:
+        for row in range(self.table.rowCount()):
+            item = self.table.item(row, 0)
+            if item is not None and item.data(Qt.ItemDataRole.UserRole) == exam_id:
                 self.table.setCurrentCell(row, 0)
+
+    def order(self) -> tuple[str, ...]:
+        """Exam ids as the user sees them: sorted and searched."""
+        items = [self.table.item(row, 0) for row in range(self.table.rowCount())]
+        return tuple(
+            str(item.data(Qt.ItemDataRole.UserRole))
+            for row, item in enumerate(items)
+            if item is not None and not self.table.isRowHidden(row)
+        )
 
     # ---- what the user does
 

@@ -19,7 +19,7 @@ from app.state.display import Change
 from app.state.settings import Settings
 from app.views import dialogs
 from app.views.exam_browser import ExamBrowser
-from app.views.first_look import show_first_look
+from app.views.first_look import watch_first_looks
 from app.views.hanging_editor import HangingEditor
 from app.views.image_facts import ImageFacts
 from app.views.preferences import Preferences
@@ -430,6 +430,7 @@ class MainWindow(QMainWindow):
             self.sign_in.show_problem(str(error))
             return
         self._browser = self._station.browsing(source, self.runner, self.reading)
+        watch_first_looks(self.reading, self.runner, self._browser)
         self.exams.set_exams(())
         self.exams.show_state(_tr("Reading the headers of {0} …").format(path.name))
         self.stack.setCurrentWidget(self.exams)
@@ -445,8 +446,7 @@ class MainWindow(QMainWindow):
     def _open_exam(self, exam_id: str) -> None:
         if self._browser is not None:
             self.stack.setCurrentWidget(self.reading)
-            self._browser.open(exam_id)
-            show_first_look(self.reading, self.runner, self._browser, exam_id)
+            self._browser.open(exam_id, self.exams.order())
 
     def _ask_thumbnails(self, exam_id: str) -> None:
         if self._browser is not None and exam_id:
