@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -65,6 +66,8 @@ class BrowseController:
         self._exams: tuple[ExamSummary, ...] = ()
         self._case: CaseView | None = None
         self._wanted = ""
+        self._look: CaseView | None = None
+        self.on_first_look: Callable[[CaseView], None] | None = None  # None = nobody looks, none is made
         self._order: tuple[str, ...] = ()
         self._chosen: str | None = None
         self._ready: OrderedDict[str, LoadedExam] = OrderedDict()

@@ -6,8 +6,6 @@ judges, or is timed on, a blurred picture. It cannot be measured, marked or wind
 
 from __future__ import annotations
 
-import logging
-
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -17,8 +15,6 @@ from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
 from app.views.viewport_grid import ViewportGrid
 
-log = logging.getLogger(__name__)
-
 LOOK_EVERY_MS = 50
 
 
@@ -26,22 +22,14 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("first_look", text)
 
 
-def show_first_look(
-    reading: ReadingView, runner: QtTaskRunner, browser: BrowseController, exam_id: str
-) -> None:
-    """Decode a first look beside the loading of ``exam_id``; shown only while the loading still runs."""
+def watch_first_looks(reading: ReadingView, runner: QtTaskRunner, browser: BrowseController) -> None:
+    """Show a first look over ``reading`` whenever ``browser`` has one of the exam that it is loading."""
 
-    def show(case: CaseView | None) -> None:
-        if case is not None and runner.is_awaited("load"):
+    def show(case: CaseView) -> None:
+        if runner.is_awaited("load"):
             FirstLook(reading, runner, case)
 
-    if runner.is_awaited("load"):
-        runner.submit(
-            "first_look",
-            lambda _context: browser.first_look(exam_id),
-            show,
-            lambda error: log.warning("no first look: %s", error),
-        )
+    browser.on_first_look = show
 
 
 class FirstLook(QWidget):

@@ -40,6 +40,10 @@ def load_previews(files: Iterable[tuple[Path, str]]) -> tuple[ViewImage, ...] | 
     All or nothing: sharp and blurred views side by side invite a comparison that means nothing.
     """
 
+    listed = list(files)
+    if not listed or dicom.read_header(listed[0][0]).transfer_syntax not in HTJ2K | J2K:
+        return None  # told by one header, so that other exams do not wait for it
+
     def one(file: tuple[Path, str]) -> ViewImage | None:
         try:
             return dicom.load_view(*file, decode=_decode)
@@ -47,7 +51,7 @@ def load_previews(files: Iterable[tuple[Path, str]]) -> tuple[ViewImage, ...] | 
             return None  # the full loading says what is wrong
 
     with ThreadPoolExecutor(max_workers=_DECODERS, thread_name_prefix="preview") as pool:
-        found = list(pool.map(one, files))
+        found = list(pool.map(one, listed))
     images = tuple(image for image in found if image is not None)
     return images if images and len(images) == len(found) else None
 
