@@ -216,6 +216,26 @@ def _mosaic(parts: Sequence[ViewImage], exam: Exam, priors: Sequence[Exam]) -> S
     return Stage(title=title, rows=rows, cols=cols, cells=tuple(cells), zoom=ZoomMode.SAME)
 
 
+def _compact(stage: Stage) -> Stage:
+    """Take out rows and columns without any image: one breast alone gets the whole screen (MG-40)."""
+    rows = sorted({cell.row for cell in stage.cells if cell.image_key is not None})
+    cols = sorted({cell.col for cell in stage.cells if cell.image_key is not None})
+    cells = tuple(
+        replace(cell, row=rows.index(cell.row), col=cols.index(cell.col))
+        for cell in stage.cells
+        if cell.row in rows and cell.col in cols
+    )
+    return replace(stage, rows=len(rows), cols=len(cols), cells=cells)
+
+
+def _same_picture(one: Stage, other: Stage) -> bool:
+    places = [
+        (stage.rows, stage.cols, stage.zoom, {(c.row, c.col): c.image_key for c in stage.cells})
+        for stage in (one, other)
+    ]
+    return places[0] == places[1]
+
+
 def _lay_out(
     protocol: Protocol, exam: Exam, priors: Sequence[Exam]
 ) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
@@ -225,8 +245,14 @@ def _lay_out(
     for rule in protocol.stages:
         stage, said = _by_rule(rule, exam, priors, placed)
         reasons += said
-        if stage is not None:
+        if stage is None:
+            continue
+        stage = _compact(stage)
+        twin = next((earlier for earlier in stages if _same_picture(earlier, stage)), None)
+        if twin is None:
             stages.append(stage)
+        else:
+            reasons.append(f"stage {stage.title!r} left out: it would look like {twin.title!r}")
     grouped = [parts for parts in mosaics(exam.images) if parts[0].kind in protocol.hangs_kinds]
     stages += [_mosaic(parts, exam, priors) for parts in grouped]
     shown = {member.key for filled in placed.values() for member in filled.stack}
