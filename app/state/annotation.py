@@ -168,7 +168,7 @@ def _kind_flag(image: ViewImage, timing: ContrastTiming | None) -> str:
     if timing is not None:
         words.append(timing.phase.upper())
         if timing.minutes is not None:
-            words.append(f"{timing.minutes:.1f} min")
+            words.append(f"{timing.minutes:.1f} min p.i.")
     return " ".join(filter(None, words))
 
 

@@ -14,6 +14,7 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from inference.exam.types import DicomReference, ImageFlags
 from resources.code_tables import mammography_codes
@@ -253,8 +254,15 @@ def _shown(element: DataElement) -> str:
         return f"{len(value)} bytes"
     if isinstance(value, MultiValue) and len(value) > 64:
         return f"{len(value)} values: " + "\\".join(str(v) for v in value[:8]) + " …"
-    words = "" if value is None else "\\".join(str(v) for v in _items(value))
+    words = "" if value is None else "\\".join(_text_of(v) for v in _items(value))
     return words if len(words) <= _MAX_VALUE else words[:_MAX_VALUE] + " …"
+
+
+def _text_of(value: object) -> str:
+    """A value as text; a UID of the standard with its name."""
+    if isinstance(value, UID) and value.name != value:
+        return f"{value} ({value.name})"
+    return str(value)
 
 
 def _texts(ds: Dataset, keywords: Iterable[str]) -> dict[str, str]:
