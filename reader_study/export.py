@@ -38,7 +38,7 @@ def export_tidy(study: Study, store: EventStore, folder: Path) -> tuple[Path, ..
     Returns
     -------
     tuple of Path
-        sessions, readings, findings, times and ai_scores.csv, data_dictionary.csv, README.txt.
+        sessions, readings, findings, times, coverage and ai_scores.csv, data_dictionary.csv, README.txt.
 
     Raises
     ------

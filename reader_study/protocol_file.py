@@ -121,7 +121,9 @@ def _study(value: Mapping[str, object]) -> Study:
 
 
 def _scale(value: Mapping[str, object]) -> Scale:
-    unknown = sorted(set(value) - {"birads", "require", "max_benign_suspicion", "match_recall"})
+    unknown = sorted(
+        set(value) - {"birads", "require", "max_benign_suspicion", "match_recall", "min_coverage"}
+    )
     if unknown:
         raise ValueError(f"scale: unknown key {unknown[0]!r}")
     limit = value.get("max_benign_suspicion", 50)
@@ -130,7 +132,16 @@ def _scale(value: Mapping[str, object]) -> Scale:
         require=tuple(str(item) for item in _list(value.get("require", list(FIELDS)), "scale.require")),
         max_benign_suspicion=None if limit is None else _integer(limit, "scale.max_benign_suspicion"),
         match_recall=bool(value.get("match_recall", True)),
+        min_coverage=_share(value.get("min_coverage"), "scale.min_coverage"),
     )
+
+
+def _share(value: object, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError(f"{where}: expected a number from 0 to 1, found {value!r}")
+    return float(value)
 
 
 def _list(value: object, where: str) -> list[object]:

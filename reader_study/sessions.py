@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reader_study.anchor import Anchor, append_anchor
+from reader_study.coverage import SeenImage, coverage_to_json, require_coverage
 from reader_study.domain.assessment import (
     Assessment,
     FieldProblem,
@@ -236,13 +237,23 @@ class Sessions:
         if self._current(session_id).draft != assessment:
             self._case_step(session_id, EventKind.DRAFT_SAVED, assessment=assessment_to_json(assessment))
 
-    def submit(self, session_id: str, assessment: Assessment) -> Position:
+    def coverage_recorded(self, session_id: str, seen: Sequence[SeenImage]) -> None:
+        """Record how much of each image was shown at 1:1 so far; for a case left before it is submitted."""
+        self._case_step(session_id, EventKind.COVERAGE_RECORDED, images=coverage_to_json(seen))
+
+    def submit(
+        self, session_id: str, assessment: Assessment, seen: Sequence[SeenImage] | None = None
+    ) -> Position:
         """Submit and lock the current case in one commit, and return the next position.
+
+        ``seen`` is how much of each image was shown at 1:1; it is written in the same commit. None = not counted.
 
         Raises
         ------
         AssessmentIncomplete
             Something is missing or contradictory; nothing was written.
+        StudyError
+            The protocol asks for more tissue at 1:1 than was shown; nothing was written.
         StoreError
             The disk refused; nothing was written and the case stays.
         IllegalTransition
@@ -252,6 +263,11 @@ class Sessions:
         found = problems(assessment, self._study.scale)
         if found:
             raise AssessmentIncomplete(found)
+        if seen is not None:
+            require_coverage(seen, self._study.scale)
+        case_id = current.case_id
+        images = {"case_id": case_id, "images": coverage_to_json(seen or ())}
+        noted = () if seen is None else ((EventKind.COVERAGE_RECORDED, images),)
         index = self._record(session_id).index
         submitted = {
             "case_id": current.case_id,
@@ -260,6 +276,7 @@ class Sessions:
         }
         self._append(
             session_id,
+            *noted,
             (EventKind.ASSESSMENT_SUBMITTED, submitted),
             (EventKind.READING_LOCKED, {"case_id": current.case_id}),
         )

@@ -1,4 +1,4 @@
-"""Turns the log into tidy tables: sessions, readings, findings, times, AI scores. Rebuildable at any time.
+"""Turns the log into tidy tables: sessions, readings, findings, times, coverage, AI scores. Rebuildable at any time.
 
 Each table is a tuple of columns (with what it means) and rows of plain values. Writing them is ``export.py``.
 Practice cases are left out of every table but sessions (RS-T1).
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from reader_study.coverage import coverage_of
 from reader_study.domain.assessment import Finding, finding_from_json
 from reader_study.domain.events import Event, EventKind, mapping, text
 from reader_study.domain.reading import Reading, SessionRecord, State, fold
@@ -100,13 +101,27 @@ READINGS = (
     _c("suspicion_max", "integer", "Higher of the two breasts: the case's rating.", "%", "0..100"),
     _c("density", "text", "BI-RADS breast composition; empty = not asked.", range_="a, b, c, d"),
     _c("recall", "boolean", "Recall decision; empty = not asked.", range_="0, 1"),
+    _c(
+        "seen_1to1_min",
+        "number",
+        "Tissue shown at 1:1, of the image least seen; empty = not counted.",
+        "share",
+        "0..1",
+    ),
+    _c(
+        "seen_1to1_mean",
+        "number",
+        "Tissue shown at 1:1, mean over the images; empty = not counted.",
+        "share",
+        "0..1",
+    ),
     _c("n_findings", "integer", "Marks left when the case was locked.", range_="0.."),
     _c("interrupted", "boolean", "The case left the screen before it was locked.", range_="0, 1"),
     _c("locked_utc", "text", "When the case was locked.", unit="ISO 8601 UTC"),
 )
 FINDINGS = (
     *_KEY,
-    _c("finding_id", "text", "The mark, unique in its reading."),
+    _c("finding_id", "text", "The mark; one taken back and set again by redo has a row for each time."),
     _c("status", "text", "kept = there when locked; removed = taken back before.", range_="kept, removed"),
     _c("image_key", "text", "View and kind of image, e.g. R-CC."),
     _c("laterality", "text", "Side, from the image.", range_="R, L"),
@@ -149,6 +164,18 @@ TIMES = (
     _c("n_events", "integer", "Events of the reading.", range_="0.."),
     _c("n_view_changes", "integer", "Pan, zoom and window changes.", range_="0.."),
 )
+COVERAGE = (
+    *_KEY,
+    _c("image_key", "text", "View and kind of image, e.g. R-CC."),
+    _c(
+        "seen_1to1",
+        "number",
+        "Tissue shown at 1:1 or larger for 0.2 s or more; the highest of the openings.",
+        "share",
+        "0..1",
+    ),
+    _c("shown_1to1_s", meaning="How long any part of the image was shown at 1:1 or larger.", **_SECONDS),
+)
 AI_SCORES = (
     *_KEY,
     _c("model", "text", "Model name, version and weights digest, as recorded.", unit="key=value; ..."),
@@ -165,6 +192,7 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
     readings = TidyTable(name="readings", columns=READINGS)
     findings = TidyTable(name="findings", columns=FINDINGS)
     times = TidyTable(name="times", columns=TIMES)
+    coverage = TidyTable(name="coverage", columns=COVERAGE)
     ai_scores = TidyTable(name="ai_scores", columns=AI_SCORES)
     digest = protocol_hash(study)
     for plan in sorted(study.plans, key=lambda one: one.session_id):
@@ -185,13 +213,15 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
                 reading.arm_id,
             )
             mine = by_case[reading.case_id]
-            readings.add(*key, study.case(reading.case_id).exam_digest, *_reading_values(reading))
+            readings.add(*key, study.case(reading.case_id).exam_digest, *_reading_values(reading, mine))
             times.add(*key, *_time_values(mine))
+            for one in coverage_of(mine):
+                coverage.add(*key, one.image_key, one.share, one.dwell_ms / 1000)
             for mark in _mark_values(mine):
                 findings.add(*key, *mark)
             for score in _score_values(mine):
                 ai_scores.add(*key, *score)
-    return sessions, readings, findings, times, ai_scores
+    return sessions, readings, findings, times, coverage, ai_scores
 
 
 def _by_case(events: Sequence[Event]) -> dict[str, list[Event]]:
@@ -221,17 +251,20 @@ def _session_row(study: Study, record: SessionRecord, events: Sequence[Event]) -
     )
 
 
-def _reading_values(reading: Reading) -> tuple[Value, ...]:
+def _reading_values(reading: Reading, events: Sequence[Event]) -> tuple[Value, ...]:
     final = reading.final
     assert final is not None, "a locked reading was submitted"
     breasts = [final.breast(side) for side in (Laterality.RIGHT, Laterality.LEFT)]
     answers = [(None, None) if one is None else (one.birads, one.suspicion) for one in breasts]
+    shares = [one.share for one in coverage_of(events)]
     rated = [suspicion for _, suspicion in answers if suspicion is not None]
     return (
         *(value for pair in answers for value in pair),
         max(rated) if rated else None,
         None if final.density is None else final.density.value,
         final.recall,
+        min(shares) if shares else None,
+        sum(shares) / len(shares) if shares else None,
         len(reading.findings),
         reading.interrupted,
         reading.locked_utc,

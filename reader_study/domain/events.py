@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     FOCUS_LOST = "FocusLost"
     FOCUS_REGAINED = "FocusRegained"
     IDLE_DETECTED = "IdleDetected"
+    COVERAGE_RECORDED = "CoverageRecorded"
     ASSESSMENT_SUBMITTED = "AssessmentSubmitted"
     READING_LOCKED = "ReadingLocked"
 
@@ -81,6 +82,7 @@ BODIES: Mapping[EventKind, tuple[int, Mapping[str, tuple[type, ...]]]] = {
     EventKind.FOCUS_LOST: (1, _MAYBE_CASE),
     EventKind.FOCUS_REGAINED: (1, _MAYBE_CASE),
     EventKind.IDLE_DETECTED: (1, _MAYBE_CASE | {"seconds": (int, float)}),
+    EventKind.COVERAGE_RECORDED: (1, _CASE | {"images": (dict,)}),
     EventKind.ASSESSMENT_SUBMITTED: (1, _CASE | {"assessment": (dict,), "position": (int,)}),
     EventKind.READING_LOCKED: (1, _CASE),
 }

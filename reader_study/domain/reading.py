@@ -50,6 +50,7 @@ TABLE: dict[tuple[State, EventKind], State] = {
         for k in (_K.STAGE_CHANGED, _K.VIEW_CHANGED, _K.AI_REVEALED, _K.AI_HIDDEN)
     },
     **{(s, _K.AI_RESULT_RECORDED): s for s in (*_ON_SCREEN, State.PAUSED)},
+    **{(s, _K.COVERAGE_RECORDED): s for s in (*_READING, State.PAUSED)},
     **{
         (s, k): State.ASSESSING
         for s in _READING

@@ -26,12 +26,16 @@ class Scale:
     max_benign_suspicion: int | None = (
         50  # RS-C2: highest suspicion that goes with BI-RADS 1 or 2; None = no rule
     )
+    # Least share of every image's tissue shown at 1:1 before a case can be submitted, 0..1; None = none is required.
+    min_coverage: float | None = None
     match_recall: bool = True  # RS-C2: recall follows from BI-RADS 0, 4, 5; no recall from 1 and 2
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.require) - set(FIELDS))
         if unknown:
             raise ValueError(f"scale: expected required fields of {FIELDS}, found {unknown}")
+        if self.min_coverage is not None and not 0.0 <= self.min_coverage <= 1.0:
+            raise ValueError(f"scale: expected min_coverage 0..1, found {self.min_coverage}")
         if not self.birads:
             raise ValueError("scale: expected at least one BI-RADS category, found none")
         _distinct("scale", self.birads)

@@ -17,6 +17,8 @@ def study_to_text(study: Study) -> str:
     assert isinstance(value, dict)
     for reader in value["readers"]:
         del reader["password_hash"]
+    if value["scale"]["min_coverage"] is None:  # left out, so that older protocols keep their hash
+        del value["scale"]["min_coverage"]
     return canonical(value)
 
 
@@ -61,12 +63,15 @@ def study_from_text(text: str) -> Study:
 
 def _scale(value: dict[str, object]) -> Scale:
     birads, require = value["birads"], value["require"]
-    limit = value["max_benign_suspicion"]
+    limit, least = value["max_benign_suspicion"], value.get("min_coverage")
     if not isinstance(birads, list) or not isinstance(require, list) or not isinstance(limit, int | None):
+        raise ValueError(f"scale {value!r}")
+    if not isinstance(least, int | float | None):
         raise ValueError(f"scale {value!r}")
     return Scale(
         birads=tuple(birads),
         require=tuple(require),
         max_benign_suspicion=limit,
         match_recall=bool(value["match_recall"]),
+        min_coverage=None if least is None else float(least),
     )
