@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from app.control.browsing import BrowseController
 from app.control.reading import CaseView
+from app.views import theme
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
 from app.views.viewport_grid import ViewportGrid
@@ -52,7 +53,7 @@ class FirstLook(QWidget):
         self.raise_()
         # Over the images and not above them: the grid must be as large as the one that follows.
         label.setFixedSize(label.fontMetrics().horizontalAdvance(label.text()) + 32, 28)
-        label.setAutoFillBackground(True)
+        label.setStyleSheet(f"background: {theme.CHROME_RAISED}")
         label.move((self.width() - label.width()) // 2, (self.height() - label.height()) // 2)
         label.show()
         label.raise_()

@@ -39,8 +39,10 @@ def slow_exam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def held_loading(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """The real loading, which waits until the event is set, as on a slower machine."""
     go, load = threading.Event(), FolderSource.load
+    go.entered = threading.Event()
 
     def held(self: FolderSource, exam_id: str):
+        go.entered.set()
         assert go.wait(30)
         return load(self, exam_id)
 
@@ -84,7 +86,8 @@ def test_an_exam_that_decodes_fast_has_no_first_look(qtbot, tmp_path, held_loadi
     window.show()
     window.open_exams(tmp_path)
     window._open_exam(FolderSource(tmp_path).list()[0].exam_id)
-    qtbot.waitUntil(lambda: not window.runner.is_awaited("first_look"), timeout=10_000)
+    qtbot.waitUntil(held_loading.entered.is_set, timeout=10_000)
+    qtbot.wait(50)
     assert window.findChild(FirstLook) is None
     held_loading.set()
     qtbot.waitUntil(lambda: window._browser.case is not None, timeout=10_000)
