@@ -79,12 +79,3 @@ def gap_words(current: date | None, prior: date | None) -> str:
     years, months = divmod(months, 12)
     parts = ([f"{years} y"] if years else []) + ([f"{months} mo"] if months else [])
     return " ".join(parts)
-
-
-def prior_words(current: Exam, prior: Exam) -> str:
-    """The flag of a prior's viewport: "PRIOR 2024-12-01, 1 y 11 mo before"."""
-    words = "PRIOR"
-    if prior.study_date is not None:
-        words += f" {prior.study_date.isoformat()}"
-    gap = gap_words(current.study_date, prior.study_date)
-    return f"{words}, {gap} before" if gap else words

@@ -16,14 +16,14 @@ from app.state.completeness import missing_views, missing_words
 from app.state.display import Pyramid, ZoomMode
 from app.state.hanging import Cell, Match, Stage
 from app.state.hanging_fill import name_of
-from app.state.priors import all_images, prior_words
+from app.state.priors import all_images, gap_words
 from app.state.thumbnails import Thumbnail, thumbnails_of, unread
 from app.views.thumbnails import ThumbnailStrip
 from app.views.viewport_grid import ViewportGrid
 from app.views.why_panel import why_dialog
 from inference.exam.types import ViewImage
 
-STRIP_CARD = QSize(72, 84)
+STRIP_CARD = QSize(76, 72)
 
 
 def _tr(text: str) -> str:
@@ -129,8 +129,10 @@ class CaseHanging:
             }
             made = thumbnails_of(exam, pyramids, hung if number == 0 else None)
             if number:
-                words = prior_words(case.exam, exam)
-                made = tuple(replace(one, detail=words) for one in made)
+                gap = gap_words(case.exam.study_date, exam.study_date)
+                made = tuple(
+                    replace(one, label=_tr("{0} prior").format(one.label), detail=gap) for one in made
+                )
             found += made
         self.strip.set_thumbnails((*found, *unread(case.listed)))
 

@@ -52,7 +52,8 @@ def prior_words_of(summary: ExamSummary, exams: Sequence[ExamSummary]) -> str:
     earlier = priors_of(exams, summary)
     if earlier:
         gap = gap_words(summary.study_date, earlier[0].study_date)
-        words.append(_tr("{0} prior(s), {1} before").format(len(earlier), gap))
+        count = _tr("1 prior") if len(earlier) == 1 else _tr("{0} priors").format(len(earlier))
+        words.append(_tr("{0}, {1} before").format(count, gap))
     later = [exam.title for exam in exams if summary in priors_of(exams, exam)]
     if later:
         words.append(_tr("prior of {0}").format(", ".join(later)))

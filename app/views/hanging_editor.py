@@ -34,6 +34,16 @@ from resources.files import UserFacingError
 _ZOOMS = (ZoomMode.SAME, ZoomMode.FIT, ZoomMode.ACTUAL, ZoomMode.TRUE)
 
 
+def zoom_words(mode: ZoomMode) -> str:
+    """How a step opens, in the words of the status line."""
+    return {
+        ZoomMode.SAME: _tr("same size"),
+        ZoomMode.FIT: _tr("fit"),
+        ZoomMode.ACTUAL: _tr("actual pixels"),
+        ZoomMode.TRUE: _tr("true size"),
+    }[mode]
+
+
 def _tr(text: str) -> str:
     return QCoreApplication.translate("hanging_editor", text)
 
@@ -65,7 +75,7 @@ class HangingEditor(QDialog):
         self.protocols, self.steps = QListWidget(), QListWidget()
         self.step_title, self.zoom, self.title = QLineEdit(), QComboBox(), QLineEdit()
         for mode in _ZOOMS:
-            self.zoom.addItem(mode.value, mode)
+            self.zoom.addItem(zoom_words(mode), mode)
         self._said = QLabel("")
         self._said.setProperty("role", "error")
         self._said.setWordWrap(True)
@@ -154,7 +164,9 @@ class HangingEditor(QDialog):
     def _list_steps(self, row: int) -> None:
         self.steps.clear()
         for number, stage in enumerate(self._stages, 1):
-            self.steps.addItem(f"{number}  {stage.title}   {stage.rows} x {stage.cols}, {stage.zoom.value}")
+            self.steps.addItem(
+                f"{number}  {stage.title}   {stage.rows} x {stage.cols}, {zoom_words(stage.zoom)}"
+            )
         self.steps.setCurrentRow(min(max(row, 0), len(self._stages) - 1))
 
     def _show_step(self, row: int) -> None:

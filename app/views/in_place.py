@@ -112,6 +112,6 @@ def badge(cell: Cell | None, image: ViewImage) -> tuple[str, ...]:
         return ()
     number, count = cell.stack.index(image.key) + 1, len(cell.stack)
     if image.flags.partial:
-        return (_tr("PART {0}/{1}   D next").format(number, count),)
+        return (_tr("PART {0}/{1}").format(number, count),)
     age = _tr("newest") if number == 1 else _tr("older")
-    return (_tr("{0}/{1} {2}   D next").format(number, count, age),)
+    return (_tr("{0}/{1} {2}").format(number, count, age),)

@@ -62,7 +62,8 @@ class ThumbnailStrip(QListWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        self.setFixedHeight(card.height() + 52)
+        self.setFont(theme.font(theme.SMALL_PX))
+        self.setFixedHeight(card.height() + 46)
         self.itemActivated.connect(lambda item: self.chosen.emit(str(item.data(_KEY))))
 
     def set_thumbnails(self, thumbnails: Sequence[Thumbnail]) -> None:
@@ -71,10 +72,13 @@ class ThumbnailStrip(QListWidget):
         for thumbnail in thumbnails:
             words = thumbnail.label if thumbnail.hung else _tr("{0} – not hung").format(thumbnail.label)
             second = thumbnail.detail if thumbnail.grey is not None else ""
-            item = QListWidgetItem(QIcon(_picture(thumbnail, self._card)), f"{words}\n{second}")
+            picture = _picture(thumbnail, self._card)
+            icon = QIcon(picture)
+            icon.addPixmap(picture, QIcon.Mode.Selected)  # Qt would tint the picture of the selected one
+            item = QListWidgetItem(icon, f"{words}\n{second}")
             item.setData(_KEY, thumbnail.key)
             item.setToolTip(f"{words}  {thumbnail.detail}".strip())
-            item.setSizeHint(QSize(self._card.width() + 6, self._card.height() + 38))
+            item.setSizeHint(QSize(self._card.width() + 6, self._card.height() + 34))
             if not thumbnail.hung:
                 item.setForeground(QColor(theme.TEXT_SECONDARY))
             self.addItem(item)

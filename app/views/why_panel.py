@@ -41,9 +41,7 @@ def why_sections(
         (
             _tr("Placed by"),
             (
-                _tr("protocol “{0}”: {1}").format(
-                    match.protocol.title, match.reasons[0] if match.reasons else ""
-                ),
+                _tr("protocol {0}").format(match.reasons[0] if match.reasons else match.protocol.title),
                 _tr("step “{0}”, row {1}, column {2}").format(stage.title, cell.row + 1, cell.col + 1),
                 cell.why,
             ),
