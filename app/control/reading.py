@@ -7,7 +7,7 @@ shows after: when the store refuses, the screen does not move on. In an arm with
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -20,6 +20,7 @@ from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource
 from inference.exam.types import Exam
 from inference.results import ExamResult
+from reader_study.coverage import SeenImage
 from reader_study.domain.assessment import Assessment, Finding
 from reader_study.domain.study import AiPolicy, Scale, Study
 from reader_study.ports import Clock
@@ -158,10 +159,13 @@ class ReadingController:
 
         self._say_errors(go)
 
-    def leave(self) -> None:
-        """Close the session; the current case stays open and is resumed next time."""
+    def leave(self, seen: Sequence[SeenImage] = ()) -> None:
+        """Close the session; the current case stays open and is resumed next time. ``seen`` as in ``submit``."""
         if self._session_id is None:
             return
+        open_session = self._session_id
+        if seen and self._case is not None and self._painted:
+            self._say_errors(lambda: self._sessions.coverage_recorded(open_session, seen))
         for key in ("load", "prefetch", "ai"):
             self._runner.cancel(key)
         session_id, self._session_id, self._case = self._session_id, None, None
@@ -382,8 +386,11 @@ class ReadingController:
         session_id = self._session_id
         self._say_errors(lambda: self._sessions.save_draft(session_id, assessment))
 
-    def submit(self, assessment: Assessment) -> bool:
-        """Lock the case in one atomic save and hang the next; False when fields are missing or the disk refuses."""
+    def submit(self, assessment: Assessment, seen: Sequence[SeenImage] | None = None) -> bool:
+        """Lock the case in one atomic save and hang the next; False when fields are missing or the disk refuses.
+
+        ``seen`` is how much of each image was shown at 1:1; None = not counted.
+        """
         if self._session_id is None:
             return False
         if self._case is None:
@@ -397,7 +404,7 @@ class ReadingController:
         if self._says_paused():
             return False
         try:
-            self._position = self._sessions.submit(self._session_id, assessment)
+            self._position = self._sessions.submit(self._session_id, assessment, seen)
         except AssessmentIncomplete as error:
             self._screen.show_problems({problem.field: problem.sentence for problem in error.problems})
             return False

@@ -13,6 +13,7 @@ from dataclasses import replace
 from PySide6.QtCore import QCoreApplication, QObject, QPointF, Qt, Signal
 from PySide6.QtWidgets import QLineEdit
 
+from app.state.coverage import Seen
 from app.state.display import Change, Operation, Pyramid, ZoomMode
 from app.state.measurement_board import Mark, MeasurementBoard
 from app.state.measurements import Measurement, MeasurementKind
@@ -27,7 +28,9 @@ from app.views.view_layers import GridLayer
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
 from inference.exam.types import ViewImage
+from resources.vocabulary import ImageKind
 
+ALL_SEEN = 0.995
 _START_PX = 60.0  # half the length of a measurement that a key sets down
 
 
@@ -61,6 +64,9 @@ class ImageTools(QObject):
         self._glass_inverted = False
         self._case_id = ""
         self._retracing = False
+        self._quadrant: tuple[str, int, int] | None = (
+            None  # image key, number and count of the tile on screen
+        )
         self._kept: dict[str, tuple[Measurement, ...]] = {}
         self._text_asked.asked.connect(self._ask_text)
         grid.viewport_made.connect(self._equip)
@@ -271,6 +277,7 @@ class ImageTools(QObject):
         if at is None or view.image is None:
             self.said.emit(_tr("All quadrants of this image were shown."))
             return
+        self._quadrant = (view.image.key, *at)
         self._mirror_place(view, hung)
         view.changed_by_user.emit(view.state())
 
@@ -382,11 +389,28 @@ class ImageTools(QObject):
         view = self.grid.active()
         if view is not None and view.image is not None:
             share = self.coverage.seen(view.image.key).share
+            if (
+                self._quadrant is not None
+                and self._quadrant[0] == view.image.key
+                and view.state().scale == 1.0
+            ):
+                said.append(_tr("quadrant {0}/{1}").format(*self._quadrant[1:]))
             said.append(_tr("{0} seen at 1:1: {1:.0f} %").format(view.image.view.label, int(100 * share)))
         return "      ".join(said)
 
-    def unseen(self, least: float = 1.0) -> list[tuple[ViewImage, float]]:
-        """Return the images of the case (no priors) of which less than ``least`` was seen at 1:1, with the share."""
+    def seen_images(self) -> list[tuple[ViewImage, Seen]]:
+        """Return the images of the case that are read (no priors, no high energy) with what was seen of each."""
         seen = self.coverage.all_seen()
-        images = [image for image in self.links.images.values() if "@P" not in image.qualifier]
-        return [(image, seen[image.key].share) for image in images if seen[image.key].share < least]
+        return [
+            (image, seen[image.key])
+            for image in self.links.images.values()
+            if "@P" not in image.qualifier and image.kind is not ImageKind.CESM_HIGH
+        ]
+
+    def unseen_words(self) -> str:
+        """Say which images were not wholly seen at 1:1 (MG-44); empty when all were."""
+        shares = [(image.key, one.share) for image, one in self.seen_images() if one.share < ALL_SEEN]
+        if not shares:
+            return ""
+        names = ", ".join(f"{key} {int(100 * share)} %" for key, share in shares)
+        return _tr("Tissue seen at 1:1: {0}. E steps through the rest.").format(names)

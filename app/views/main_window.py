@@ -240,7 +240,9 @@ class MainWindow(QMainWindow):
             lambda finding_id: self._controller and self._controller.remove_mark(finding_id)
         )
         view.draft_changed.connect(self._on_draft)
-        view.submitted.connect(lambda form: self._controller and self._controller.submit(form))
+        view.submitted.connect(
+            lambda form: self._controller and self._controller.submit(form, self.reading.seen())
+        )
         view.ai_shown.connect(self._on_ai_shown)
         view.ai_hidden.connect(self._on_ai_hidden)
         view.finished.connect(self._on_finished)
@@ -406,7 +408,7 @@ class MainWindow(QMainWindow):
     def _end_session(self) -> None:
         self._idle.stop()
         if self._controller is not None:
-            self._controller.leave()
+            self._controller.leave(self.reading.seen())
             self._controller = None
 
     def _on_finished(self, sentence: str) -> None:

@@ -198,6 +198,8 @@ def _anchor(item: Measurement, screen: ScreenMap) -> QPointF:
 
 
 def _paint_words(painter: QPainter, lines: tuple[str, ...], at: QPointF, bounds: QRectF) -> None:
+    if not bounds.adjusted(-60, -60, 60, 60).contains(at):
+        return  # what it belongs to is not on screen
     metrics = QFontMetricsF(painter.font())
     widest = max(metrics.horizontalAdvance(line) for line in lines)
     step = metrics.height()

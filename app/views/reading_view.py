@@ -38,7 +38,8 @@ from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
 from inference.exam.types import ViewImage
-from reader_study.domain.assessment import Finding
+from reader_study.coverage import SeenImage
+from reader_study.domain.assessment import Assessment, Finding, problems
 from resources.vocabulary import FindingType, Laterality
 
 PANEL_PX = 224
@@ -78,7 +79,7 @@ class ReadingView(QWidget):
         self._new_case = False
         self._pending: tuple[ViewImage, float, float] | None = None
         self._asked = ""  # id of the mark that was handed out and not yet seen among the findings
-        self._paused = False
+        self._paused = self._warned_unseen = False
         # Technique in a study and outside; identity outside only (MG-27).
         self._technique, self._identity = {True: False, False: True}, True
         self._tool_name = "window"
@@ -114,6 +115,7 @@ class ReadingView(QWidget):
         self.findings.editor.confirmed.connect(self._confirm_mark)
         self.findings.editor.cancelled.connect(self.cancel_mark)
         self.form.draft_changed.connect(self.draft_changed)
+        self.form.draft_changed.connect(self._warn_unseen)
         self.form.submitted.connect(self.submitted)
 
     # ---- layout
@@ -278,6 +280,7 @@ class ReadingView(QWidget):
     def show_case(self, case: CaseView) -> None:
         self._case, self._ai, self._stage, self._new_case = case, AiView(), 0, True
         self._pending, self._asked, self._paused = None, "", False
+        self._warned_unseen = False
         self._layers = {"boxes": False, "heatmap": False, "score": False}
         self._threshold = case.policy.operating_threshold
         self.findings.editor.hide()
@@ -286,8 +289,7 @@ class ReadingView(QWidget):
         self.form.set_case(case.scale, sides, case.draft)
         self.form.setVisible(case.in_study)
         self.findings.set_findings(case.findings)
-        images = {image.key: image for image in case.exam.images}
-        keep = not case.in_study
+        images, keep = all_images(case.exam, case.priors), not case.in_study
         self.image_tools.set_case(images, case.pyramids, case_id=case.exam.exam_id, keep=keep)
         self.image_tools.note_marks((), case.findings)
         self.hanging.set_case(case)
@@ -465,6 +467,7 @@ class ReadingView(QWidget):
         """Priors came, or another protocol was chosen: hang anew only what changed."""
         if self._case is None or self._case.exam is not case.exam:
             return
+        self.image_tools.add_images(all_images(case.exam, case.priors), case.pyramids)
         old, self._case = self._case.hanging, replace(case, findings=self._case.findings)
         self._stage, anew = self.hanging.take_in(self._case, self._stage, old)
         if anew:
@@ -686,6 +689,21 @@ class ReadingView(QWidget):
             return
         self._close_editor()
         self.set_tool("window")
+
+    def seen(self) -> tuple[SeenImage, ...]:
+        """Return how much of each image of the case was shown at 1:1 so far."""
+        return tuple(
+            SeenImage(image_key=image.key, share=one.share, dwell_ms=one.dwell_ms)
+            for image, one in self.image_tools.seen_images()
+        )
+
+    def _warn_unseen(self, draft: Assessment) -> None:
+        """Say once a case, when the form is complete, which tissue was not seen at 1:1 (MG-44); submitting stays free."""
+        if self._case is None or self._warned_unseen or problems(draft, self._case.scale):
+            return
+        self._warned_unseen = True
+        if words := self.image_tools.unseen_words():
+            self.show_message(words)
 
     def undo(self) -> None:
         """Take the last mark or measurement back; a mark's removal goes to the log first."""
