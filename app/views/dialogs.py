@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
     QFrame,
@@ -44,7 +45,7 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     area.setWidget(page)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
-    room = (parent or dialog).screen().availableSize()
+    room = QGuiApplication.primaryScreen().availableSize() if parent is None else parent.screen().availableSize()
     wanted = page.sizeHint()
     area.setMinimumSize(
         min(wanted.width() + 16, room.width() - 120), min(wanted.height() + 4, room.height() - 160)

@@ -42,7 +42,7 @@ from app.state.gsdf import LuminanceResponse
 from app.state.settings import Settings
 from app.views.gsdf_chart import GsdfChart
 from app.views.pattern_window import PatternWindow, RulerWindow, ScreenWindow
-from app.views.screens import monitor_of
+from app.views.screens import monitor_of, screen_of
 
 _RAW, _CHECK = 1, 2  # columns of the table
 
@@ -158,15 +158,14 @@ class MonitorPage(QWidget):
         self.choice.clear()
         for screen in QGuiApplication.screens():
             monitor = monitor_of(screen)
-            self.choice.addItem(monitor.title, screen)
+            self.choice.addItem(monitor.title, monitor.key)
             if monitor.key == chosen:
                 self.choice.setCurrentIndex(self.choice.count() - 1)
         self.choice.blockSignals(False)
         self._show_record()
 
     def screen_chosen(self) -> QScreen:
-        screen = self.choice.currentData()
-        return screen if isinstance(screen, QScreen) else QGuiApplication.primaryScreen()
+        return screen_of(str(self.choice.currentData()))
 
     def monitor(self) -> Monitor:
         return monitor_of(self.screen_chosen())

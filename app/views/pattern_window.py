@@ -14,7 +14,7 @@ from app.state.calibration import CARD_HEIGHT_MM, CARD_MM
 from app.state.gsdf import DisplayTable, identity_table, packed_levels
 from app.state.test_patterns import PATTERNS, Levels, Pattern
 from app.views import theme
-from app.views.screens import device_size, monitor_of, surface_bits
+from app.views.screens import device_size, monitor_of, screen_of, surface_bits
 
 
 def _tr(text: str) -> str:
@@ -40,9 +40,13 @@ class ScreenWindow(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setCursor(Qt.CursorShape.BlankCursor)
-        self._on = screen
+        self._key = monitor_of(screen).key
         self.setScreen(screen)
         self.setGeometry(screen.geometry())
+
+    @property
+    def _on(self) -> QScreen:
+        return screen_of(self._key)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:

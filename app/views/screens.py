@@ -21,6 +21,17 @@ def surface_bits(screen: QScreen) -> int:
     return 10 if QGuiApplication.platformName() == "xcb" and screen.depth() == _DEEP else 8
 
 
+def screen_of(key: str) -> QScreen:
+    """Return the screen with this monitor key, the primary one when it is gone.
+
+    Asked anew each time: PySide forgets a screen object when a window that handed it out is destroyed.
+    """
+    for screen in QGuiApplication.screens():
+        if monitor_of(screen).key == key:
+            return screen
+    return QGuiApplication.primaryScreen()
+
+
 def device_size(screen: QScreen) -> tuple[int, int]:
     """Rows and columns of the screen, device pixels."""
     ratio = screen.devicePixelRatio()
