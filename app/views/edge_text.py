@@ -37,6 +37,7 @@ _GAP_PX = 6.0  # between text and skin
 _MOST_LINES = (
     0.34  # of the height: what is written above and below leaves the middle of the air side to the scale
 )
+_NARROW_PX, _NARROW_LINES = 560.0, 3
 
 Cells = tuple[int, NDArray[np.bool_]]
 _CELLS: WeakKeyDictionary[Pyramid, Cells] = WeakKeyDictionary()
@@ -169,6 +170,11 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
         ]
         _block(painter, info, info.words.identity, down, x, quiet)
         lower = (*info.words.technique, *info.words.evidence)
+        if size.width() < _NARROW_PX * scale and len(lower) > _NARROW_LINES:
+            lower = (
+                *lower[: _NARROW_LINES - 1],
+                f"{lower[_NARROW_LINES - 1]} …",
+            )  # many views: keep them calm
         above = size.height() - _PAD - step - (0.0 if info.mm_per_px is not None else step)
         up = [above - k * step - metrics.ascent() for k in range(most)]
         up = [top for top in up if top > size.height() * 0.74]
@@ -212,9 +218,12 @@ def _paint_letters(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QCol
     edge = letters.left if air_left else letters.right
     x = _PAD if air_left else size.width() - _PAD
     text(painter, QPointF(x, size.height() * 0.30), edge, colour, right=not air_left)
-    middle = size.width() * (0.34 if air_left else 0.66)
-    text(painter, QPointF(middle, _PAD + step * 0.7), letters.top, colour)
-    text(painter, QPointF(middle, size.height() - _PAD), letters.bottom, colour)
+    for letter, top in ((letters.top, _PAD - step * 0.2), (letters.bottom, size.height() - _PAD - step)):
+        room = size.width() if info.clearance is None else info.clearance.at(max(top, 0.0), top + step)
+        # A third of the way in, nearer to the air's edge where tissue reaches that far.
+        inward = max(min(size.width() * 0.34, room - step), size.width() * 0.2)
+        x = inward if air_left else size.width() - inward
+        text(painter, QPointF(x, top + step * 0.9), letter, colour, right=not air_left)
 
 
 def _paint_scale_bar(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QColor, step: float) -> None:
