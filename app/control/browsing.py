@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from app.control.case_objects import load_with_objects
 from app.control.kinds import KindOverrides
-from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen, load_exam
+from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Choice, choices, match
@@ -112,7 +113,7 @@ class BrowseController:
             return
 
         def work(_context: TaskContext) -> tuple[LoadedExam, tuple[Thumbnail, ...]]:
-            loaded = self._ready.get(exam_id) or load_exam(self._source, exam_id)
+            loaded = self._ready.get(exam_id) or load_with_objects(self._source, exam_id)
             return loaded, thumbnails_of(loaded.exam, loaded.pyramids)
 
         def made(answer: tuple[LoadedExam, tuple[Thumbnail, ...]]) -> None:
@@ -150,7 +151,7 @@ class BrowseController:
         self._look = self.first_look(exam_id) if self.on_first_look is not None else None
         if self._look is not None:
             context.report(0.1, "first look")
-        return load_exam(self._source, exam_id)
+        return load_with_objects(self._source, exam_id)
 
     def _looked(self) -> None:
         look, self._look = self._look, None
@@ -225,6 +226,7 @@ class BrowseController:
             pyramids=loaded.pyramids,
             in_study=False,
             listed=self._listed(exam),
+            objects=loaded.objects,
         )
 
     def _listed(self, exam: Exam) -> tuple[str, ...]:
@@ -310,7 +312,7 @@ class BrowseController:
             return
         self._runner.submit(
             "prefetch",
-            lambda _context: load_exam(self._source, following),
+            lambda _context: load_with_objects(self._source, following),
             self._keep,
             lambda error: log.warning("prefetch failed: %s", error),
         )

@@ -17,6 +17,7 @@ from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
 from inference.engine import InferenceEngine
+from inference.exam.objects.model import ExamObjects
 from inference.exam.sources import ExamSource
 from inference.exam.types import Exam
 from inference.results import ExamResult
@@ -51,6 +52,7 @@ class CaseView:
     in_study: bool = True  # False = looked at without a study: no form, no marks, no clock
     priors: tuple[Exam, ...] = ()  # earlier exams, newest first, keys marked by ``app.state.priors.as_prior``
     listed: tuple[str, ...] = ()  # sentences of the files of the case that are listed and never hung
+    objects: ExamObjects = field(default_factory=ExamObjects)  # others' CAD marks and saved displays; none in a study
 
     @property
     def is_blinded(self) -> bool:
@@ -98,6 +100,7 @@ class LoadedExam:
 
     exam: Exam
     pyramids: Mapping[str, Pyramid]
+    objects: ExamObjects = field(default_factory=ExamObjects)  # never filled in a study
 
 
 def load_exam(source: ExamSource, exam_id: str) -> LoadedExam:

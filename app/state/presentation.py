@@ -25,7 +25,7 @@ from inference.exam.objects.model import (
     Turn,
 )
 from inference.exam.objects.presentation_state import ShownImage
-from inference.exam.types import Box, Orientation, ViewImage
+from inference.exam.types import Box, Exam, Orientation, ViewImage, Voi
 
 _SIDES = 48  # of the polygon that stands for a circular shutter
 
@@ -133,15 +133,41 @@ def restored(saved: PresentationState, image: ViewImage, *, height: int, width: 
             flipped_h=wanted.flip_cols != image.orientation.flip_cols,
             flipped_v=wanted.flip_rows != image.orientation.flip_rows,
         )
-    if part.voi is not None:
-        presentation = image.presentation
-        named = replace(part.voi, label=f"saved {saved.label}: {part.voi.label}".rstrip(": "))
-        image = replace(image, presentation=replace(presentation, vois=(*presentation.vois, named)))
-        state = replace(state, voi_index=len(presentation.vois))
+    named = saved_window(saved, part)
+    if named is not None:
+        image = _with_windows(image, [named])
+        state = replace(state, voi_index=image.presentation.vois.index(named))
     state = _placed(state, part.area, image, height=height, width=width)
     if part.area is not None and part.area.mode == "TRUE SIZE":
         notes.append(f"{saved.label}: it asks for true size; the part shown is kept, the size is not.")
     return Restored(image=image, state=state, items=items_of(saved, part, image), notes=tuple(notes))
+
+
+def saved_window(saved: PresentationState, part: ImageState) -> Voi | None:
+    """The window of a presentation state, labelled as saved; None where it has none."""
+    if part.voi is None:
+        return None
+    return replace(part.voi, label=f"saved {saved.label}: {part.voi.label}".rstrip(": "))
+
+
+def with_saved_windows(exam: Exam, states: Sequence[PresentationState]) -> Exam:
+    """Give each image the windows of its presentation states behind its own, so that they can be chosen (MG-17)."""
+    if not states:
+        return exam
+    parts = {(part.image_uid, n): part for n, saved in enumerate(states) for part in saved.images}
+
+    def windows(image: ViewImage) -> list[Voi]:
+        uid = image.reference.sop_instance_uid if image.reference is not None else ""
+        found = (saved_window(s, parts[uid, n]) for n, s in enumerate(states) if (uid, n) in parts)
+        return [voi for voi in found if voi is not None]
+
+    return replace(exam, images=tuple(_with_windows(image, windows(image)) for image in exam.images))
+
+
+def _with_windows(image: ViewImage, added: Sequence[Voi]) -> ViewImage:
+    vois = image.presentation.vois
+    new = tuple(voi for voi in dict.fromkeys(added) if voi not in vois)
+    return replace(image, presentation=replace(image.presentation, vois=(*vois, *new))) if new else image
 
 
 def _placed(

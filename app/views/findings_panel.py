@@ -147,8 +147,17 @@ class AiPanel(QFrame):
         self._bar.setFixedHeight(3)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 8, 12, 4)
-        for part in (heading, self._state, self._bar, self._scores, self._meaning):
+        self._cad = QLabel("")
+        self._cad.setObjectName("cadState")
+        self._cad.setWordWrap(True)
+        self._cad.hide()
+        for part in (heading, self._state, self._bar, self._scores, self._meaning, self._cad):
             layout.addWidget(part)
+
+    def set_cad(self, words: str) -> None:
+        """Name other vendors' CAD while its marks are on screen: algorithm, version, state, what is not drawn."""
+        self._cad.setText(words)
+        self._cad.setVisible(bool(words))
 
     def set_state(self, ai: AiView, *, show_scores: bool, layers: str) -> None:
         """Show progress, the failure sentence, or the scores (when the reader has called them up)."""

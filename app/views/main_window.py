@@ -13,6 +13,7 @@ from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeySequence, QShortcut,
 from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMainWindow, QStackedWidget, QWidget
 
 from app.control.browsing import BrowseController
+from app.control.case_objects import ObjectWriter
 from app.control.commands import command_table, usable
 from app.control.reading import ReadingController
 from app.state.display import Change
@@ -64,6 +65,7 @@ class MainWindow(QMainWindow):
         self._reader: Reader | None = None
         self._controller: ReadingController | None = None
         self._browser: BrowseController | None = None
+        self._writer: ObjectWriter | None = None
         self._report = ImportReport()
         self._dialog: QDialog | None = None
         self._was_shown = False
@@ -131,8 +133,8 @@ class MainWindow(QMainWindow):
             **{f"tool.{name}": partial(view.set_tool, name) for name in MEASURING},
             "tool.glass_invert": tools.invert_magnifier,
             "tool.arc": tools.toggle_arc,
-            "measure.next": lambda: tools.cycle(1),
-            "measure.previous": lambda: tools.cycle(-1),
+            "measure.next": lambda: view.cycle(1),
+            "measure.previous": lambda: view.cycle(-1),
             "measure.remove": tools.board.remove_selected,
             "mark.confirm": view.confirm_mark,
             "mark.cancel": view.cancel_mark,
@@ -165,6 +167,13 @@ class MainWindow(QMainWindow):
             "ai.opacity_up": lambda: view.change_opacity(1),
             "ai.threshold_down": lambda: view.change_threshold(-1),
             "ai.threshold_up": lambda: view.change_threshold(1),
+            "cad.marks": view.objects.toggle_cad,
+            "cad.point": view.objects.step_operating_point,
+            "image.key": view.objects.toggle_key,
+            "display.next": view.objects.next_display,
+            "ai.save": partial(self._save_object, "ai"),
+            "display.save": partial(self._save_object, "display"),
+            "keys.save": partial(self._save_object, "keys"),
             "case.submit": view.form.submit,
             "case.pause": self._pause,
             "form.focus": view.form.focus_first,
@@ -432,6 +441,10 @@ class MainWindow(QMainWindow):
             self.sign_in.show_problem(str(error))
             return
         self._browser = self._station.browsing(source, self.runner, self.reading)
+        self._writer = ObjectWriter(
+            root=path, runner=self.runner, clock=self._station.clock, version=self._version,
+            say=self.reading.show_message,
+        )  # fmt: skip
         watch_first_looks(self.reading, self.runner, self._browser)
         self.exams.set_exams(())
         self.exams.show_state(_tr("Reading the headers of {0} …").format(path.name))
@@ -465,6 +478,28 @@ class MainWindow(QMainWindow):
             )
         elif self._browser is not None and self._browser.case is not None:
             self._open_dialog(HangingEditor(self._browser, self))
+
+    def _save_object(self, what: str) -> None:
+        case = self._browser.case if self._browser is not None and self._controller is None else None
+        if case is None or self._writer is None:
+            self.reading.show_message(_tr("Nothing is saved as DICOM from a study; open the exam from the exam list."))
+            return
+        folder = QFileDialog.getExistingDirectory(self, _tr("Folder to save to"))
+        if folder:
+            self.save_object(what, Path(folder))
+
+    def save_object(self, what: str, folder: Path) -> None:
+        """Write the AI's result ("ai"), the images as shown ("display") or the key images ("keys") as DICOM."""
+        case = self._browser.case if self._browser is not None else None
+        if case is None or self._writer is None:
+            return
+        view = self.reading
+        if what == "ai":
+            self._writer.save_ai(case.exam, view.ai, folder, threshold=view.threshold)
+        elif what == "display":
+            self._writer.save_displays(case.exam, view.objects.displays(), folder)
+        else:
+            self._writer.save_keys(case.exam, view.objects.key_images(), folder)
 
     def _show_why(self) -> None:
         dialog = self.reading.why_here()

@@ -31,6 +31,7 @@ from app.state.priors import all_images, gap_words
 from app.state.settings import HeatColour
 from app.views.assessment_panel import AssessmentPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
+from app.views.case_objects import CaseObjects
 from app.views.findings_panel import AiPanel, FindingsPanel
 from app.views.image_tools import ImageTools
 from app.views.keyboard_pointer import KeyboardPointer
@@ -103,6 +104,9 @@ class ReadingView(QWidget):
         self.form = AssessmentPanel(self)
         self.hanging = CaseHanging(self.grid, self)
         self.hanging.strip.chosen.connect(self.show_image)
+        self.objects = CaseObjects(self.grid, self.image_tools, self)
+        self.objects.said.connect(self.show_message)
+        self.objects.changed.connect(self._refresh_overlays)
         self._build()
         self.grid.all_painted.connect(self._on_painted)
         self.grid.clicked.connect(self._on_click)
@@ -269,6 +273,7 @@ class ReadingView(QWidget):
         self.image_tools.end()
         self._case = None
         self.hanging.set_case(None)
+        self.objects.set_case(None)
         self._pending, self._asked = None, ""
         for label in (self._bar, self._stage_label, self._tool, self._pointer, self._size_note):
             label.setText("")
@@ -293,6 +298,7 @@ class ReadingView(QWidget):
         self.image_tools.set_case(images, case.pyramids, case_id=case.exam.exam_id, keep=keep)
         self.image_tools.note_marks((), case.findings)
         self.hanging.set_case(case)
+        self.objects.set_case(case)
         self._set_ai_panel(shown=case.policy.shown)
         self._side_page.show()
         self._stack.setCurrentWidget(self.grid)
@@ -371,6 +377,7 @@ class ReadingView(QWidget):
         stage = self._case.hanging.stages[self._stage]
         self.hanging.hang(self._case, stage)
         self._show_stage_title()
+        self.objects.stage_shown()
         self._refresh_overlays()
         self._show_tool()
         self.image_tools.stage_shown()
@@ -559,13 +566,24 @@ class ReadingView(QWidget):
             return
         policy = self._overlay_policy()
         result = self._ai.result
-        items = overlay_items(result, self._case.findings, policy, threshold=self._threshold)
+        items = overlay_items(
+            result,
+            self._case.findings,
+            policy,
+            threshold=self._threshold,
+            selected=self.objects.selected,
+        )
         heat = heat_layers(result, policy, opacity=self._opacity, colour_map=self._heat_colour)
         scores = score_texts(result, policy)
-        self.grid.set_overlays(items)
+        self.grid.set_overlays(self.objects.merged(items))
         self.grid.set_heats(heat)
         words = self._words(self._case)
-        self.grid.set_words({key: replace(text, score=scores.get(key, "")) for key, text in words.items()})
+        self.grid.set_words(
+            {
+                key: replace(text, score=scores.get(key, ""), flags=(*text.flags, *self.objects.flags(key)))
+                for key, text in words.items()
+            }
+        )
         self._show_ai_state(policy)
 
     def _words(self, case: CaseView) -> dict[str, AnnotationText]:
@@ -590,6 +608,7 @@ class ReadingView(QWidget):
         ready = _tr("Ready. Boxes {0}, map {1}, scores {2}.").format(boxes, heat, score)
         layers = ready if self._ai.result is not None else ""
         self.ai_panel.set_state(self._ai, show_scores=policy.score, layers=layers)
+        self.ai_panel.set_cad(self.objects.cad_words())
         on = [
             _tr("boxes {0} ≥ {1:.2f}").format(boxes, self._threshold)
             if policy.boxes
@@ -641,7 +660,10 @@ class ReadingView(QWidget):
 
     def _on_click(self, viewport: Viewport, row: float, col: float, _button: int) -> None:
         image = viewport.image
-        if image is None or self._tool_name != "mark" or self._case is None or not self._case.in_study:
+        if image is None or self._case is None:
+            return
+        if self._tool_name != "mark" or not self._case.in_study:
+            self.objects.choose_at(viewport, row, col)
             return
         self._pending = (image, row, col)
         self.side.setVisible(True)
@@ -731,13 +753,15 @@ class ReadingView(QWidget):
         self.image_tools.board.retrace(redo=redo)
 
     def _select(self, finding_id: str) -> None:
-        if self._case is None:
-            return
-        items = overlay_items(
-            self._ai.result,
-            self._case.findings,
-            self._overlay_policy(),
-            threshold=self._threshold,
-            selected=finding_id,
-        )
-        self.grid.set_overlays(items)
+        self.objects.selected = finding_id
+        self._refresh_overlays()
+
+    def cycle(self, by: int) -> None:
+        """Tab: the next handle of a measurement; where nothing is measured, the next finding of AI or CAD."""
+        if not self.image_tools.cycle(by):
+            self.objects.choose_next(by)
+
+    @property
+    def threshold(self) -> float:
+        """AI boxes below this score (0..1) are not drawn."""
+        return self._threshold
