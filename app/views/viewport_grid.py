@@ -227,6 +227,9 @@ class ViewportGrid(QWidget):
             image = view.image
             if image is None:
                 continue
+            if mode is None and view.state().zoom_mode is ZoomMode.TRUE:
+                view.apply(Operation(change=Change.TRUE))  # true size is the monitor's, not the window's
+                continue
             height, width = view.device_size()
             inset = wall_inset(image, self._pyramids[image.key], view.item.air)
             same = self.same_size.scales.get(image.key)
