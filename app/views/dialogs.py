@@ -45,7 +45,9 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     area.setWidget(page)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
-    room = QGuiApplication.primaryScreen().availableSize() if parent is None else parent.screen().availableSize()
+    room = (
+        QGuiApplication.primaryScreen().availableSize() if parent is None else parent.screen().availableSize()
+    )
     wanted = page.sizeHint()
     area.setMinimumSize(
         min(wanted.width() + 16, room.width() - 120), min(wanted.height() + 4, room.height() - 160)
