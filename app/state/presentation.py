@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.state.display import ViewportState, ZoomMode, window_of
+from app.state.display import SCALE_RANGE, ViewportState, ZoomMode, window_of
 from app.state.geometry import ViewGeometry, geometry_of
 from app.state.measurements import Measurement, MeasurementKind
 from app.state.overlays import OverlayItem, OverlayKind
@@ -75,9 +75,13 @@ def capture(
     """
     geometry = geometry_of(image).flipped(horizontally=state.flipped_h, vertically=state.flipped_v)
     rows, cols = geometry.hung_size
-    half_h, half_w = height / 2 / state.scale, width / 2 / state.scale
-    top, bottom = _within(state.pan_row - half_h, state.pan_row + half_h, rows)
-    left, right = _within(state.pan_col - half_w, state.pan_col + half_w, cols)
+    top, bottom, left, right = 0, rows - 1, 0, cols - 1
+    if state.zoom_mode is not ZoomMode.FIT:
+        # What shows of the air beside the picture belongs to the area too (PS3.3 C.10.4): the chest wall stays at
+        # its edge of the viewport.
+        half_h, half_w = height / 2 / state.scale, width / 2 / state.scale
+        top, bottom = _pixels(state.pan_row - half_h, state.pan_row + half_h)
+        left, right = _pixels(state.pan_col - half_w, state.pan_col + half_w)
     corners = tuple(_stored_pixel(geometry, row, col) for row, col in ((top, left), (bottom, right)))
     center, window = window_of(image.presentation, state)
     voi = image.presentation.vois[min(state.voi_index, len(image.presentation.vois) - 1)]
@@ -95,9 +99,10 @@ def capture(
     )
 
 
-def _within(first: float, last: float, size: int) -> tuple[int, int]:
-    low, high = max(0, math.floor(first + 1e-6)), min(size, math.ceil(last - 1e-6)) - 1
-    return min(low, size - 1), max(high, min(low, size - 1))
+def _pixels(first: float, last: float) -> tuple[int, int]:
+    """First and last pixel of a stretch, both inside it."""
+    low = math.floor(first + 1e-6)
+    return low, max(math.ceil(last - 1e-6) - 1, low)
 
 
 def _stored_pixel(geometry: ViewGeometry, row: int, col: int) -> tuple[int, int]:
@@ -177,16 +182,14 @@ def _placed(
     if area is None:
         return fitted(state, image, height=height, width=width)
     geometry = geometry_of(image).flipped(horizontally=state.flipped_h, vertically=state.flipped_v)
-    box = Box(
-        row0=max(area.row0, 0), col0=max(area.col0, 0),
-        row1=max(min(area.row1, rows), 1), col1=max(min(area.col1, cols), 1),
-    )  # fmt: skip
+    box = Box(row0=area.row0, col0=area.col0, row1=area.row1, col1=area.col1)
     if area.mode != "MAGNIFY" and (box.row0, box.col0, box.row1, box.col1) == (0, 0, rows, cols):
         return fitted(state, image, height=height, width=width)
     hung = geometry.box_to_hung(box)
     scale = min(height / (hung.row1 - hung.row0), width / (hung.col1 - hung.col0))
     if area.mode == "MAGNIFY" and area.magnification:
         scale = area.magnification
+    scale = min(max(scale, SCALE_RANGE[0]), SCALE_RANGE[1])
     mode = ZoomMode.ACTUAL if scale == 1.0 else ZoomMode.FREE
     row, col = hung.center
     return replace(state, scale=scale, zoom_mode=mode, pan_row=row, pan_col=col)
