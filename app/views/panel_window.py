@@ -35,7 +35,7 @@ class PanelWindow(QWidget):
         self._side, self._docked_px = side, side.width()
         side.setMinimumWidth(self._docked_px)
         side.setMaximumWidth(16_777_215)
-        side.widget().setMaximumWidth(16_777_215)
+        self._widen(side, 16_777_215)
         self._layout.addWidget(side)
         side.show()
         if not (place and self.restoreGeometry(QByteArray.fromBase64(place.encode()))):
@@ -43,8 +43,15 @@ class PanelWindow(QWidget):
         self.show()
         self.raise_()
 
+    @staticmethod
+    def _widen(side: QScrollArea, most_px: int) -> None:
+        page = side.widget()
+        if page is not None:
+            page.setMaximumWidth(most_px)
+
     def _on_another_monitor(self) -> None:
-        own = self.parentWidget().screen() if self.parentWidget() is not None else self.screen()
+        parent = self.parentWidget()
+        own = self.screen() if parent is None else parent.screen()
         other = next((screen for screen in QGuiApplication.screens() if screen is not own), own)
         area = other.availableGeometry()
         width, height = max(420, 2 * self._docked_px), min(900, area.height() - 80)
@@ -57,7 +64,7 @@ class PanelWindow(QWidget):
             return
         self._layout.removeWidget(side)
         side.setFixedWidth(self._docked_px)
-        side.widget().setMaximumWidth(self._docked_px)
+        self._widen(side, self._docked_px)
         row.addWidget(side)
         side.show()
         self.hide()

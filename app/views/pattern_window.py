@@ -6,6 +6,7 @@ Draw only; the patterns are ``app.state.test_patterns``, what is measured goes t
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QRectF, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QColor, QImage, QKeyEvent, QPainter, QPaintEvent, QPen, QScreen
 from PySide6.QtWidgets import QWidget
@@ -21,9 +22,7 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("monitor", text)
 
 
-def screen_pixels(
-    picture: Levels, top: int, table: DisplayTable
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
+def screen_pixels(picture: Levels, top: int, table: DisplayTable) -> NDArray[np.uint32]:
     """Packed pixels of a pattern: its P-values through ``table``; (rows, cols) uint32, contiguous."""
     packed = packed_levels(table)
     lookup = packed[np.rint(np.arange(top + 1) / top * (len(packed) - 1)).astype(np.intp)]
@@ -75,7 +74,7 @@ class PatternWindow(ScreenWindow):
         self.setObjectName("patternWindow")
         self._table, self.raw, self.words_shown = table, raw, True
         self.index = next(i for i, pattern in enumerate(PATTERNS) if pattern.pattern_id == first)
-        self._pixels = np.zeros((1, 1), np.uint32)
+        self._pixels: NDArray[np.uint32] = np.zeros((1, 1), np.uint32)
         self._drawn: tuple[object, ...] = ()
 
     @property
