@@ -10,7 +10,17 @@ from pathlib import Path
 
 import yaml
 
-from reader_study.domain.study import FIELDS, FORCED_BIRADS, AiPolicy, Arm, Case, Reader, Scale, Study
+from reader_study.domain.study import (
+    CONTRAST_FIELDS,
+    FIELDS,
+    FORCED_BIRADS,
+    AiPolicy,
+    Arm,
+    Case,
+    Reader,
+    Scale,
+    Study,
+)
 from reader_study.errors import StudyError
 from reader_study.randomization import allocate
 from resources.lexicon import load_lexicon
@@ -122,7 +132,7 @@ def _study(value: Mapping[str, object]) -> Study:
 
 def _scale(value: Mapping[str, object]) -> Scale:
     unknown = sorted(
-        set(value) - {"birads", "require", "max_benign_suspicion", "match_recall", "min_coverage"}
+        set(value) - {"birads", "require", "max_benign_suspicion", "match_recall", "min_coverage", "contrast"}
     )
     if unknown:
         raise ValueError(f"scale: unknown key {unknown[0]!r}")
@@ -133,7 +143,15 @@ def _scale(value: Mapping[str, object]) -> Scale:
         max_benign_suspicion=None if limit is None else _integer(limit, "scale.max_benign_suspicion"),
         match_recall=bool(value.get("match_recall", True)),
         min_coverage=_share(value.get("min_coverage"), "scale.min_coverage"),
+        contrast=_contrast(value.get("contrast", False)),
     )
+
+
+def _contrast(value: object) -> tuple[str, ...]:
+    """``true`` asks every contrast question, a list some of them (CEM-08)."""
+    if isinstance(value, bool):
+        return CONTRAST_FIELDS if value else ()
+    return tuple(str(item) for item in _list(value, "scale.contrast"))
 
 
 def _share(value: object, where: str) -> float | None:

@@ -10,14 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reader_study.coverage import coverage_of
-from reader_study.domain.assessment import Finding, finding_from_json
+from reader_study.domain.assessment import BreastAssessment, Finding, finding_from_json
 from reader_study.domain.events import Event, EventKind, mapping, text
 from reader_study.domain.reading import Reading, SessionRecord, State, fold
 from reader_study.domain.study import SessionPlan, Study
 from reader_study.domain.study_json import protocol_hash
 from reader_study.ports import EventStore
 from reader_study.timing import reading_times
-from resources.vocabulary import Laterality
+from resources.vocabulary import (
+    BackgroundEnhancement,
+    Conspicuity,
+    EnhancementSymmetry,
+    EnhancementType,
+    Laterality,
+)
 
 Value = str | int | float | bool | None
 
@@ -101,6 +107,24 @@ READINGS = (
     _c("suspicion_max", "integer", "Higher of the two breasts: the case's rating.", "%", "0..100"),
     _c("density", "text", "BI-RADS breast composition; empty = not asked.", range_="a, b, c, d"),
     _c("recall", "boolean", "Recall decision; empty = not asked.", range_="0, 1"),
+    *(
+        column
+        for side, word in (("R", "right"), ("L", "left"))
+        for column in (
+            _c(
+                f"bpe_{side}",
+                "text",
+                f"Background parenchymal enhancement, {word} breast, contrast exams; empty = not asked.",
+                range_=", ".join(BackgroundEnhancement),
+            ),
+            _c(
+                f"bpe_symmetry_{side}",
+                "text",
+                f"Background enhancement of the {word} breast against the other; empty = not asked.",
+                range_=", ".join(EnhancementSymmetry),
+            ),
+        )
+    ),
     _c(
         "seen_1to1_min",
         "number",
@@ -142,6 +166,18 @@ FINDINGS = (
     _c("finding_type", "text", "Type of finding.", range_="vocabulary"),
     _c("suspicion", "integer", "Probability of malignancy of the mark.", "%", "0..100"),
     _c("birads", "text", "BI-RADS of the mark; empty = not asked.", range_="scale"),
+    _c(
+        "enhancement",
+        "text",
+        "How it enhances on the recombined image (nme = non-mass enhancement); empty = not asked.",
+        range_=", ".join(EnhancementType),
+    ),
+    _c(
+        "conspicuity",
+        "text",
+        "How its enhancement stands out; empty = not asked or none.",
+        range_=", ".join(Conspicuity),
+    ),
     _c("n_moves", "integer", "How often it was moved or edited.", range_="0.."),
     _c("added_utc", "text", "When it was set.", unit="ISO 8601 UTC"),
 )
@@ -263,12 +299,20 @@ def _reading_values(reading: Reading, events: Sequence[Event]) -> tuple[Value, .
         max(rated) if rated else None,
         None if final.density is None else final.density.value,
         final.recall,
+        *(value for one in breasts for value in _contrast_values(one)),
         min(shares) if shares else None,
         sum(shares) / len(shares) if shares else None,
         len(reading.findings),
         reading.interrupted,
         reading.locked_utc,
     )
+
+
+def _contrast_values(breast: BreastAssessment | None) -> tuple[Value, Value]:
+    if breast is None:
+        return None, None
+    symmetry = breast.bpe_symmetry
+    return None if breast.bpe is None else breast.bpe.value, None if symmetry is None else symmetry.value
 
 
 def _time_values(events: Sequence[Event]) -> tuple[Value, ...]:
@@ -317,6 +361,8 @@ def _mark_values(events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
             mark.finding.value,
             mark.suspicion,
             mark.birads,
+            None if mark.enhancement is None else mark.enhancement.value,
+            None if mark.conspicuity is None else mark.conspicuity.value,
             moves,
             added,
         )

@@ -142,6 +142,39 @@ class Density(StrEnum):
     DENSE = "d"
 
 
+class BackgroundEnhancement(StrEnum):
+    """Background parenchymal enhancement of contrast mammography (ACR BI-RADS CEM supplement, 2022)."""
+
+    MINIMAL = "minimal"
+    MILD = "mild"
+    MODERATE = "moderate"
+    MARKED = "marked"
+
+
+class EnhancementSymmetry(StrEnum):
+    """Whether the background enhancement of one breast matches the other's."""
+
+    SYMMETRIC = "symmetric"
+    ASYMMETRIC = "asymmetric"
+
+
+class EnhancementType(StrEnum):
+    """How a finding shows on the recombined image (ACR BI-RADS CEM supplement, 2022)."""
+
+    NONE = "none"
+    MASS = "mass"
+    NON_MASS = "nme"
+    ASYMMETRY = "asymmetry"
+
+
+class Conspicuity(StrEnum):
+    """How a finding's enhancement stands out from its background."""
+
+    LOW = "low"
+    MODERATE = "moderate"
+    HIGH = "high"
+
+
 class Pathology(StrEnum):
     """Truth of one breast, as the image manifest writes it."""
 

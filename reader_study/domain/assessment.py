@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reader_study.domain.study import Scale
-from resources.vocabulary import Density, FindingType, Laterality
+from resources.vocabulary import (
+    BackgroundEnhancement,
+    Conspicuity,
+    Density,
+    EnhancementSymmetry,
+    EnhancementType,
+    FindingType,
+    Laterality,
+)
 
 RECALL_CATEGORIES = frozenset({"0", "4", "4A", "4B", "4C", "5"})
 NO_RECALL_CATEGORIES = frozenset({"1", "2"})
@@ -30,6 +38,8 @@ class Finding:
     finding: FindingType
     suspicion: int
     birads: str | None = None  # None = not asked
+    enhancement: EnhancementType | None = None  # contrast exams only (CEM-08); None = not asked
+    conspicuity: Conspicuity | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.suspicion <= 100:
@@ -47,6 +57,8 @@ class BreastAssessment:
     laterality: Laterality
     birads: str | None = None
     suspicion: int | None = None
+    bpe: BackgroundEnhancement | None = None  # contrast exams only (CEM-08)
+    bpe_symmetry: EnhancementSymmetry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +68,7 @@ class Assessment:
     breasts: tuple[BreastAssessment, ...] = ()
     density: Density | None = None
     recall: bool | None = None
+    contrast: bool = False  # the exam is a contrast one, so that the scale's contrast questions were asked
 
     def breast(self, laterality: Laterality) -> BreastAssessment | None:
         return next((breast for breast in self.breasts if breast.laterality is laterality), None)
@@ -96,6 +109,8 @@ def problems(assessment: Assessment, scale: Scale) -> tuple[FieldProblem, ...]:
         )
     for breast in assessment.breasts:
         found.extend(_breast_problems(breast, scale))
+        if assessment.contrast:
+            found.extend(_contrast_problems(breast, scale))
     if assessment.density is None and "density" in scale.require:
         found.append(FieldProblem(field="density", sentence="Breast density is missing; choose a to d."))
     found.extend(_recall_problems(assessment, scale))
@@ -136,6 +151,19 @@ def _breast_problems(breast: BreastAssessment, scale: Scale) -> list[FieldProble
     return found
 
 
+def _contrast_problems(breast: BreastAssessment, scale: Scale) -> list[FieldProblem]:
+    side, word = breast.laterality.value, "Right" if breast.laterality is Laterality.RIGHT else "Left"
+    found: list[FieldProblem] = []
+    if "bpe" in scale.contrast and breast.bpe is None:
+        levels = ", ".join(BackgroundEnhancement)
+        sentence = f"{word} breast: background enhancement is missing; choose one of {levels}."
+        found.append(FieldProblem(field=f"{side}.bpe", sentence=sentence))
+    if "bpe_symmetry" in scale.contrast and breast.bpe_symmetry is None:
+        sentence = f"{word} breast: symmetry of the background enhancement is missing; choose one."
+        found.append(FieldProblem(field=f"{side}.bpe_symmetry", sentence=sentence))
+    return found
+
+
 def _recall_problems(assessment: Assessment, scale: Scale) -> list[FieldProblem]:
     if assessment.recall is None:
         if "recall" not in scale.require:
@@ -157,7 +185,11 @@ def _recall_problems(assessment: Assessment, scale: Scale) -> list[FieldProblem]
 
 
 def finding_to_json(finding: Finding) -> dict[str, object]:
-    """Return the JSON form of a mark; ``finding_from_json`` reads it back unchanged."""
+    """Return the JSON form of a mark; ``finding_from_json`` reads it back unchanged.
+
+    Contrast answers are written only where there are any, as logs from before they were asked have none.
+    """
+    contrast = {"enhancement": finding.enhancement, "conspicuity": finding.conspicuity}
     return {
         "finding_id": finding.finding_id,
         "image_key": finding.image_key,
@@ -170,6 +202,7 @@ def finding_to_json(finding: Finding) -> dict[str, object]:
         "finding": finding.finding.value,
         "suspicion": int(finding.suspicion),
         "birads": finding.birads,
+        **{name: answer.value for name, answer in contrast.items() if answer is not None},
     }
 
 
@@ -189,6 +222,8 @@ def finding_from_json(value: Mapping[str, object]) -> Finding:
         finding=FindingType(str(value["finding"])),
         suspicion=int(_number(value["suspicion"], "suspicion")),
         birads=None if value["birads"] is None else str(value["birads"]),
+        enhancement=None if value.get("enhancement") is None else EnhancementType(str(value["enhancement"])),
+        conspicuity=None if value.get("conspicuity") is None else Conspicuity(str(value["conspicuity"])),
     )
 
 
@@ -200,12 +235,19 @@ def assessment_to_json(assessment: Assessment) -> dict[str, object]:
                 "laterality": breast.laterality.value,
                 "birads": breast.birads,
                 "suspicion": None if breast.suspicion is None else int(breast.suspicion),
+                **_contrast_to_json(breast),
             }
             for breast in assessment.breasts
         ],
         "density": None if assessment.density is None else assessment.density.value,
         "recall": assessment.recall,
+        **({"contrast": True} if assessment.contrast else {}),
     }
+
+
+def _contrast_to_json(breast: BreastAssessment) -> dict[str, object]:
+    answers = {"bpe": breast.bpe, "bpe_symmetry": breast.bpe_symmetry}
+    return {name: answer.value for name, answer in answers.items() if answer is not None}
 
 
 def assessment_from_json(value: Mapping[str, object]) -> Assessment:
@@ -219,6 +261,10 @@ def assessment_from_json(value: Mapping[str, object]) -> Assessment:
                 laterality=Laterality(str(item["laterality"])),
                 birads=None if item["birads"] is None else str(item["birads"]),
                 suspicion=None if item["suspicion"] is None else int(_number(item["suspicion"], "suspicion")),
+                bpe=None if item.get("bpe") is None else BackgroundEnhancement(str(item["bpe"])),
+                bpe_symmetry=None
+                if item.get("bpe_symmetry") is None
+                else EnhancementSymmetry(str(item["bpe_symmetry"])),
             )
         )
     recall = value["recall"]
@@ -226,6 +272,7 @@ def assessment_from_json(value: Mapping[str, object]) -> Assessment:
         breasts=tuple(breasts),
         density=None if value["density"] is None else Density(str(value["density"])),
         recall=None if recall is None else bool(recall),
+        contrast=bool(value.get("contrast", False)),
     )
 
 

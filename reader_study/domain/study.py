@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FIELDS: tuple[str, ...] = ("birads", "suspicion", "density", "recall")
+# Asked in contrast exams only, and only where the protocol wants them (CEM-08): of a breast, and of a mark.
+CONTRAST_FIELDS: tuple[str, ...] = ("bpe", "bpe_symmetry", "enhancement", "conspicuity")
 FORCED_BIRADS: tuple[str, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
 
 
@@ -29,8 +31,12 @@ class Scale:
     # Least share of every image's tissue shown at 1:1 before a case can be submitted, 0..1; None = none is required.
     min_coverage: float | None = None
     match_recall: bool = True  # RS-C2: recall follows from BI-RADS 0, 4, 5; no recall from 1 and 2
+    contrast: tuple[str, ...] = ()  # CEM-08: which of CONTRAST_FIELDS are asked in contrast exams; () = none
 
     def __post_init__(self) -> None:
+        strange = sorted(set(self.contrast) - set(CONTRAST_FIELDS))
+        if strange:
+            raise ValueError(f"scale: expected contrast fields of {CONTRAST_FIELDS}, found {strange}")
         unknown = sorted(set(self.require) - set(FIELDS))
         if unknown:
             raise ValueError(f"scale: expected required fields of {FIELDS}, found {unknown}")

@@ -19,6 +19,8 @@ def study_to_text(study: Study) -> str:
         del reader["password_hash"]
     if value["scale"]["min_coverage"] is None:  # left out, so that older protocols keep their hash
         del value["scale"]["min_coverage"]
+    if not value["scale"]["contrast"]:
+        del value["scale"]["contrast"]
     return canonical(value)
 
 
@@ -66,7 +68,8 @@ def _scale(value: dict[str, object]) -> Scale:
     limit, least = value["max_benign_suspicion"], value.get("min_coverage")
     if not isinstance(birads, list) or not isinstance(require, list) or not isinstance(limit, int | None):
         raise ValueError(f"scale {value!r}")
-    if not isinstance(least, int | float | None):
+    contrast = value.get("contrast", [])
+    if not isinstance(least, int | float | None) or not isinstance(contrast, list):
         raise ValueError(f"scale {value!r}")
     return Scale(
         birads=tuple(birads),
@@ -74,4 +77,5 @@ def _scale(value: dict[str, object]) -> Scale:
         max_benign_suspicion=limit,
         match_recall=bool(value["match_recall"]),
         min_coverage=None if least is None else float(least),
+        contrast=tuple(contrast),
     )
