@@ -6,7 +6,10 @@ header claims are checked against the data before anything is allocated. Graysca
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +25,7 @@ from inference.exam.types import ExamError
 
 MAX_FRAME_BYTES = 512 * 1024 * 1024  # ten times the largest detector in use
 MAX_EXPANSION = 1000  # a compressed frame of tissue never reaches 1:1000
+DECODER_NICE = 3
 FREE_BYTES = 32 * 1024 * 1024  # below this a huge ratio harms nobody (plain test images)
 
 Array = NDArray[np.generic]
@@ -69,6 +73,17 @@ class FrameFormat:
     @property
     def frame_bytes(self) -> int:
         return self.rows * self.cols * (self.bits_allocated // 8)
+
+
+def stand_back() -> None:
+    """Let the window's thread go first: decoding fills every core, and a busy core draws no frame in time.
+
+    For threads that do nothing but decode; where the system has no priority of single threads, nothing happens.
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        if os.getpriority(os.PRIO_PROCESS, thread) < DECODER_NICE:  # nobody may raise one
+            os.setpriority(os.PRIO_PROCESS, thread, DECODER_NICE)
 
 
 def frame_format(ds: Dataset, transfer_syntax: str) -> FrameFormat:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.exam import dicom
-from inference.exam.codecs import HTJ2K, J2K, Array, Bytes, FrameFormat, check_codestream
+from inference.exam.codecs import HTJ2K, J2K, Array, Bytes, FrameFormat, check_codestream, stand_back
 from inference.exam.types import ExamError, ViewImage
 
 FACTOR_LOG2 = 2
@@ -50,7 +50,9 @@ def load_previews(files: Iterable[tuple[Path, str]]) -> tuple[ViewImage, ...] | 
         except ExamError:
             return None  # the full loading says what is wrong
 
-    with ThreadPoolExecutor(max_workers=_DECODERS, thread_name_prefix="preview") as pool:
+    with ThreadPoolExecutor(
+        max_workers=_DECODERS, thread_name_prefix="preview", initializer=stand_back
+    ) as pool:
         found = list(pool.map(one, listed))
     images = tuple(image for image in found if image is not None)
     return images if images and len(images) == len(found) else None

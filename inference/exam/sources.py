@@ -18,6 +18,7 @@ from typing import Protocol
 
 from inference.exam import dicom, header, manifest
 from inference.exam.archive import Member, members_of
+from inference.exam.codecs import stand_back
 from inference.exam.contrast import agree_on_orientation, contrast_notes
 from inference.exam.dicom import HeaderInfo, Standing
 from inference.exam.grouping import Group, Item, group_items, item_from_name
@@ -193,7 +194,9 @@ def read_items(root: Path) -> tuple[list[Item], list[ImportEntry]]:
 
 def load_group(group: Group) -> Exam:
     """Decode all images of a group; a bad one becomes a note."""
-    with ThreadPoolExecutor(max_workers=_DECODERS, thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(
+        max_workers=_DECODERS, thread_name_prefix="decode", initializer=stand_back
+    ) as pool:
         results = list(pool.map(_load_item, group.items))
         decoded = tuple(result for result in results if isinstance(result, ViewImage))
         images = with_unique_keys(agree_on_orientation(decoded))

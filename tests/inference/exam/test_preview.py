@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 from pydicom import uid
 
-from inference.exam.codecs import FrameFormat
+from inference.exam.codecs import DECODER_NICE, FrameFormat, stand_back
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
 from inference.exam.preview import decode_preview, reduced_codestream
@@ -115,6 +119,17 @@ def test_an_exam_offers_a_first_look_only_when_all_its_images_do(tmp_path: Path)
         assert blurred.pixels.shape == sharp.pixels.shape
         assert blurred.orientation == sharp.orientation
         assert blurred.spacing == sharp.spacing
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority of single threads")
+def test_decoding_threads_stand_back_and_their_caller_does_not():
+    def nice() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = nice()
+    with ThreadPoolExecutor(1, initializer=stand_back) as pool:
+        assert pool.submit(nice).result() == max(before, DECODER_NICE)
+    assert nice() == before
 
 
 def _compress(ds, encapsulate, file: Path) -> None:
