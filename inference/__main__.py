@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +18,13 @@ import typer
 
 from inference.device import chosen_device
 from inference.exam.manifest import exams_of, load_case, read_manifest
+from inference.exam.objects.cad_sr_write import CadRun
+from inference.exam.objects.export import write_run
 from inference.exam.sources import FolderSource
 from inference.exam.types import Exam, InferenceError
+from inference.model_card import ModelCard
 from inference.registry import cards, load_card, why_not
+from inference.results import ExamResult
 from inference.run_output import RunOutput
 from inference.worker import EngineSpec, WorkerEngine
 from resources.files import UserFacingError
@@ -35,6 +41,9 @@ def infer(
     ] = "auto",
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also write 16-bit heat-map PNGs.")] = False,
     lesions: Annotated[Path | None, typer.Option(help="Lesions CSV, for models that score lesions.")] = None,
+    sr: Annotated[
+        Path | None, typer.Option(help="Also write a DICOM CAD SR and heat-map objects of each exam here.")
+    ] = None,
 ) -> None:
     """Analyse every exam of a manifest, folder or zip."""
     card = load_card(model)
@@ -62,9 +71,11 @@ def infer(
                 result = engine.analyse(exam, lambda _fraction, _text: None, lambda: False)
             except UserFacingError as error:
                 output.fail(case_id, str(error))
+                _write_sr(sr, source, card, exam, output, failure=str(error))
                 continue
             used = result.device
             output.add(case_id, exam, result)
+            _write_sr(sr, source, card, exam, output, result=result)
             score = "none" if result.exam_score is None else f"{result.exam_score:.3f}"
             print(f"{case_id}: exam score {score}, {len(result.detections)} boxes, {result.seconds:.2f} s")
     finally:
@@ -85,6 +96,44 @@ def infer(
             file=sys.stderr,
         )
         raise typer.Exit(1)
+
+
+def _write_sr(
+    folder: Path | None,
+    source: Path,
+    card: ModelCard,
+    exam: Exam,
+    output: RunOutput,
+    *,
+    result: ExamResult | None = None,
+    failure: str = "",
+) -> None:
+    """Write an exam's DICOM objects, also where the model failed; what cannot be written is said once an exam."""
+    if folder is None:
+        return
+    run = CadRun(
+        exam=exam,
+        model_id=card.model_id,
+        model_version=card.version,
+        weights_digest=card.weights_sha256,
+        result=result,
+        failure=failure,
+        threshold=card.threshold("box"),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The file system's clock: the program's own belongs to reading sessions.
+        with tempfile.NamedTemporaryFile(dir=folder) as stamp:
+            written = datetime.fromtimestamp(Path(stamp.name).stat().st_mtime, tz=UTC)
+        created = written.astimezone().replace(
+            tzinfo=None
+        )  # DICOM times are local where nothing else is said
+        paths = write_run(run, source, folder, created=created, version=_version())
+    except (UserFacingError, OSError) as error:
+        output.warnings.setdefault(exam.exam_id, []).append(f"CAD SR not written: {error}")
+        print(f"{exam.exam_id}: CAD SR not written: {error}")
+        return
+    print(f"{exam.exam_id}: {paths[0].name} and {len(paths) - 1} heat maps in {folder}")
 
 
 def _version() -> str:
@@ -108,6 +157,8 @@ def _exams(source: Path) -> Iterator[ExamLoad]:
     folder = FolderSource(source)
     summaries = folder.list()
     for entry in folder.report.refused:
+        if entry.found is not None:
+            continue  # a report or saved display beside the images
         yield entry.path, InferenceError(entry.sentence)
     for summary in summaries:
         try:

@@ -39,6 +39,7 @@ from resources.vocabulary import FindingType, ImageKind, Laterality
 
 CAD_SR_CLASS = "1.2.840.10008.5.1.4.1.1.88.50"
 SERIES_NUMBER = 9001
+_LEFT_OUT = frozenset({ImageKind.CESM_HIGH, ImageKind.CESM_RECOMBINED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +74,19 @@ class CadRun:
 def analysed(run: CadRun) -> tuple[tuple[ViewImage, ...], tuple[ViewImage, ...]]:
     """Split the exam's images into those the model answered for and those it should have.
 
-    Images that the model does not take (energies of contrast exams it has no score for) are in neither.
+    In neither are energies of contrast exams that it has no score for, and further images of a view it did read.
     """
+    wanted = [i for i in run.exam.images if i.kind not in _LEFT_OUT]
     if run.result is None:
-        return (), (run.exam.images if run.attempted else ())
+        return (), (tuple(wanted) if run.attempted else ())
     seen = set(run.result.view_scores) | {d.image_key for d in run.result.detections}
     done = tuple(image for image in run.exam.images if image.key in seen)
-    left_out = {ImageKind.CESM_HIGH, ImageKind.CESM_RECOMBINED}
-    missing = tuple(i for i in run.exam.images if i.key not in seen and i.kind not in left_out)
-    return done, missing
+    read = {_view_key(image) for image in done}
+    return done, tuple(image for image in wanted if _view_key(image) not in read)
+
+
+def _view_key(image: ViewImage) -> str:
+    return image.key.removesuffix(image.qualifier)
 
 
 def state_of(run: CadRun) -> tuple[CadState, Status]:

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from inference.__main__ import main
 from inference.engine import FakeEngine
 from inference.exam.objects.cad_sr_read import read_cad_sr
-from inference.exam.objects.cad_sr_write import CadRun, cad_sr
+from inference.exam.objects.cad_sr_write import CadRun, cad_sr, state_of
 from inference.exam.objects.document import read_headers, save
 from inference.exam.objects.model import CadReport, CadState, Intent, ObjectError, Status
 from inference.exam.types import Exam
 from inference.results import ExamResult
-from resources.vocabulary import FindingType
+from resources.vocabulary import FindingType, ImageKind
 
 CREATED = datetime(2026, 11, 21, 12, 30, 5)
 WEIGHTS = "5f" * 32
@@ -173,3 +174,29 @@ def test_mg34_the_reader_of_our_report_gets_no_problem(
 ) -> None:
     report: CadReport = read_cad_sr(written(run_of(dicom_exam, result=result), headers, tmp_path))
     assert report.problems == ()
+
+
+def test_mg34_a_second_image_of_a_view_and_a_recombined_one_are_no_failure(
+    dicom_exam: Exam, result: ExamResult
+) -> None:
+    first = dicom_exam.images[0]
+    more = (replace(first, qualifier="#2"), replace(first, kind=ImageKind.CESM_RECOMBINED))
+    run = run_of(replace(dicom_exam, images=(*dicom_exam.images, *more)), result=result)
+    assert state_of(run) == (CadState.ALL_WITH, Status.SUCCEEDED)
+
+
+def test_mg34_infer_writes_reports_that_our_reader_and_dciodvfy_accept(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    assert (
+        main(["infer", str(phantom_folder), "--out", str(tmp_path / "out"), "--sr", str(tmp_path / "sr")])
+        == 0
+    )
+    (path,) = (tmp_path / "sr").glob("*_cad_sr.dcm")
+    report = read_cad_sr(path)
+    assert report.state in {CadState.ALL_WITH, CadState.ALL_WITHOUT}
+    assert report.algorithms[0].name == "dib-mg"
+    assert "weights SHA-256" in report.algorithms[0].version
+    for written_path in (tmp_path / "sr").glob("*.dcm"):
+        assert "Error" not in tool("dciodvfy", str(written_path))
+    assert len(list((tmp_path / "sr").glob("*_heat_*.dcm"))) == 4
