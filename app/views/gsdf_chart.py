@@ -33,9 +33,11 @@ class GsdfChart(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
-        area = QRectF(self.rect()).adjusted(44, 22, -8, -10)
+        high = self.fontMetrics().height()
+        room = self.fontMetrics().horizontalAdvance("+30 %")
+        area = QRectF(self.rect()).adjusted(room + 12, high + 8, -8, -high / 2 - 2)
         painter.fillRect(self.rect(), QColor(theme.CHROME_FIELD))
-        painter.setFont(theme.font(theme.SMALL_PX))
+        painter.setFont(self.font())
         painter.setPen(QColor(theme.TEXT_SECONDARY))
         if self._report is None:
             words = _tr("No luminances yet: measure the 18 patches, or import a CSV.")
@@ -43,14 +45,14 @@ class GsdfChart(QWidget):
             painter.end()
             return
         title = _tr("Contrast per JND against the GSDF, {0}").format(self._source)
-        painter.drawText(QPointF(area.left(), 15), title)
+        painter.drawText(QPointF(area.left(), float(high)), title)
         for value in (-_FULL, -GSDF_ERROR, 0.0, GSDF_ERROR, _FULL):
             y = self._y(area, value)
             inner = abs(value) == GSDF_ERROR
             painter.setPen(QPen(QColor(theme.ACCENT_DIM if inner else theme.HAIRLINE), 1))
             painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
             painter.setPen(QColor(theme.TEXT_SECONDARY))
-            box = QRectF(0, y - 8, 40, 16)
+            box = QRectF(0, y - high / 2, room + 8, high)
             painter.drawText(
                 box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{100 * value:+.0f} %"
             )

@@ -38,7 +38,7 @@ class KeyboardPointer(QWidget):
         """Move the cross over ``view``; in a viewport it was not in, it starts in the middle."""
         if view is not self._view or self.isHidden():
             self._view = view
-            self._place = QPointF(view.width() / 2, view.height() / 2)
+            self._place = self._middle_of(view)
             self.setParent(view)
             self.show()
             self.raise_()
@@ -47,6 +47,18 @@ class KeyboardPointer(QWidget):
             y = min(max(self._place.y() + down_px, 0.0), view.height() - 1.0)
             self._place = QPointF(x, y)
         self.move(round(self._place.x()) - _SIZE_PX // 2, round(self._place.y()) - _SIZE_PX // 2)
+
+    @staticmethod
+    def _middle_of(view: Viewport) -> QPointF:
+        """Middle of the image where it is in sight, for that lies nearer to tissue than the viewport's."""
+        image = view.image
+        if image is None:
+            return QPointF(view.width() / 2, view.height() / 2)
+        rows, cols = image.pixels.shape
+        place = view.widget_point(rows / 2, cols / 2)
+        return QPointF(
+            min(max(place.x(), 0.0), view.width() - 1.0), min(max(place.y(), 0.0), view.height() - 1.0)
+        )
 
     def stored(self) -> tuple[float, float] | None:
         """Stored (row, col) under the cross; None while it is hidden."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtGui import QGuiApplication, QScreen
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -45,6 +46,7 @@ from app.views.pattern_window import PatternWindow, RulerWindow, ScreenWindow
 from app.views.screens import monitor_of, screen_of
 
 _RAW, _CHECK = 1, 2  # columns of the table
+_SIDE_BY_SIDE_EM = 150  # widths of a letter that the two halves need beside each other
 
 
 def _tr(text: str) -> str:
@@ -102,9 +104,10 @@ class MonitorPage(QWidget):
         self.days.setSuffix(_tr(" days"))
         self.table = QTableWidget(len(TG18_LEVELS), 3)
         self.table.setHorizontalHeaderLabels(
-            [_tr("Level"), _tr("cd/m² without table"), _tr("cd/m² through the table (check)")]
+            [_tr("Level"), _tr("cd/m², no table"), _tr("cd/m² through it (check)")]
         )
         self.table.verticalHeader().hide()
+        self.table.setMinimumHeight(200)
         self.table.setTabKeyNavigation(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.csv = QPushButton(_tr("Import CSV …"))
@@ -118,6 +121,7 @@ class MonitorPage(QWidget):
     def _build(self) -> None:
         left = QFormLayout()
         left.setVerticalSpacing(8)
+        left.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         left.addRow(_tr("Monitor"), self.choice)
         left.addRow("", self.facts)
         left.addRow(_tr("Length held against it, mm"), self.length)
@@ -139,14 +143,20 @@ class MonitorPage(QWidget):
         buttons.addWidget(self.save)
         right.addLayout(buttons)
         right.addWidget(self.chart)
-        columns = QHBoxLayout()
-        columns.addLayout(left, 5)
-        columns.addSpacing(24)
-        columns.addLayout(right, 6)
+        self._columns = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._columns.addLayout(left, 5)
+        self._columns.addSpacing(24)
+        self._columns.addLayout(right, 6)
         layout = QVBoxLayout(self)
-        layout.addLayout(columns, 1)
+        layout.addLayout(self._columns, 1)
         layout.addWidget(self.verdict)
         layout.addWidget(self.message)
+
+    def fit_to(self, width_px: int) -> None:
+        """Put the photometer's half below the other where large text leaves no room beside it."""
+        wide = width_px >= _SIDE_BY_SIDE_EM * self.fontMetrics().averageCharWidth()
+        directions = QBoxLayout.Direction
+        self._columns.setDirection(directions.LeftToRight if wide else directions.TopToBottom)
 
     # ---- what is shown
 

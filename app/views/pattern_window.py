@@ -119,10 +119,11 @@ class PatternWindow(ScreenWindow):
             + "      "
             + _tr("← → other pattern    L table on / off    T words off    Esc closes"),
         ]
-        painter.setFont(theme.font(theme.BASE_PX))
+        painter.setFont(self.font())
         metrics = painter.fontMetrics()
         width = max(metrics.horizontalAdvance(line) for line in lines) + 24
-        box = QRectF((self.width() - width) / 2, self.height() - 58, width, 46)
+        height = 2 * metrics.lineSpacing() + 12
+        box = QRectF((self.width() - width) / 2, self.height() - height - 12, width, height)
         painter.fillRect(box, QColor(theme.CHROME))
         painter.setPen(QColor(theme.TEXT))
         painter.drawText(box.adjusted(12, 5, -12, -5), Qt.AlignmentFlag.AlignLeft, "\n".join(lines))
@@ -183,8 +184,8 @@ class RulerWindow(ScreenWindow):
             + f"\n\n{self.length_px} px     {self._length_mm / self.length_px:.4f} mm"
         )
         painter.setPen(QColor(theme.TEXT))
-        painter.setFont(theme.font(theme.BASE_PX))
-        below = QRectF(0, top + height + 40, self.width(), 120)
+        painter.setFont(self.font())
+        below = QRectF(0, top + height + 40, self.width(), 6 * painter.fontMetrics().lineSpacing())
         painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, text)
         painter.end()
 

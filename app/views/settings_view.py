@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import QCoreApplication, Qt, Signal
-from PySide6.QtGui import QScreen, QShortcut
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QScreen, QShortcut
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -53,7 +53,7 @@ class SettingsView(QWidget):
         self.pages = QStackedWidget()
         self.list = QListWidget()
         self.list.setObjectName("settingsPages")
-        self.list.setMaximumWidth(400)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for title, page in (
             (_tr("Monitors and calibration"), self.monitors),
             (_tr("Keys"), self.keys),
@@ -91,9 +91,9 @@ class SettingsView(QWidget):
         head.addStretch(1)
         head.addWidget(back)
         body = QHBoxLayout()
-        body.addWidget(self.list, 1)
+        body.addWidget(self.list)
         body.addSpacing(16)
-        body.addWidget(self.pages, 6)
+        body.addWidget(self.pages, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(32, 24, 32, 24)
         layout.setSpacing(12)
@@ -184,6 +184,20 @@ class SettingsView(QWidget):
         self._filling = False
         self.show_problem(problem)
         self.list.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in {QEvent.Type.StyleChange, QEvent.Type.FontChange} and hasattr(self, "problem"):
+            QTimer.singleShot(0, self, self._fit)  # the lists know their new text size only after this event
+
+    def _fit(self) -> None:
+        """Give the list of pages the width of its words, and the pages what is left."""
+        self.list.setFixedWidth(self.list.sizeHintForColumn(0) + 24)
+        self.monitors.fit_to(self.width() - self.list.width() - 96)
 
     def show_problem(self, sentence: str) -> None:
         self.problem.setText(sentence)
