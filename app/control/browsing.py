@@ -112,12 +112,16 @@ class BrowseController:
             done(exam_id, kept)
             return
 
-        def work(_context: TaskContext) -> tuple[LoadedExam, tuple[Thumbnail, ...]]:
-            loaded = self._ready.get(exam_id) or load_with_objects(self._source, exam_id)
+        def work(_context: TaskContext) -> tuple[LoadedExam | None, tuple[Thumbnail, ...]]:
+            loaded = self._ready.get(exam_id)
+            if loaded is None and (look := self.first_look(exam_id)) is not None:
+                return None, thumbnails_of(look.exam, look.pyramids)
+            loaded = loaded or load_with_objects(self._source, exam_id)
             return loaded, thumbnails_of(loaded.exam, loaded.pyramids)
 
-        def made(answer: tuple[LoadedExam, tuple[Thumbnail, ...]]) -> None:
-            self._keep(answer[0])  # the exam looked at in the list is the one most likely opened
+        def made(answer: tuple[LoadedExam | None, tuple[Thumbnail, ...]]) -> None:
+            if answer[0] is not None:
+                self._keep(answer[0])  # the exam looked at in the list is the one most likely opened
             self._strips[exam_id] = answer[1]
             while len(self._strips) > KEPT_STRIPS:
                 self._strips.popitem(last=False)
