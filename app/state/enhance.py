@@ -10,7 +10,8 @@ import numpy as np
 
 from app.state.display import Pixels, Pyramid
 
-CLIP_LIMIT = 2.5
+CLIP_LIMIT = 2.5  # steepest rise of the curve, times that of a straight line
+LEVELS = 4096
 TILE_PX = 256  # side of a tile, image pixels: about 18 mm at 0.07 mm
 
 
@@ -31,15 +32,17 @@ def enhanced(pixels: Pixels, air: tuple[int, int] | None) -> Pixels:
     low, high, _, _ = cv2.minMaxLoc(pixels, mask=tissue)
     if high <= low:
         return pixels
-    # OpenCV counts 65536 bins: spread the tissue over all of them first, or the clip limit would mean nothing.
-    stretch = 65535.0 / (high - low)
+    # OpenCV always counts 65536 bins and takes the clip limit as a share of them. With the tissue on LEVELS of them,
+    # the limit must grow alike, or every bin in use would be clipped and nothing raised.
+    levels = min(LEVELS, int(high - low) + 1)
     values = np.arange(65536, dtype=np.float64)
-    out = np.clip(np.rint((values - low) * stretch), 0, 65535).astype(np.uint16).reshape(1, -1)
-    back = np.clip(np.rint(values / stretch + low), low, high).astype(np.uint16).reshape(1, -1)
+    level = np.rint(np.clip((values - low) / (high - low), 0.0, 1.0) * (levels - 1))
+    out = np.rint(level * 65535.0 / (levels - 1)).astype(np.uint16).reshape(1, -1)
+    back = np.rint(values / 65535.0 * (high - low) + low).astype(np.uint16).reshape(1, -1)
     rows, cols = pixels.shape
     grid = (max(2, round(cols / TILE_PX)), max(2, round(rows / TILE_PX)))
-    raised = cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=grid).apply(cv2.LUT(pixels, out))
-    result: Pixels = np.asarray(cv2.LUT(raised, back), dtype=np.uint16)
+    clahe = cv2.createCLAHE(clipLimit=CLIP_LIMIT * 65536 / levels, tileGridSize=grid)
+    result: Pixels = np.asarray(cv2.LUT(clahe.apply(cv2.LUT(pixels, out)), back), dtype=np.uint16)
     if is_air is not None:
         cv2.copyTo(pixels, is_air, result)
     return result

@@ -1,6 +1,6 @@
 """Where the point under the pointer lies on another image: its contrast partner, a duplicate, or a prior.
 
-Exact between low energy and recombined, which share their pixels; by nipple or chest wall between acquisitions of the
+Exact between low energy and recombined, which share their pixels (where the files say so); by nipple or chest wall between acquisitions of the
 same view, and then only a guide, as the name of the method says.
 """
 
@@ -15,7 +15,7 @@ from inference.exam.types import ViewImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkedPoint:
-    """A place on another image; ``method`` is "same pixels", "same distance from nipple" or "from chest wall"."""
+    """A place on another image, how it was found, and whether it is the very same place or only a guide."""
 
     row: float
     col: float
@@ -33,6 +33,11 @@ def is_contrast_partner(one: ViewImage, other: ViewImage) -> bool:
         and one.qualifier == other.qualifier
         and one.pixels.shape == other.pixels.shape
     )
+
+
+def is_registered(one: ViewImage, other: ViewImage) -> bool:
+    """True when the files say that the pixels of a contrast pair have one size; pictures cut out by hand do not."""
+    return one.spacing is not None and one.spacing == other.spacing
 
 
 def linked_point(
@@ -55,7 +60,9 @@ def linked_point(
     if source.view != target.view or source.key == target.key:
         return None
     if is_contrast_partner(source, target):
-        return LinkedPoint(row=point[0], col=point[1], method="same pixels", exact=True)
+        exact = is_registered(source, target)
+        method = "same pixels" if exact else "same pixels, registration not known"
+        return LinkedPoint(row=point[0], col=point[1], method=method, exact=exact)
     one, other = geometry_of(source), geometry_of(target)
     from_mm, to_mm = one.hung_spacing, other.hung_spacing
     if from_mm is None or to_mm is None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
-from app.state.linked_cursor import is_contrast_partner
+from app.state.linked_cursor import is_contrast_partner, is_registered
 from app.state.measurement_board import MeasurementBoard, Selection
 from app.state.measurements import (
     Length,
@@ -83,7 +83,8 @@ def measurement_words(item: Measurement, image: ViewImage, partner: ViewImage | 
     other = None if partner is None else roi_stats(item, partner)
     lines = [stats_words(stats, image)]
     if other is not None and partner is not None:
-        lines.append(stats_words(other, partner))
+        unsure = "" if is_registered(image, partner) else _tr("  registration not known")
+        lines.append(stats_words(other, partner) + unsure)
     return (*lines, length_words(stats.area))
 
 
