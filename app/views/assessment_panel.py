@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButto
 from app.views.choice_row import ChoiceRow
 from reader_study.domain.assessment import Assessment, BreastAssessment
 from reader_study.domain.study import Scale
-from resources.vocabulary import Density, Laterality
+from resources.vocabulary import BackgroundEnhancement, Density, EnhancementSymmetry, Laterality
 
 
 def _tr(text: str) -> str:
@@ -94,16 +94,27 @@ class AssessmentPanel(QFrame):
         self._choices: dict[str, ChoiceRow] = {}
         self._percents: dict[str, PercentField] = {}
         self._sides: tuple[Laterality, ...] = ()
+        self._contrast = False
         self._submit = QPushButton(_tr("Submit   F12"))
         self._submit.setObjectName("submit")
         self._submit.setProperty("role", "primary")
         self._submit.setToolTip(_tr("Lock this case and go to the next  (F12)"))
         self._submit.clicked.connect(self.submit)
 
-    def set_case(self, scale: Scale, sides: tuple[Laterality, ...], draft: Assessment | None) -> None:
-        """Build the form for one case and fill in the draft that survived a crash, if there is one."""
+    def set_case(
+        self,
+        scale: Scale,
+        sides: tuple[Laterality, ...],
+        draft: Assessment | None,
+        *,
+        contrast: bool = False,
+    ) -> None:
+        """Build the form for one case and fill in the draft that survived a crash, if there is one.
+
+        ``contrast`` is True for a contrast exam: then the scale's contrast questions are asked too (CEM-08).
+        """
         self._clear()
-        self._sides = sides
+        self._sides, self._contrast = sides, contrast
         heading = QLabel(_tr("ASSESSMENT"))
         heading.setProperty("role", "section")
         self._layout.addWidget(heading)
@@ -113,6 +124,8 @@ class AssessmentPanel(QFrame):
                 f"{side.value}.birads", f"{name}  BI-RADS", [(value, value) for value in scale.birads]
             )
             self._add_percent(f"{side.value}.suspicion", f"{name}  " + _tr("malignancy"))
+            if contrast:
+                self._add_contrast(scale, side, name)
         self._add_choice("density", _tr("Density"), [(d.value, d.value) for d in Density])
         self._add_choice("recall", _tr("Recall"), [("n", _tr("no")), ("y", _tr("yes"))])
         self._layout.addSpacing(6)
@@ -120,6 +133,25 @@ class AssessmentPanel(QFrame):
         self._submit.show()
         if draft is not None:
             self._fill(draft)
+
+    def _add_contrast(self, scale: Scale, side: Laterality, name: str) -> None:
+        levels = {
+            BackgroundEnhancement.MINIMAL: _tr("min"),
+            BackgroundEnhancement.MILD: _tr("mild"),
+            BackgroundEnhancement.MODERATE: _tr("mod"),
+            BackgroundEnhancement.MARKED: _tr("marked"),
+        }
+        symmetries = {
+            EnhancementSymmetry.SYMMETRIC: _tr("symmetric"),
+            EnhancementSymmetry.ASYMMETRIC: _tr("asymmetric"),
+        }
+        if "bpe" in scale.contrast:
+            title = f"{name}  " + _tr("background enhancement")
+            self._add_choice(f"{side.value}.bpe", title, [(k.value, text) for k, text in levels.items()])
+        if "bpe_symmetry" in scale.contrast:
+            title = f"{name}  " + _tr("background symmetry")
+            choices = [(k.value, text) for k, text in symmetries.items()]
+            self._add_choice(f"{side.value}.bpe_symmetry", title, choices)
 
     def _clear(self) -> None:
         self._submit.hide()
@@ -149,25 +181,36 @@ class AssessmentPanel(QFrame):
                 row.set_value(breast.birads)
             if (percent := self._percents.get(f"{breast.laterality.value}.suspicion")) is not None:
                 percent.set_value(breast.suspicion)
+            for name, answer in (("bpe", breast.bpe), ("bpe_symmetry", breast.bpe_symmetry)):
+                if (row := self._choices.get(f"{breast.laterality.value}.{name}")) is not None:
+                    row.set_value(None if answer is None else answer.value)
         self._choices["density"].set_value(draft.density.value if draft.density else None)
         self._choices["recall"].set_value(None if draft.recall is None else "y" if draft.recall else "n")
 
     def assessment(self) -> Assessment:
         """What stands in the form now; unanswered = None."""
-        breasts = tuple(
-            BreastAssessment(
-                laterality=side,
-                birads=self._choices[f"{side.value}.birads"].value(),
-                suspicion=self._percents[f"{side.value}.suspicion"].value(),
-            )
-            for side in self._sides
-        )
+        breasts = tuple(self._breast(side) for side in self._sides)
         density, recall = self._choices["density"].value(), self._choices["recall"].value()
         return Assessment(
             breasts=breasts,
             density=Density(density) if density else None,
             recall=None if recall is None else recall == "y",
+            contrast=self._contrast,
         )
+
+    def _breast(self, side: Laterality) -> BreastAssessment:
+        bpe, symmetry = (self._answer(f"{side.value}.{name}") for name in ("bpe", "bpe_symmetry"))
+        return BreastAssessment(
+            laterality=side,
+            birads=self._choices[f"{side.value}.birads"].value(),
+            suspicion=self._percents[f"{side.value}.suspicion"].value(),
+            bpe=BackgroundEnhancement(bpe) if bpe else None,
+            bpe_symmetry=EnhancementSymmetry(symmetry) if symmetry else None,
+        )
+
+    def _answer(self, field: str) -> str | None:
+        row = self._choices.get(field)
+        return None if row is None else row.value()
 
     def field(self, name: str) -> QWidget:
         """Return the widget of one field, e.g. 'R.birads'."""

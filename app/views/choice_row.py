@@ -65,6 +65,13 @@ class ChoiceRow(QWidget):
             self._group.button(self._values.index(value)).setChecked(True)
         self.set_problem("")
 
+    def show_choice(self, value: str, shown: bool) -> None:
+        """Offer one answer or take it away; what is taken away is not chosen any more."""
+        index = self._values.index(value)
+        if not shown and self.value() == value:
+            self.set_value(None)
+        self._group.button(index).setVisible(shown)
+
     def set_problem(self, sentence: str) -> None:
         self._problem.setText(sentence)
         self._problem.setVisible(bool(sentence))
@@ -92,19 +99,24 @@ class ChoiceRow(QWidget):
 
     def _matches(self, text: str) -> bool:
         typed = (self._typed + text.upper(), text.upper())
-        return any(value.upper().startswith(typed) for value in self._values)
+        return any(self._values[i].upper().startswith(typed) for i in self._offered())
+
+    def _offered(self) -> list[int]:
+        return [i for i in range(len(self._values)) if not self._group.button(i).isHidden()]
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         index = self._group.checkedId()
         if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
             step = 1 if event.key() == Qt.Key.Key_Right else -1
-            self._choose(max(0, min(len(self._values) - 1, index + step)) if index >= 0 else 0)
+            offered = self._offered()
+            place = max(0, min(len(offered) - 1, offered.index(index) + step)) if index in offered else 0
+            self._choose(offered[place])
             return
         text = event.text().upper()
         if text and text.isalnum() and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             # "4" then "B" chooses 4B: a longer typed text wins while it still matches something.
             for typed in (self._typed + text, text):
-                found = [i for i, value in enumerate(self._values) if value.upper().startswith(typed)]
+                found = [i for i in self._offered() if self._values[i].upper().startswith(typed)]
                 if found:
                     self._typed = typed
                     self._choose(found[0])

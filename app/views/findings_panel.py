@@ -21,7 +21,7 @@ from app.control.reading import AiView
 from app.views.assessment_panel import PercentField
 from app.views.choice_row import ChoiceRow
 from reader_study.domain.assessment import Finding
-from resources.vocabulary import FindingType, Laterality
+from resources.vocabulary import Conspicuity, EnhancementType, FindingType, Laterality
 
 
 def _tr(text: str) -> str:
@@ -39,8 +39,16 @@ class MarkEditor(QFrame):
         self.setObjectName("markEditor")
         self._where = QLabel("")
         self._where.setProperty("role", "secondary")
-        types = [t for t in FindingType if t is not FindingType.ENHANCEMENT]
-        self.finding = ChoiceRow("mark.type", _tr("Type"), [(t.value, t.value[:4]) for t in types], self)
+        types = [(t.value, t.value[:4]) for t in FindingType]
+        self.finding = ChoiceRow("mark.type", _tr("Type"), types, self)
+        self.enhancement = ChoiceRow("mark.enhancement", _tr("Enhancement"), [
+            (EnhancementType.NONE.value, _tr("none")), (EnhancementType.MASS.value, _tr("mass")),
+            (EnhancementType.NON_MASS.value, _tr("NME")), (EnhancementType.ASYMMETRY.value, _tr("asym")),
+        ], self)  # fmt: skip
+        self.conspicuity = ChoiceRow("mark.conspicuity", _tr("Conspicuity"), [
+            (Conspicuity.LOW.value, _tr("low")), (Conspicuity.MODERATE.value, _tr("moderate")),
+            (Conspicuity.HIGH.value, _tr("high")),
+        ], self)  # fmt: skip
         self.confidence = PercentField("mark.suspicion", _tr("Malignant?"), self)
         confirm, cancel = QPushButton(_tr("Add   Enter")), QPushButton(_tr("Cancel   Esc"))
         confirm.setObjectName("confirmMark")
@@ -51,15 +59,49 @@ class MarkEditor(QFrame):
         buttons.addWidget(cancel)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 4)
-        for part in (self._where, self.finding, self.confidence):
+        for part in (self._where, self.finding, self.enhancement, self.conspicuity, self.confidence):
             layout.addWidget(part)
         layout.addLayout(buttons)
+        self.enhancement.changed.connect(self._on_enhancement)
+        self.ask_contrast((), contrast=False)
         self.hide()
+
+    def ask_contrast(self, fields: Sequence[str], *, contrast: bool) -> None:
+        """Ask for enhancement and conspicuity in a contrast exam, as far as the protocol wants them (CEM-08)."""
+        self.finding.show_choice(FindingType.ENHANCEMENT.value, contrast)
+        self._asked = tuple(field for field in ("enhancement", "conspicuity") if contrast and field in fields)
+        self.enhancement.setVisible("enhancement" in self._asked)
+        self.conspicuity.setVisible("conspicuity" in self._asked)
+
+    def _on_enhancement(self) -> None:
+        none = self.enhancement.value() == EnhancementType.NONE.value
+        if none:
+            self.conspicuity.set_value(None)
+        self.conspicuity.setEnabled(not none)
+
+    def contrast_answers(self) -> tuple[EnhancementType | None, Conspicuity | None]:
+        """Enhancement and conspicuity of the mark being made; None where not asked."""
+        kind, level = self.enhancement.value(), self.conspicuity.value()
+        return EnhancementType(kind) if kind else None, Conspicuity(level) if level else None
+
+    def _lacking(self) -> ChoiceRow | None:
+        """The first contrast question without an answer; what does not enhance has no conspicuity."""
+        if "enhancement" in self._asked and self.enhancement.value() is None:
+            return self.enhancement
+        none = self.enhancement.value() == EnhancementType.NONE.value
+        return (
+            self.conspicuity
+            if "conspicuity" in self._asked and not none and self.conspicuity.value() is None
+            else None
+        )
 
     def start(self, where: str) -> None:
         self._where.setText(where)
         self.finding.set_value(FindingType.MASS.value)
         self.confidence.set_value(None)
+        for row in (self.enhancement, self.conspicuity):
+            row.set_value(None)
+        self.conspicuity.setEnabled(True)
         self.show()
         self.confidence.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -70,6 +112,11 @@ class MarkEditor(QFrame):
         if value is None or kind is None:
             self.confidence.set_problem(_tr("Give a confidence from 0 to 100, then press Enter."))
             self.confidence.setFocus(Qt.FocusReason.OtherFocusReason)
+            return
+        lacking = self._lacking()
+        if lacking is not None:
+            lacking.set_problem(_tr("Choose one, then press Enter."))
+            lacking.setFocus(Qt.FocusReason.OtherFocusReason)
             return
         self.confirmed.emit(kind, value)
 
@@ -108,7 +155,9 @@ class FindingsPanel(QFrame):
         self._list.clear()
         for number, finding in enumerate(findings, 1):
             view = finding.image_key.split("/", maxsplit=1)[0].replace("-", " ")
-            item = QListWidgetItem(f"{number}  {finding.finding.value}  {view}   {finding.suspicion} %")
+            enhances = [answer.value for answer in (finding.enhancement, finding.conspicuity) if answer]
+            said = f"   {', '.join(enhances)}" if enhances else ""
+            item = QListWidgetItem(f"{number}  {finding.finding.value}  {view}   {finding.suspicion} %{said}")
             item.setData(Qt.ItemDataRole.UserRole, finding.finding_id)
             self._list.addItem(item)
         self._list.blockSignals(False)

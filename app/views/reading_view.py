@@ -291,7 +291,9 @@ class ReadingView(QWidget):
         self.findings.editor.hide()
         self._bar.setText(f"{case.study_title}      {case.session_title}      {case.case_label}")
         sides = tuple(s for s in Laterality if any(i.view.laterality is s for i in case.exam.images))
-        self.form.set_case(case.scale, sides, case.draft)
+        contrast = any(image.kind.is_contrast for image in case.exam.images)
+        self.form.set_case(case.scale, sides, case.draft, contrast=contrast)
+        self.findings.editor.ask_contrast(case.scale.contrast, contrast=contrast)
         self.form.setVisible(case.in_study)
         self.findings.set_findings(case.findings)
         images, keep = all_images(case.exam, case.priors), not case.in_study
@@ -675,6 +677,7 @@ class ReadingView(QWidget):
         # The image that was clicked, whatever hangs there by now.
         image, row, col = self._pending
         spacing = image.spacing
+        enhancement, conspicuity = self.findings.editor.contrast_answers()
         finding = Finding(
             finding_id=uuid.uuid4().hex,
             image_key=image.key,
@@ -685,6 +688,8 @@ class ReadingView(QWidget):
             col_mm=col * spacing.col_mm if spacing else None,
             finding=FindingType(kind),
             suspicion=suspicion,
+            enhancement=enhancement,
+            conspicuity=conspicuity,
         )
         # The editor closes when the mark is seen among the findings: what was typed survives a refusal.
         self._asked = finding.finding_id
