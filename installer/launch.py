@@ -48,7 +48,12 @@ X11_LIBRARIES = {
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
 # Real tools that the tests compare with; the tests say so when one is missing.
-TEST_TOOLS = {"dciodvfy": "dicom3tools", "dcmcjpeg": "dcmtk", "Xvfb": "xvfb"}
+TEST_TOOLS = {
+    "dciodvfy": "dicom3tools",
+    "dcmcjpeg": "dcmtk",
+    "Xvfb": "xvfb",
+    "pg_createcluster": "postgresql",
+}
 
 
 class LaunchError(Exception):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -16,14 +17,13 @@ from reader_study.domain.study_json import protocol_hash, study_from_text, study
 from reader_study.errors import StoreError
 from reader_study.ports import EventStore
 from reader_study.store.event_store import SqlEventStore
+from reader_study.store.migrate import bring_up_to_date, stored_version
 from reader_study.store.schema import (
     ACCOUNTS,
     EVENTS,
     PLANS,
     SCHEMA_VERSION,
     STUDIES,
-    create_schema,
-    stored_version,
 )
 
 
@@ -115,7 +115,7 @@ def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0, creat
     Parameters
     ----------
     path_or_url : str or Path
-        A file, or an SQLAlchemy URL (``sqlite:///...``).
+        A file, or a URL (``sqlite:///FILE``, ``postgresql://USER:PASSWORD@HOST/NAME``).
     busy_timeout_s : float
         How long to wait for another program's write, s.
     create : bool
@@ -140,15 +140,15 @@ def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0, creat
             ready = _is_ready(connection)
         if not ready and not create:
             raise StoreError(
-                f"Study database {path_or_url}: expected a study, found none in it; check the path."
+                f"Study database {shown(path_or_url)}: expected a study, found none in it; check the path."
             )
         if not ready:
             with engine.connect().execution_options(write=True) as connection, connection.begin():
-                create_schema(connection)
+                bring_up_to_date(connection)
     except DBAPIError as error:
         engine.dispose()
         raise StoreError(
-            f"Study database {path_or_url}: could not be opened ({error.orig});"
+            f"Study database {shown(path_or_url)}: could not be opened ({error.orig});"
             " check the path, its rights and the disk."
         ) from error
     except StoreError:
@@ -160,12 +160,12 @@ def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0, creat
 def make_engine(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Engine:
     """Return an engine whose commits survive a power cut; StoreError for a URL that cannot be served."""
     url = _url(path_or_url)
-    if url.get_backend_name() != "sqlite":
-        # The triggers that make the log append-only exist for SQLite; without them the log would be editable.
-        raise StoreError(
-            f"Study database {url.render_as_string()}: expected a file or an sqlite:/// URL,"
-            f" found {url.get_backend_name()}, whose append-only triggers this version does not have."
-        )
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, busy_timeout_s)
+    return _postgresql_engine(url, busy_timeout_s)
+
+
+def _sqlite_engine(url: URL, busy_timeout_s: float) -> Engine:
     engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
 
     @event.listens_for(engine, "connect")
@@ -183,16 +183,50 @@ def make_engine(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Engi
     return engine
 
 
+def _postgresql_engine(url: URL, busy_timeout_s: float) -> Engine:
+    # pre-ping: a connection that the network cut while nobody wrote is replaced before the next step needs it
+    engine = create_engine(
+        url.set(drivername="postgresql+pg8000"),
+        pool_pre_ping=True,
+        pool_size=2,
+        connect_args={"timeout": busy_timeout_s, "application_name": "negatoscope"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SET synchronous_commit = on"
+        )  # a server set to faster must not lose a confirmed answer
+        cursor.execute(f"SET lock_timeout = {round(busy_timeout_s * 1000)}")
+        connection.commit()
+
+    return engine
+
+
+def shown(path_or_url: str | Path) -> str:
+    """A path or URL as it may stand in a sentence: without its password."""
+    try:
+        return _url(path_or_url).render_as_string() if "://" in str(path_or_url) else str(path_or_url)
+    except StoreError:
+        return str(path_or_url).split("@")[-1]
+
+
 def _url(path_or_url: str | Path) -> URL:
     if isinstance(path_or_url, Path) or "://" not in path_or_url:
         return URL.create("sqlite", database=str(path_or_url))
     try:
         url = make_url(path_or_url)
-        url.get_dialect()
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StoreError(
-            f"Study database: expected a file or an sqlite:/// URL, found {path_or_url.split('://')[0]}://."
+            "Study database: expected a file, sqlite:///FILE or postgresql://USER@HOST/NAME,"
+            f" found {path_or_url.split('://')[0]}://."
         ) from error
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise StoreError(
+            "Study database: expected a file, sqlite:///FILE or postgresql://USER@HOST/NAME,"
+            f" found {url.get_backend_name()}://."
+        )
     return url
 
 
@@ -214,9 +248,14 @@ def _refuse_if_begun(connection: Connection, study_id: str) -> None:
         )
 
 
+def _insert(connection: Connection) -> Any:
+    """The dialect's own INSERT, which knows ON CONFLICT."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+
+
 def _write_study(connection: Connection, study: Study, digest: str) -> None:
     body = study_to_text(study)
-    put = insert(STUDIES).values(study_id=study.study_id, protocol_hash=digest, body=body)
+    put = _insert(connection)(STUDIES).values(study_id=study.study_id, protocol_hash=digest, body=body)
     connection.execute(
         put.on_conflict_do_update(index_elements=["study_id"], set_={"protocol_hash": digest, "body": body})
     )
@@ -227,7 +266,9 @@ def _write_study(connection: Connection, study: Study, digest: str) -> None:
 
 
 def _write_password(connection: Connection, study_id: str, reader_id: str, password_hash: str) -> None:
-    put = insert(ACCOUNTS).values(study_id=study_id, reader_id=reader_id, password_hash=password_hash)
+    put = _insert(connection)(ACCOUNTS).values(
+        study_id=study_id, reader_id=reader_id, password_hash=password_hash
+    )
     connection.execute(
         put.on_conflict_do_update(
             index_elements=["study_id", "reader_id"], set_={"password_hash": password_hash}

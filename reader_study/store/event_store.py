@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Engine, Row, func, insert, select
+from sqlalchemy import Engine, Row, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from reader_study.domain.events import GENESIS, Event, canonical, known_kind
@@ -28,6 +28,10 @@ class SqlEventStore:
         last = select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.session_id == session_id)
         try:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                if connection.dialect.name == "postgresql":
+                    # one writer a session: the chain's end that is read is the one that is extended
+                    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:session, 0))")
+                    connection.execute(lock, {"session": session_id})
                 found = connection.execute(last.order_by(EVENTS.c.seq.desc()).limit(1)).first()
                 head = (
                     Head(count=0, hash=GENESIS) if found is None else Head(count=found.seq, hash=found.hash)

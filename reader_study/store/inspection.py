@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from reader_study.errors import StoreError
-from reader_study.store.database import make_engine
-from reader_study.store.schema import TRIGGERS
+from reader_study.store.database import make_engine, shown
+from reader_study.store.triggers import wrong_triggers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,26 +49,23 @@ def read_raw(db_or_url: str | Path) -> Inspection:
     """Read the whole log; StoreError when the file is missing, damaged or no study database."""
     engine = make_engine(db_or_url)
     try:
-        _must_be_a_file(engine.url.database, db_or_url)
+        if engine.dialect.name == "sqlite":
+            _must_be_a_file(engine.url.database, db_or_url)
     except StoreError:
         engine.dispose()
         raise
     try:
         with engine.connect() as connection:
             rows = tuple(RawRow(**row) for row in connection.execute(text(_ROWS)).mappings())
-            made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-            triggers = {row.name: row.sql for row in made}
+            wrong = wrong_triggers(connection)
             studies = int(connection.execute(text("SELECT count(*) FROM studies")).scalar_one())
     except (DBAPIError, sqlite3.Error, ValueError) as error:  # ValueError: damage in what should be text
         said = error.orig if isinstance(error, DBAPIError) else error
         raise StoreError(
-            f"Study database {db_or_url}: could not be read ({said}); restore a backup and compare."
+            f"Study database {shown(db_or_url)}: could not be read ({said}); restore a backup and compare."
         ) from error
     finally:
         engine.dispose()
-    wrong = tuple(
-        name for name, body in TRIGGERS.items() if triggers.get(name) != f"CREATE TRIGGER {name} {body}"
-    )
     return Inspection(rows=rows, wrong_triggers=wrong, studies=studies)
 
 

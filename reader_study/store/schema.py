@@ -1,14 +1,14 @@
-"""The tables, and the triggers that refuse to change what was once written (RS-A1)."""
+"""The tables as they are today. How older files get there is in ``migrations``, what guards them in ``triggers``."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, ForeignKey, Integer, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, Text
 
-from reader_study.errors import StoreError
-
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 1  # the number of the newest revision in ``migrations/versions``
 
 METADATA = MetaData()
+# nanoseconds since boot pass 2**31 within seconds; SQLite's INTEGER holds 64 bits whatever it is called
+NANOSECONDS = BigInteger().with_variant(Integer(), "sqlite")
 
 EVENTS = Table(
     "events",
@@ -18,7 +18,7 @@ EVENTS = Table(
     Column("kind", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("boot_id", Text, nullable=False),
-    Column("t_mono_ns", Integer, nullable=False),
+    Column("t_mono_ns", NANOSECONDS, nullable=False),
     Column("t_utc", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("prev_hash", Text, nullable=False),
@@ -47,50 +47,3 @@ ACCOUNTS = Table(
     Column("reader_id", Text, primary_key=True),
     Column("password_hash", Text, nullable=False),
 )
-
-_BEGUN = (
-    "EXISTS (SELECT 1 FROM events JOIN plans ON plans.session_id = events.session_id"
-    " WHERE plans.study_id = OLD.study_id)"
-)
-
-TRIGGERS: dict[str, str] = {
-    "events_refuse_update": (
-        "BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END"
-    ),
-    "events_refuse_delete": (
-        "BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END"
-    ),
-    "studies_refuse_update": (
-        f"BEFORE UPDATE ON studies WHEN {_BEGUN} BEGIN SELECT RAISE(ABORT, 'the study has begun'); END"
-    ),
-    "studies_refuse_delete": (
-        f"BEFORE DELETE ON studies WHEN {_BEGUN} BEGIN SELECT RAISE(ABORT, 'the study has begun'); END"
-    ),
-    "plans_refuse_update": (
-        f"BEFORE UPDATE ON plans WHEN {_BEGUN} BEGIN SELECT RAISE(ABORT, 'the study has begun'); END"
-    ),
-    "plans_refuse_delete": (
-        f"BEFORE DELETE ON plans WHEN {_BEGUN} BEGIN SELECT RAISE(ABORT, 'the study has begun'); END"
-    ),
-}
-
-
-def stored_version(connection: Connection) -> int:
-    """Return the schema version in the file; 0 when it is new."""
-    return int(connection.execute(text("PRAGMA user_version")).scalar_one())
-
-
-def create_schema(connection: Connection) -> None:
-    """Make tables and triggers in a new file; StoreError when a newer program made it."""
-    found = stored_version(connection)
-    if found > SCHEMA_VERSION:
-        raise StoreError(
-            f"Database: expected schema {SCHEMA_VERSION} or older, found {found};"
-            " open it with a newer version."
-        )
-    if found == SCHEMA_VERSION:
-        return
-    METADATA.create_all(connection)
-    for name, body in TRIGGERS.items():
-        connection.execute(text(f"CREATE TRIGGER IF NOT EXISTS {name} {body}"))
-    connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))

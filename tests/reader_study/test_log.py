@@ -20,7 +20,7 @@ from reader_study.errors import StoreError
 from reader_study.sessions import Sessions
 from reader_study.store.database import open_database
 from reader_study.store.inspection import read_raw
-from reader_study.store.schema import TRIGGERS
+from reader_study.store.triggers import RULES, sqlite_trigger
 from reader_study.verify import verify_log
 
 SID = "ST.r1.p1"
@@ -46,13 +46,13 @@ def read_study(study, tmp_path, clock, show, normal_form, mark):
 def _tamper(path: Path, *statements: str, keep_triggers: bool = True) -> None:
     """Change the file as someone with sqlite3 at hand would; the triggers are put back afterwards."""
     connection = sqlite3.connect(path)
-    for name in TRIGGERS:
+    for name in RULES:
         connection.execute(f"DROP TRIGGER {name}")
     for statement in statements:
         connection.execute(statement)
     if keep_triggers:
-        for name, body in TRIGGERS.items():
-            connection.execute(f"CREATE TRIGGER {name} {body}")
+        for name in RULES:
+            connection.execute(sqlite_trigger(name))
     connection.commit()
     connection.close()
 
@@ -155,7 +155,7 @@ def test_a_dropped_trigger_is_found(read_study):
     path, anchor = read_study
     _tamper(path, keep_triggers=False)
     report = verify_log(path, anchor)
-    assert len(report.problems) == len(TRIGGERS)
+    assert len(report.problems) == len(RULES)
     assert "events_refuse_update" in report.problems[0]
 
 
@@ -231,8 +231,8 @@ def test_rs_a5_database_is_wal_with_full_sync_and_refuses_a_newer_schema(tmp_pat
     database.close()
     with pytest.raises(StoreError, match="found 99"):
         open_database(tmp_path / "study.sqlite")
-    with pytest.raises(StoreError, match="found postgresql"):
-        open_database("postgresql://server/study")
+    with pytest.raises(StoreError, match="found mysql"):
+        open_database("mysql://server/study")
 
 
 def test_read_only_database_refuses_in_one_sentence(read_study, study, clock):
