@@ -31,26 +31,22 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     dialog = QDialog(parent)
     dialog.setObjectName("keySheet")
     dialog.setWindowTitle(_tr("Keys"))
-    page = QWidget()
-    columns = QHBoxLayout(page)
-    columns.setSpacing(28)
-    for groups in _balanced(commands):
-        column = QVBoxLayout()
-        column.setSpacing(14)
-        for group, members in groups:
-            column.addLayout(_key_group(group, members))
-        column.addStretch(1)
-        columns.addLayout(column)
+    screen = QGuiApplication.primaryScreen() if parent is None else parent.screen()
+    room = screen.availableSize()
+    known = tuple(commands)
+    page = _key_page(known, 4)
+    for fewer in (3, 2, 1):  # large text leaves room for fewer columns; they scroll instead
+        if page.sizeHint().width() <= room.width() - 160:
+            break
+        page = _key_page(known, fewer)
     area = QScrollArea()
     area.setWidget(page)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
-    room = (
-        QGuiApplication.primaryScreen().availableSize() if parent is None else parent.screen().availableSize()
-    )
     wanted = page.sizeHint()
+    below = 160 + 3 * page.fontMetrics().lineSpacing()
     area.setMinimumSize(
-        min(wanted.width() + 16, room.width() - 120), min(wanted.height() + 4, room.height() - 160)
+        min(wanted.width() + 24, room.width() - 120), min(wanted.height() + 4, room.height() - below)
     )
     hint = QLabel(_tr("Mouse: left = current tool, right drag = window, wheel = zoom, middle drag = pan, "
                       "double click = that view full.    Keys are changed in the settings.    Esc closes."))  # fmt: skip
@@ -63,17 +59,31 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     return dialog
 
 
-def _balanced(commands: Iterable[Command]) -> list[list[tuple[str, list[Command]]]]:
-    """Groups in at most four columns of about the same height, in their order."""
+def _key_page(commands: Iterable[Command], most: int) -> QWidget:
+    page = QWidget()
+    columns = QHBoxLayout(page)
+    columns.setSpacing(28)
+    for groups in _balanced(commands, most):
+        column = QVBoxLayout()
+        column.setSpacing(14)
+        for group, members in groups:
+            column.addLayout(_key_group(group, members))
+        column.addStretch(1)
+        columns.addLayout(column)
+    return page
+
+
+def _balanced(commands: Iterable[Command], most: int) -> list[list[tuple[str, list[Command]]]]:
+    """Groups in at most ``most`` columns of about the same height, in their order."""
     groups: dict[str, list[Command]] = {}
     for command in commands:
         groups.setdefault(command.group, []).append(command)
     heights = {group: len(members) + 2 for group, members in groups.items()}
-    limit = max(max(heights.values(), default=0), -(-sum(heights.values()) // 4))
+    limit = max(max(heights.values(), default=0), -(-sum(heights.values()) // most))
     columns: list[list[tuple[str, list[Command]]]] = [[]]
     used = 0
     for group, members in groups.items():
-        if columns[-1] and used + heights[group] > limit and len(columns) < 4:
+        if columns[-1] and used + heights[group] > limit and len(columns) < most:
             columns.append([])
             used = 0
         columns[-1].append((group, members))

@@ -14,6 +14,13 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("sign_in", text)
 
 
+def _secondary(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("role", "secondary")
+    label.setWordWrap(True)
+    return label
+
+
 class SignInView(QWidget):
     """Reader, password, Enter; and a way to open exams without a study."""
 
@@ -30,9 +37,7 @@ class SignInView(QWidget):
         card.setMaximumWidth(640)
         title = QLabel("Negatoscope")
         title.setProperty("role", "heading")
-        self._study = QLabel("")
-        self._study.setProperty("role", "secondary")
-        self._study.setWordWrap(True)
+        self._study = _secondary("")
         self.reader = QLineEdit()
         self.reader.setObjectName("readerId")
         self.reader.setPlaceholderText(_tr("Reader"))
@@ -54,13 +59,9 @@ class SignInView(QWidget):
         browse.setToolTip(_tr("Look at a folder or zip of images"))
         self._settings = QPushButton(_tr("Settings …"))
         self._settings.setProperty("role", "quiet")
-        self._monitor_note = QLabel("")
-        self._monitor_note.setObjectName("monitorNote")
-        self._monitor_note.setProperty("role", "secondary")
-        self._monitor_note.setWordWrap(True)
+        self._monitor_note = _secondary("")
         self._monitor_note.hide()
-        self._note = QLabel(_tr("Research use only. Not for diagnosis."))
-        self._note.setProperty("role", "secondary")
+        self._note = _secondary(_tr("Research use only. Not for diagnosis."))
         layout = QVBoxLayout(card)
         layout.setContentsMargins(32, 28, 32, 24)
         layout.setSpacing(10)
