@@ -452,9 +452,11 @@ class MainWindow(QMainWindow):
 
         def listed(exams: tuple[ExamSummary, ...]) -> None:
             self._report = source.report
-            refused = len(source.report.refused)
+            beside = sum(entry.listed for entry in source.report.entries)
+            refused = len(source.report.refused) - beside
             self.exams.set_exams(exams)
-            self.exams.show_state(_tr("{0} exams.  {1} files refused.").format(len(exams), refused))
+            said = _tr("{0} exams.  {1} files listed and not hung (not for reading), {2} refused.")
+            self.exams.show_state(said.format(len(exams), beside, refused))
 
         self._browser.list_exams(listed)
 
@@ -482,7 +484,9 @@ class MainWindow(QMainWindow):
     def _save_object(self, what: str) -> None:
         case = self._browser.case if self._browser is not None and self._controller is None else None
         if case is None or self._writer is None:
-            self.reading.show_message(_tr("Nothing is saved as DICOM from a study; open the exam from the exam list."))
+            self.reading.show_message(
+                _tr("Nothing is saved as DICOM from a study; open the exam from the exam list.")
+            )
             return
         folder = QFileDialog.getExistingDirectory(self, _tr("Folder to save to"))
         if folder:
@@ -508,7 +512,8 @@ class MainWindow(QMainWindow):
 
     def _show_report(self) -> None:
         lines = [
-            f"{'read' if e.accepted else 'REFUSED':8} {e.path}: {e.sentence}" for e in self._report.entries
+            f"{'read' if e.accepted else 'listed' if e.listed else 'REFUSED':8} {e.path}: {e.sentence}"
+            for e in self._report.entries
         ]
         self._open_dialog(
             dialogs.text_report(_tr("Import report"), "\n".join(lines) or _tr("No files."), self)
