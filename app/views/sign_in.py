@@ -53,7 +53,6 @@ class SignInView(QWidget):
         self._button = QPushButton(_tr("Sign in   Enter"))
         self._button.setObjectName("submit")
         self._button.setProperty("role", "primary")
-        self._button.setToolTip(_tr("Sign in  (Enter)"))
         self._browse = browse = QPushButton(_tr("Open exams without a study …"))
         browse.setProperty("role", "quiet")
         browse.setToolTip(_tr("Look at a folder or zip of images"))
