@@ -198,7 +198,12 @@ def mark_words(mark: CadMark) -> str:
     """Name a mark: what it is, probability of cancer and certainty where stated (MG-33)."""
     words = mark.description or (mark.finding.value if mark.finding is not None else mark.meaning.lower())
     if mark.probability is not None:
-        words += f", cancer {mark.probability * 100:.0f} %"
+        words += f"  cancer {mark.probability * 100:.0f} %"
     if mark.certainty is not None:
-        words += f", certainty {mark.certainty * 100:.0f} %"
+        words += f"  certainty {mark.certainty * 100:.0f} %"
     return words
+
+
+def has_failed(reports: Sequence[CadReport]) -> bool:
+    """True where a report is of processing that failed or is not stated (MG-30)."""
+    return any(report.state.has_failed for report in reports)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from app.control.reading import CaseView
-from app.state.cad import CadOverlay, cad_overlay, mark_at, operating_points, report_words
+from app.state.cad import CadOverlay, cad_overlay, has_failed, mark_at, operating_points, report_words
 from app.state.overlays import OverlayItem, OverlayKind
 from app.state.presentation import capture, graphics_of, restored
 from app.views.image_tools import ImageTools
@@ -96,6 +96,10 @@ class CaseObjects(QObject):
         if self._case is None or not self._cad_shown:
             return ""
         return "\n".join((*report_words(self._case.objects.cad), *self._overlay().notes))
+
+    def cad_failed(self) -> bool:
+        """True where CAD failed in part or in whole, or does not say."""
+        return self._case is not None and has_failed(self._case.objects.cad)
 
     def _overlay(self) -> CadOverlay:
         assert self._case is not None

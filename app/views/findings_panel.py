@@ -203,8 +203,11 @@ class AiPanel(QFrame):
         for part in (heading, self._state, self._bar, self._scores, self._meaning, self._cad):
             layout.addWidget(part)
 
-    def set_cad(self, words: str) -> None:
+    def set_cad(self, words: str, *, failed: bool) -> None:
         """Name other vendors' CAD while its marks are on screen: algorithm, version, state, what is not drawn."""
+        self._cad.setProperty("role", "error" if failed else "secondary")
+        self._cad.style().unpolish(self._cad)
+        self._cad.style().polish(self._cad)
         self._cad.setText(words)
         self._cad.setVisible(bool(words))
 

@@ -20,6 +20,8 @@ from inference.exam.types import Box
 from resources.vocabulary import FindingType
 
 _PAD = 10.0
+GLOW_PX, GLOW_ALPHA = 9.0, 110
+_BEHIND_WORDS = QColor(0, 0, 0, 150)  # words over bright tissue stay legible
 _HALO = QColor(0, 0, 0, 200)
 
 
@@ -101,20 +103,34 @@ def paint_items(
     painter.setBrush(Qt.BrushStyle.NoBrush)
     for item in items:
         colour = theme.finding_colour(item.finding, ai=item.ai)
-        line = theme.AI_LINE_PX if item.kind is OverlayKind.AI_BOX else theme.MARK_LINE_PX
+        line = theme.MARK_LINE_PX if item.kind is OverlayKind.MARK else theme.AI_LINE_PX
         pen = QPen(colour, (line + (theme.SELECTED_EXTRA_PX if item.selected else 0.0)) * scale)
         pen.setStyle(Qt.PenStyle.DashLine if item.dashed else Qt.PenStyle.SolidLine)
         if item.kind is OverlayKind.AI_BOX and item.box is not None:
-            _paint_box(painter, item, screen.rect(item.box), pen, width)
+            rect = screen.rect(item.box)
+            if item.selected:
+                painter.setPen(_glow(pen, scale))
+                painter.drawRect(rect)
+            _paint_box(painter, item, rect, pen, width)
         elif item.kind is OverlayKind.SHUTTER:
             _paint_shutter(painter, item, screen)
         elif item.kind is OverlayKind.SAVED:
             _paint_saved(painter, item, screen, scale)
         elif item.kind is OverlayKind.CAD:
+            if item.selected:
+                painter.setPen(_glow(pen, scale))
+                _paint_outlines(painter, item, screen)
             _paint_cad(painter, item, screen, pen, width)
         else:
             _paint_mark(painter, item, screen, pen, theme.MARK_RADIUS_PX * scale)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def _glow(pen: QPen, scale: float) -> QPen:
+    """A broad soft line under a chosen finding and its partners in other views."""
+    colour = QColor(pen.color())
+    colour.setAlpha(GLOW_ALPHA)
+    return QPen(colour, GLOW_PX * scale)
 
 
 def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen, right_edge: float) -> None:
@@ -152,7 +168,7 @@ def _paint_outlines(painter: QPainter, item: OverlayItem, screen: ScreenMap) -> 
 
 def _paint_shutter(painter: QPainter, item: OverlayItem, screen: ScreenMap) -> None:
     shape = QPainterPath()
-    shape.addRect(QRectF(painter.viewport()))
+    shape.addRect(QRectF(painter.window()))
     for points, _ in item.outlines:
         shape.addPolygon(QPolygonF([screen.point(row, col) for row, col in points]))
         shape.closeSubpath()
@@ -184,8 +200,11 @@ def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPe
         (screen.point(*p).y() for points, _ in item.outlines for p in points), default=center.y() - size
     )
     words = f"CAD {item.label}".strip()
-    room = right_edge - QFontMetricsF(painter.font()).horizontalAdvance(words) - 2
-    text(painter, QPointF(max(2.0, min(center.x(), room)), max(size, top - 4)), words, pen.color())
+    wide = QFontMetricsF(painter.font()).horizontalAdvance(words)
+    left = max(2.0, min(center.x() - wide / 2, right_edge - wide - 2))
+    baseline = max(size, top - 5)
+    painter.fillRect(QRectF(left - 3, baseline - size * 0.8, wide + 6, size), _BEHIND_WORDS)
+    text(painter, QPointF(left, baseline), words, pen.color())
 
 
 def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, radius: float) -> None:

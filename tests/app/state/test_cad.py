@@ -126,7 +126,7 @@ def test_mg33_probability_and_certainty_stand_beside_the_mark() -> None:
     item = cad_overlay([report(mark("1.5", probability=0.3, certainty=0.9))], [image("R-CC", "1.5")]).items[
         "R-CC"
     ][0]
-    assert item.label == "mass, cancer 30 %, certainty 90 %"
+    assert item.label == "mass  cancer 30 %  certainty 90 %"
 
 
 def test_beyond5_choosing_a_mark_lights_its_partner_in_the_other_view() -> None:
