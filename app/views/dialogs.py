@@ -44,18 +44,16 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     wanted = page.sizeHint()
-    below = 160 + 3 * page.fontMetrics().lineSpacing()
-    area.setMinimumSize(
-        min(wanted.width() + 24, room.width() - 120), min(wanted.height() + 4, room.height() - below)
-    )
     hint = QLabel(_tr("Mouse: left = current tool, right drag = window, wheel = zoom, middle drag = pan, "
                       "double click = that view full.    Keys are changed in the settings.    Esc closes."))  # fmt: skip
     hint.setProperty("role", "secondary")
     hint.setWordWrap(True)
     layout = QVBoxLayout(dialog)
     layout.setContentsMargins(28, 24, 28, 20)
-    layout.addWidget(area)
+    layout.addWidget(area, 1)
     layout.addWidget(hint)
+    below = 70 + 3 * page.fontMetrics().lineSpacing()
+    dialog.resize(min(wanted.width() + 84, room.width() - 60), min(wanted.height() + below, room.height() - 60))
     return dialog
 
 
