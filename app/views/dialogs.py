@@ -53,7 +53,9 @@ def key_sheet(commands: Iterable[Command], parent: QWidget | None = None) -> QDi
     layout.addWidget(area, 1)
     layout.addWidget(hint)
     below = 70 + 3 * page.fontMetrics().lineSpacing()
-    dialog.resize(min(wanted.width() + 84, room.width() - 60), min(wanted.height() + below, room.height() - 60))
+    dialog.resize(
+        min(wanted.width() + 84, room.width() - 60), min(wanted.height() + below, room.height() - 60)
+    )
     return dialog
 
 
