@@ -56,6 +56,7 @@ class ContrastRules:
     low_energy_below_kvp: float
     high_energy_from_kvp: float
     pair_within_s: float  # a low-energy and a recombined image further apart are of different compressions
+    phase_gap_s: float  # a view taken again after at least this pause is a late one, before it a repeat
 
 
 @cache
@@ -95,6 +96,7 @@ def contrast_rules() -> ContrastRules:
             low_energy_below_kvp=float(content["kvp"]["low_energy_below"]),
             high_energy_from_kvp=float(content["kvp"]["high_energy_from"]),
             pair_within_s=float(content["pair_within_s"]),
+            phase_gap_s=float(content["phase_gap_s"]),
         )
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise ResourceError(f"contrast_rules.json: expected contrast rules, found {error!r}.") from error

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import product
+from datetime import timedelta
+from itertools import pairwise, product
 
 from pydicom.dataset import Dataset
 
@@ -135,7 +136,8 @@ class ContrastTiming:
 def contrast_timings(images: Iterable[ViewImage]) -> dict[str, ContrastTiming]:
     """Say for each contrast image when it was taken, by ``ViewImage.key``; none without a time of acquisition.
 
-    Early and late are told per view and modifiers: its first compression is early, its last late.
+    Early and late are told per view and modifiers, parted at the longest pause between its compressions; where
+    that is shorter than ``phase_gap_s`` they are repeats and neither.
     """
     listed = [image for image in images if image.kind.is_contrast]
     low_of = {id(pair.recombined): pair.low for pair in contrast_pairs(listed)}
@@ -143,14 +145,23 @@ def contrast_timings(images: Iterable[ViewImage]) -> dict[str, ContrastTiming]:
     leaders.sort(key=lambda image: (str(image.acquired), image.key))
     timings: dict[str, ContrastTiming] = {}
     for order, image in enumerate(leaders, 1):
-        same = [k for k, other in enumerate(leaders, 1) if _shot(other) == _shot(image)]
-        phase = "" if len(same) < 2 else "early" if order == same[0] else "late" if order == same[-1] else ""
+        phase = _phase(image, [other for other in leaders if _shot(other) == _shot(image)])
         timings[image.key] = ContrastTiming(order=order, minutes=minutes_after_injection(image), phase=phase)
     for image in listed:
         low = low_of.get(id(image))
         if low is not None and low.key in timings:
             timings[image.key] = timings[low.key]
     return timings
+
+
+def _phase(image: ViewImage, same: list[ViewImage]) -> str:
+    """Early or late among the compressions of one view, which are in order of time."""
+    times = [other.acquired for other in same if other.acquired is not None]
+    pauses = [(after - before, k) for k, (before, after) in enumerate(pairwise(times))]
+    longest, at = max(pauses, default=(timedelta(0), 0), key=lambda pause: pause[0])
+    if longest.total_seconds() < contrast_rules().phase_gap_s:
+        return ""
+    return "early" if same.index(image) <= at else "late"
 
 
 def minutes_after_injection(image: ViewImage) -> float | None:

@@ -162,6 +162,14 @@ def test_cem06_order_minutes_and_phase_of_an_early_and_a_late_series() -> None:
     assert [found[image.key].minutes for image in images] == [2.0, 2.0, 3.0, 3.0, 10.0, 10.0]
 
 
+def test_cem06_a_view_taken_again_at_once_is_a_repeat_and_not_a_late_one() -> None:
+    images = with_unique_keys((_image(LOW, 0), _image(LOW, 40), _image(LOW, 500)))
+    found = contrast_timings(images)
+    assert [found[image.key].phase for image in images] == ["early", "early", "late"]
+    pair = with_unique_keys((_image(LOW, 0), _image(LOW, 40)))
+    assert {timing.phase for timing in contrast_timings(pair).values()} == {""}
+
+
 def test_cem06_without_injection_minutes_are_unknown_and_without_times_nothing_is_told() -> None:
     image = _image(LOW, 0, injected=None)
     assert contrast_timings((image,))[image.key].minutes is None

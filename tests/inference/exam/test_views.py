@@ -9,6 +9,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
+from pydicom.sr._snomed_dict import mapping as snomed
 
 from inference.exam import contrast, views
 from inference.exam.types import Orientation
@@ -186,3 +187,74 @@ def test_names_give_side_and_view(name, side, projection):
 )
 def test_names_without_side_and_view_give_nothing(name):
     assert views.view_from_name(name) is None
+
+
+def _pairs_of(cid: int) -> list[tuple[str, str]]:
+    """SNOMED CT code and its older SRT style twin, both from pydicom's copy of the standard's tables."""
+    codes = [
+        code
+        for keyword in cid_concepts[cid]["SCT"]
+        for code, (_, cids) in concepts["SCT"][keyword].items()
+        if cid in cids
+    ]
+    return [(code, snomed["SCT"][code]) for code in codes]
+
+
+@pytest.mark.parametrize(("sct", "srt"), _pairs_of(4014))
+def test_mg02_each_view_means_the_same_under_sct_srt_and_snm3(header, sct, srt):
+    found = {
+        views.projection_of(header(ViewCodeSequence=[_code(value, scheme)], ViewPosition=None)).value
+        for value, scheme in ((sct, "SCT"), (srt, "SRT"), (srt, "SNM3"), (srt, "99SDM"))
+    }
+    assert len(found) == 1
+    assert found != {None}
+
+
+@pytest.mark.parametrize(("sct", "srt"), _pairs_of(4015))
+def test_mg02_each_modifier_means_the_same_under_sct_srt_and_snm3(header, sct, srt):
+    def modifiers(value: str, scheme: str) -> tuple[ViewModifier, ...] | None:
+        view = _code("399162004")
+        view.ViewModifierCodeSequence = [_code(value, scheme)]
+        return views.modifiers_of(header(ViewCodeSequence=[view])).value
+
+    found = {modifiers(sct, "SCT"), modifiers(srt, "SRT"), modifiers(srt, "SNM3")}
+    assert len(found) == 1
+    assert all(len(one or ()) == 1 for one in found)
+
+
+def test_mg02_the_sheets_codes_carry_the_sheets_names():
+    """The commonest codes as the checklist itself spells them."""
+    views_of = {"399162004": "CC", "R-10226": "MLO", "399260004": "ML", "R-10228": "LM", "399099002": "LMO",
+                "R-1024A": "XCCL", "399101009": "XCCM", "R-10244": "FB"}  # fmt: skip
+    assert {code: views.PROJECTION_CODES[code].value for code in views_of} == views_of
+    modifiers = {"399163009": "M", "399055006": "S", "399209000": "ID", "399161006": "CV", "399011000": "AT",
+                 "399197002": "RL", "399226006": "RM", "415670009": "RS", "414493004": "RI", "399110001": "TAN",
+                 "442581004": "NP"}  # fmt: skip
+    assert {code: views.MODIFIER_CODES[code].value for code in modifiers} == modifiers
+
+
+def test_mg02_a_code_of_a_private_scheme_is_not_taken_for_the_standards_and_is_told(header):
+    view = _code("399162004", "99ACME")
+    view.ViewModifierCodeSequence = [_code("399163009", "99ACME")]
+    ds = header(ViewCodeSequence=[view], ViewPosition="MLO")
+    ruling = views.projection_of(ds)
+    assert ruling.value is Projection.MLO
+    assert any("99ACME:399162004" in text and "not of CID 4014" in text for text in ruling.evidence)
+    modifiers = views.modifiers_of(ds)
+    assert modifiers.value == ()
+    assert "not of CID 4015" in modifiers.evidence[0]
+
+
+def test_mg02_modifiers_beside_the_view_code_are_read_too(header):
+    ds = header(ViewCodeSequence=[_code("399162004")], ViewModifierCodeSequence=[_code("399055006")])
+    assert views.modifiers_of(ds).value == (ViewModifier.SPOT,)
+
+
+def test_mg03_frame_laterality_comes_before_that_of_the_series(header):
+    anatomy, shared = Dataset(), Dataset()
+    anatomy.FrameLaterality = "R"
+    shared.FrameAnatomySequence = [anatomy]
+    ds = header(ImageLaterality=None, Laterality="L", SharedFunctionalGroupsSequence=[shared])
+    ruling = views.laterality_of(ds)
+    assert ruling.value is R
+    assert any("Side conflict: Laterality of the series says L" in text for text in ruling.evidence)
