@@ -211,7 +211,10 @@ def _chosen(
         ordered = sorted((image for image in ordered if image.flags.partial), key=_taken)
         top = ordered[0]
     stack = tuple(image for image in ordered if image.modifiers == top.modifiers)
-    why = f"{name_of(top)} ({top.kind.value}) takes the place of {slot.view_words}"
+    kinds = " or ".join(kind.value for kind in slot.kinds)
+    why = f"the place for {slot.view_words} ({kinds}) is filled by {name_of(top)} ({top.kind.value})"
+    if top.view.projection is not slot.projections[0]:
+        why += f", as there is no {slot.projections[0].value}"
     if len(stack) > 1 and top.flags.partial:
         why += f"; {len(stack)} partial images make one view"
     elif len(stack) > 1:

@@ -59,7 +59,8 @@ def thumbnails_of(
     """Make one thumbnail an image, in the order of the exam; ``hung`` are the keys that some stage shows."""
     shown = None if hung is None else set(hung)
     made = []
-    for image in exam.images:
+    names = [name_of(image) for image in exam.images]
+    for image, name in zip(exam.images, names, strict=True):
         is_hung = is_hangable(image) if shown is None else image.key in shown
         words = [_KIND_WORDS.get(image.kind, "")]
         if image.acquired is not None:
@@ -67,7 +68,7 @@ def thumbnails_of(
         made.append(
             Thumbnail(
                 key=image.key,
-                label=name_of(image) + (image.qualifier if "@" not in image.qualifier else ""),
+                label=name + (image.qualifier.split("@")[0] if names.count(name) > 1 else ""),
                 detail="  ".join(word for word in words if word),
                 grey=small_grey(image, pyramids[image.key]),
                 hung=is_hung,

@@ -62,15 +62,16 @@ class ThumbnailStrip(QListWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
-        self.setFont(theme.font(theme.SMALL_PX))
-        self.setFixedHeight(card.height() + 46)
+        self.setStyleSheet(f"QListWidget#thumbnails {{ font-size: {theme.SMALL_PX}px; }}")
+        self.setFixedHeight(card.height() + 52)
         self.itemActivated.connect(lambda item: self.chosen.emit(str(item.data(_KEY))))
 
     def set_thumbnails(self, thumbnails: Sequence[Thumbnail]) -> None:
         """Show these and no others."""
         self.clear()
         for thumbnail in thumbnails:
-            words = thumbnail.label if thumbnail.hung else _tr("{0} – not hung").format(thumbnail.label)
+            card_says = thumbnail.hung or thumbnail.grey is None
+            words = thumbnail.label if card_says else _tr("{0} – not hung").format(thumbnail.label)
             second = thumbnail.detail if thumbnail.grey is not None else ""
             picture = _picture(thumbnail, self._card)
             icon = QIcon(picture)
@@ -78,7 +79,7 @@ class ThumbnailStrip(QListWidget):
             item = QListWidgetItem(icon, f"{words}\n{second}")
             item.setData(_KEY, thumbnail.key)
             item.setToolTip(f"{words}  {thumbnail.detail}".strip())
-            item.setSizeHint(QSize(self._card.width() + 6, self._card.height() + 34))
+            item.setSizeHint(QSize(self._card.width() + 6, self._card.height() + 40))
             if not thumbnail.hung:
                 item.setForeground(QColor(theme.TEXT_SECONDARY))
             self.addItem(item)
