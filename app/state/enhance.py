@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from app.state.display import Pixels, Pyramid
 
 CLIP_LIMIT = 2.5  # steepest rise of the curve, times that of a straight line
 LEVELS = 4096
+_COARSE = 16
 TILE_PX = 256  # side of a tile, image pixels: about 18 mm at 0.07 mm
 
 
@@ -25,7 +27,8 @@ def enhanced(pixels: Pixels, air: tuple[int, int] | None) -> Pixels:
 
     Returns
     -------
-    (rows, cols) uint16 in the same range of values, so that the same windows fit.
+    (rows, cols) uint16 in the same range of values and of the same level over some millimetres, so that the same
+    windows fit.
     """
     is_air = None if air is None else cv2.inRange(pixels, float(air[0]), float(air[1]))
     tissue = None if is_air is None else cv2.bitwise_not(is_air)
@@ -42,10 +45,22 @@ def enhanced(pixels: Pixels, air: tuple[int, int] | None) -> Pixels:
     rows, cols = pixels.shape
     grid = (max(2, round(cols / TILE_PX)), max(2, round(rows / TILE_PX)))
     clahe = cv2.createCLAHE(clipLimit=CLIP_LIMIT * 65536 / levels, tileGridSize=grid)
-    result: Pixels = np.asarray(cv2.LUT(clahe.apply(cv2.LUT(pixels, out)), back), dtype=np.uint16)
+    raised = cv2.LUT(clahe.apply(cv2.LUT(pixels, out)), back)
+    # Equalising lifts whole regions out of the window; only the detail is taken, the level stays the original's.
+    result = cv2.add(cv2.subtract(raised, _level(raised), dtype=cv2.CV_32F), _level(pixels))
+    np.clip(result, low, high, out=result)
+    result = result.astype(np.uint16)
     if is_air is not None:
         cv2.copyTo(pixels, is_air, result)
     return result
+
+
+def _level(pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Mean over about a tile around every pixel, (rows, cols) float32."""
+    rows, cols = pixels.shape
+    small = cv2.resize(pixels, (-(-cols // _COARSE), -(-rows // _COARSE)), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small.astype(np.float32), (0, 0), TILE_PX / 2 / _COARSE)
+    return np.asarray(cv2.resize(soft, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def enhanced_pyramid(pyramid: Pyramid, air: tuple[int, int] | None) -> Pyramid:

@@ -86,4 +86,7 @@ class Magnifier:
         painter.drawRect(target)
         painter.setFont(theme.font(theme.SMALL_PX))
         words = scale_text(scale) + ("  INVERTED" if self.inverted else "")
+        metrics = painter.fontMetrics()
+        plate = QRectF(target.left() + 1, target.bottom() - 20, metrics.horizontalAdvance(words) + 10, 19)
+        painter.fillRect(plate, QColor(0, 0, 0, 170))
         text(painter, target.bottomLeft() + QPointF(6, -6), words, QColor(theme.TEXT_SECONDARY))

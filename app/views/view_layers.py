@@ -117,4 +117,12 @@ class BadgeLayer:
         words = _tr("ENHANCED (CLAHE) – not the original")
         metrics = QFontMetricsF(painter.font())
         left = (view.width() - metrics.horizontalAdvance(words)) / 2
-        text(painter, QPointF(left, view.height() - 2.6 * metrics.height()), words, QColor(theme.ACCENT))
+        at = QPointF(left, view.height() - 2.6 * metrics.height())
+        plate = QRectF(
+            at.x() - 4,
+            at.y() - metrics.ascent() - 1,
+            metrics.horizontalAdvance(words) + 8,
+            metrics.height() + 2,
+        )
+        painter.fillRect(plate, QColor(0, 0, 0, 170))
+        text(painter, at, words, QColor(theme.ACCENT))
