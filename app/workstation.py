@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.control.browsing import BrowseController, BrowsingScreen
+from app.control.decoded import machine_bytes
 from app.control.reading import ReadingController, ReadingScreen
 from app.control.tasks import TaskRunner
 from app.state.hanging import Protocol as HangingProtocol
@@ -78,7 +79,13 @@ class Workstation:
             protocols=self.protocols,
             environment=environment,
             screen=screen,
+            cache_bytes=self.cache_bytes,
         )
+
+    def cache_bytes(self) -> int:
+        """Memory for decoded exams: what the settings allow, and no more than the machine can give."""
+        allowed = self.settings.current.cache_mb * 2**20
+        return min(allowed, machine_bytes() or allowed)
 
     def source_of(self, path: Path) -> FolderSource:
         """Return the exams of a folder, zip or manifest."""
@@ -92,6 +99,7 @@ class Workstation:
             runner=runner,
             library=self.library or ProtocolLibrary(self.protocols),
             screen=screen,
+            cache_bytes=self.cache_bytes,
         )
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from app.control.case_objects import load_with_objects
+from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.kinds import KindOverrides
 from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen
 from app.control.tasks import TaskContext, TaskRunner
@@ -36,7 +37,6 @@ from resources.vocabulary import ImageKind
 log = logging.getLogger(__name__)
 
 ALL_AI = AiPolicy(shown=True, boxes=True, heatmap=True, score=True, operating_threshold=0.5)
-KEPT_EXAMS = 2  # decoded exams kept beside the one on screen: the last looked at and the next
 # Notes that the screen tells in a place of their own: the line of missing views, the badge, the strip.
 _SEEN_ELSEWHERE = ("Missing of the four", "More than one image of", "Not hung:")
 KEPT_STRIPS = 64  # exams whose thumbnails are kept
@@ -61,6 +61,7 @@ class BrowseController:
         runner: TaskRunner,
         library: ProtocolLibrary,
         screen: BrowsingScreen,
+        cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
     ) -> None:
         self._source, self._engine, self._runner = source, engine, runner
         self._library, self._screen = library, screen
@@ -71,7 +72,7 @@ class BrowseController:
         self.on_first_look: Callable[[CaseView], None] | None = None  # None = nobody looks, none is made
         self._order: tuple[str, ...] = ()
         self._chosen: str | None = None
-        self._ready: OrderedDict[str, LoadedExam] = OrderedDict()
+        self._ready: DecodedExams[LoadedExam] = DecodedExams(cache_bytes)
         self._strips: OrderedDict[str, tuple[Thumbnail, ...]] = OrderedDict()
         self._kinds = KindOverrides()
 
@@ -200,10 +201,7 @@ class BrowseController:
         self._screen.show_message(str(error))
 
     def _keep(self, loaded: LoadedExam) -> None:
-        self._ready[loaded.exam.exam_id] = loaded
-        self._ready.move_to_end(loaded.exam.exam_id)
-        while len(self._ready) > KEPT_EXAMS + 1:
-            self._ready.popitem(last=False)
+        self._ready.keep(loaded.exam.exam_id, loaded)
 
     def _hang(self, loaded: LoadedExam) -> None:
         self._keep(loaded)

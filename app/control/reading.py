@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
@@ -30,6 +31,7 @@ from resources.files import UserFacingError
 
 log = logging.getLogger(__name__)
 
+AHEAD = 3  # cases decoded before they are asked for
 PAUSED = "The reading is paused; press Pause to go on."
 NO_AI = AiPolicy(shown=False, boxes=False, heatmap=False, score=False, operating_threshold=0.5)
 
@@ -124,6 +126,7 @@ class ReadingController:
         protocols: tuple[HangingProtocol, ...],
         environment: Mapping[str, str],
         screen: ReadingScreen,
+        cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
     ) -> None:
         self._study, self._sessions, self._source, self._engine = study, sessions, source, engine
         self._runner, self._clock, self._protocols, self._screen = runner, clock, protocols, screen
@@ -131,7 +134,8 @@ class ReadingController:
         self._session_id: str | None = None
         self._position: Position | None = None
         self._case: CaseView | None = None
-        self._prefetched: dict[str, LoadedExam] = {}
+        self._prefetched: DecodedExams[LoadedExam] = DecodedExams(cache_bytes)
+        self._ahead: tuple[str, ...] = ()
         self._painted = False
         self._early_draft: Assessment | None = None  # entered before the first paint, saved right after it
         self.paused = False
@@ -200,7 +204,7 @@ class ReadingController:
         # Blank first: if the next case cannot hang, nothing of the last one (or its AI) stays on screen.
         self._screen.show_loading(f"Loading case {position.index + 1} of {position.total} …")
         self._position = self._sessions.open_case(position.session_id)
-        ready = self._prefetched.pop(position.exam_id, None)
+        ready = self._prefetched.take(position.exam_id)
         if ready is not None:
             self._hang(ready)
             return
@@ -253,16 +257,27 @@ class ReadingController:
     def _prefetch(self, position: Position) -> None:
         plan = next(p for p in self._study.plans if p.session_id == position.session_id)
         exams = {c.case_id: c.exam_id for c in self._study.cases}
-        ahead = [exams[entry.case_id] for entry in plan.entries[position.index + 1 : position.index + 2]]
-        self._prefetched = {k: v for k, v in self._prefetched.items() if k in ahead}
-        for exam_id in ahead:
-            if exam_id not in self._prefetched:
-                self._runner.submit(
-                    "prefetch",
-                    partial(self._load, exam_id),
-                    partial(self._prefetched.__setitem__, exam_id),
-                    lambda error: log.warning("prefetch failed: %s", error),
-                )
+        following = plan.entries[position.index + 1 : position.index + 1 + AHEAD]
+        self._ahead = tuple(exams[entry.case_id] for entry in following)
+        self._prefetched.only(self._ahead)
+        self._prefetch_next()
+
+    def _prefetch_next(self) -> None:
+        """Decode the nearest case ahead that is not ready yet, as far as memory allows."""
+        wanted = next((exam_id for exam_id in self._ahead if exam_id not in self._prefetched), None)
+        if wanted is None or not self._prefetched.has_room():
+            return
+
+        def kept(loaded: LoadedExam) -> None:
+            self._prefetched.keep(wanted, loaded)
+            self._prefetch_next()
+
+        self._runner.submit(
+            "prefetch",
+            partial(self._load, wanted),
+            kept,
+            lambda error: log.warning("prefetch failed: %s", error),
+        )
 
     def _load(self, exam_id: str, _context: TaskContext) -> LoadedExam:
         return load_exam(self._source, exam_id)
