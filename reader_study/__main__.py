@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reader_study import store_commands
 from reader_study.accounts import hash_password
 from reader_study.clock import SystemClock
 from reader_study.export import export_tidy
@@ -113,6 +114,7 @@ def register(app: typer.Typer) -> None:
     study.command("create")(study_create)
     study.command("list")(study_list)
     study.command("password")(study_password)
+    store_commands.register(study)
     app.add_typer(study, name="study")
     app.command("verify-log")(verify_log_command)
     app.command("export")(export_command)

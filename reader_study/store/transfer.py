@@ -1,0 +1,231 @@
+"""Merging, backing up and restoring study databases: whole sessions go over, row by row as they lie (RS-A5, RS-U4).
+
+A session's chain either continues the one in the target, or is already in it, or the merge is refused before anything
+is written.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy.exc import DBAPIError
+
+from reader_study.errors import StoreError
+from reader_study.store.database import make_engine, open_database, shown
+from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, STUDIES
+from reader_study.verify import verify_log
+
+Chain = tuple[Mapping[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferReport:
+    """What went over: studies that were new to the target, sessions that grew, and events written."""
+
+    studies: tuple[str, ...]
+    sessions: tuple[str, ...]
+    events: int
+
+
+def merge(target: str | Path, source: str | Path) -> TransferReport:
+    """Take all studies and sessions of ``source`` into ``target``; all or nothing.
+
+    Parameters
+    ----------
+    target, source : str or Path
+        Files or URLs; the target is made when it does not exist.
+
+    Raises
+    ------
+    StoreError
+        The source's log is not intact, a study's protocol differs, or a session was read on in both.
+    """
+    _must_be_intact(source)
+    open_database(target).close()  # brings an older one up to date
+    origin, goal = make_engine(source), make_engine(target)
+    try:
+        with origin.connect() as reading, _writing(goal) as writing:
+            return _copy(reading, writing, shown(source))
+    except DBAPIError as error:
+        raise StoreError(
+            f"Merging {shown(source)} into {shown(target)}: could not be done ({error.orig}); nothing was changed."
+        ) from error
+    finally:
+        origin.dispose()
+        goal.dispose()
+
+
+class _writing:
+    """One writing transaction: everything or nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.connect().execution_options(write=True)
+        self._transaction = self._connection.begin()
+
+    def __enter__(self) -> Connection:
+        return self._connection
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self._transaction.commit()
+            else:
+                self._transaction.rollback()
+        finally:
+            self._connection.close()
+
+
+def _must_be_intact(source: str | Path) -> None:
+    report = verify_log(source)
+    if not report.ok:
+        raise StoreError(
+            f"{shown(source)}: expected an intact log, found: {report.problems[0]} Run verify-log; nothing was copied."
+        )
+
+
+def _copy(source: Connection, target: Connection, name: str) -> TransferReport:
+    new_studies = _studies(source, target, name)
+    grown: list[str] = []
+    written = 0
+    for session_id in _column(source, EVENTS, "session_id"):
+        rest = _continuation(source, target, session_id, name)
+        if rest:
+            target.execute(EVENTS.insert(), [dict(row) for row in rest])
+            grown.append(session_id)
+            written += len(rest)
+    return TransferReport(studies=new_studies, sessions=tuple(grown), events=written)
+
+
+def _studies(source: Connection, target: Connection, name: str) -> tuple[str, ...]:
+    known = {
+        row.study_id: row.protocol_hash
+        for row in target.execute(select(STUDIES.c.study_id, STUDIES.c.protocol_hash))
+    }
+    new: list[str] = []
+    for study in _rows(source, STUDIES):
+        study_id = str(study["study_id"])
+        if study_id not in known:
+            target.execute(STUDIES.insert(), [dict(study)])
+            plans = [dict(row) for row in _rows(source, PLANS) if row["study_id"] == study_id]
+            if plans:
+                target.execute(PLANS.insert(), plans)
+            new.append(study_id)
+        elif known[study_id] != study["protocol_hash"]:
+            raise StoreError(
+                f"Study {study_id}: expected the same protocol in {name}, found another; nothing was copied:"
+                " merge databases of the same protocol version."
+            )
+    accounts = {(r["study_id"], r["reader_id"]) for r in _rows(target, ACCOUNTS)}
+    fresh = [dict(r) for r in _rows(source, ACCOUNTS) if (r["study_id"], r["reader_id"]) not in accounts]
+    if fresh:
+        target.execute(ACCOUNTS.insert(), fresh)
+    return tuple(new)
+
+
+def _continuation(source: Connection, target: Connection, session_id: str, name: str) -> Chain:
+    """The events of the source that the target's chain lacks."""
+    theirs, ours = _chain(source, session_id), _chain(target, session_id)
+    shared = min(len(theirs), len(ours))
+    if [row["hash"] for row in theirs[:shared]] != [row["hash"] for row in ours[:shared]]:
+        raise StoreError(
+            f"Session {session_id}: it was read on in both databases, and {name} tells it otherwise; nothing was copied:"
+            " keep both files and decide which reading counts."
+        )
+    return theirs[shared:]
+
+
+def _chain(connection: Connection, session_id: str) -> Chain:
+    query = select(EVENTS).where(EVENTS.c.session_id == session_id).order_by(EVENTS.c.seq)
+    return tuple(dict(row) for row in connection.execute(query).mappings())
+
+
+def _rows(connection: Connection, table: Table) -> list[Mapping[str, object]]:
+    return [dict(row) for row in connection.execute(select(table)).mappings()]
+
+
+def _column(connection: Connection, table: Table, column: str) -> list[str]:
+    chosen = table.c[column]
+    return [str(value) for value in connection.execute(select(chosen).distinct().order_by(chosen)).scalars()]
+
+
+def backup(source: str | Path, file: Path) -> TransferReport:
+    """Write the whole database to one new SQLite file, while readers go on reading.
+
+    Raises
+    ------
+    StoreError
+        The file exists already, or the copy does not verify; nothing is left half written.
+    """
+    if file.exists():
+        raise StoreError(f"Backup {file}: expected a new file, found one already there; choose another name.")
+    part = file.with_name(file.name + ".part")
+    try:
+        engine = make_engine(source)
+        is_file = engine.dialect.name == "sqlite"
+        database = engine.url.database
+        engine.dispose()
+        if is_file and database:
+            _must_be_intact(source)
+            _sqlite_copy(Path(database), part)
+            report = _contents(part)
+        else:
+            report = merge(part, source)
+        _must_be_intact(part)
+        _settle(part)
+        part.replace(file)
+    except OSError as error:
+        raise StoreError(
+            f"Backup {file}: could not be written ({error.strerror}); choose another place."
+        ) from error
+    finally:
+        for leftover in (part, *(part.with_name(part.name + end) for end in ("-wal", "-shm"))):
+            leftover.unlink(missing_ok=True)
+    return report
+
+
+def _sqlite_copy(origin: Path, part: Path) -> None:
+    try:
+        reading, writing = sqlite3.connect(f"file:{origin}?mode=ro", uri=True), sqlite3.connect(part)
+        try:
+            reading.backup(writing)
+        finally:
+            reading.close()
+            writing.close()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"Backup of {origin}: could not be made ({error}); check disk and rights."
+        ) from error
+
+
+def _settle(part: Path) -> None:
+    """Leave one plain file behind: no write-ahead log beside it, and everything on disk."""
+    connection = sqlite3.connect(part)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+    with part.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _contents(file: Path) -> TransferReport:
+    engine = make_engine(file)
+    try:
+        with engine.connect() as connection:
+            sessions = tuple(_column(connection, EVENTS, "session_id"))
+            count = len(_rows(connection, EVENTS))
+            return TransferReport(
+                studies=tuple(_column(connection, STUDIES, "study_id")), sessions=sessions, events=count
+            )
+    finally:
+        engine.dispose()
+
+
+def restore(file: Path, target: str | Path) -> TransferReport:
+    """Bring a backup into a database that lacks it, wholly or in part; what is newer in the target stays."""
+    if not file.is_file():
+        raise StoreError(f"Backup {file}: expected a file, found none; check the path.")
+    return merge(target, file)
