@@ -37,6 +37,7 @@ _GAP_PX = 6.0  # between text and skin
 _MOST_LINES = (
     0.34  # of the height: what is written above and below leaves the middle of the air side to the scale
 )
+_LEGEND_LINES = 4.2  # what app.views.painting.paint_legend takes above the size
 _NARROW_PX, _NARROW_LINES = 560.0, 3
 
 Cells = tuple[int, NDArray[np.bool_]]
@@ -54,6 +55,7 @@ class EdgeInfo:
     mm_per_px: float | None  # mm per logical screen pixel; None = no spacing recorded
     spacing_method: str = ""
     shown: bool = True  # False hides all but the view label, the flags and the size
+    legend: bool = False  # the heat map's legend stands above the size: the lower lines make room
     clearance: Clearance | None = None  # None = every place is free
 
 
@@ -176,6 +178,7 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
                 f"{lower[_NARROW_LINES - 1]} …",
             )  # many views: keep them calm
         above = size.height() - _PAD - step - (0.0 if info.mm_per_px is not None else step)
+        above -= _LEGEND_LINES * step if info.legend else 0.0
         up = [above - k * step - metrics.ascent() for k in range(most)]
         up = [top for top in up if top > size.height() * 0.74]
         # Read from the top down: the places are filled from their upper end.

@@ -333,6 +333,7 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
             air_left=air_left,
             mm_per_px=None if spacing is None else spacing[0] / screen.scale,
             shown=self._words_shown,
+            legend=self._heat is not None,
             clearance=edge_text.clearance_of(image, self.item.pyramid, screen, size, air_left=air_left),
         )
         edge_text.paint_edges(painter, size, info, scale=scale)
