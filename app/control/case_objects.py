@@ -17,7 +17,7 @@ from app.state.presentation import with_saved_windows
 from inference.exam.objects.cad_sr_write import CadRun
 from inference.exam.objects.document import read_headers, save
 from inference.exam.objects.export import file_stem, write_run
-from inference.exam.objects.key_object import key_object_document
+from inference.exam.objects.key_object import key_object_documents
 from inference.exam.objects.presentation_state import ShownImage, gsps
 from inference.exam.sources import ExamSource, FolderSource
 from inference.exam.types import Exam, ViewImage
@@ -85,8 +85,9 @@ class ObjectWriter:
 
         def work(created: datetime) -> list[Path]:
             headers = read_headers(self._root, exam)
-            ds = key_object_document(images, headers, created=created, version=self._version)
-            return [save(ds, folder, f"{file_stem(exam.exam_id)}_key_{created:%Y%m%d%H%M%S}.dcm")]
+            made = key_object_documents(images, headers, created=created, version=self._version)
+            stem = f"{file_stem(exam.exam_id)}_key_{created:%Y%m%d%H%M%S}"
+            return [save(ds, folder, f"{stem}{f'_{n}' if n else ''}.dcm") for n, ds in enumerate(made)]
 
         self._write(work)
 

@@ -29,6 +29,7 @@ from inference.exam.objects.document import (
     code_item,
     evidence_of,
     new_object,
+    patient_orientation,
     referable,
     reference_item,
 )
@@ -170,8 +171,8 @@ def _library_entry(image: ViewImage, headers: Headers) -> Dataset:
     view = _view_code(header)
     if view is not None:
         context.append(view)
-    orientation = [str(v) for v in header.get("PatientOrientation") or ()]
-    if len(orientation) == 2 and all(orientation):
+    orientation = patient_orientation(header)
+    if orientation is not None:
         context += [
             text(codes.ORIENTATION_ROW, orientation[0]),
             text(codes.ORIENTATION_COLUMN, orientation[1]),

@@ -140,6 +140,25 @@ def new_object(
     return ds
 
 
+def completed(header: Dataset) -> Dataset:
+    """Return a header with the attributes that every object must have, empty where its maker left them out."""
+    made = Dataset()
+    made.update(header)
+    for keyword in _TYPE_2:
+        if keyword not in made:
+            setattr(made, keyword, "")
+    return made
+
+
+def patient_orientation(header: Dataset) -> tuple[str, str] | None:
+    """Return Patient Orientation where it is two sets of anatomical directions; real files hold other things too."""
+    value = header.get("PatientOrientation")
+    items = [value] if isinstance(value, str) else [str(v) for v in value or ()]
+    if len(items) != 2 or not all(item and set(item) <= set("LRAPHF") for item in items):
+        return None
+    return items[0], items[1]
+
+
 def make_uid(*parts: str) -> str:
     """UID derived from a 128-bit number (PS3.5 B.2) that the parts alone decide."""
     digest = hashlib.sha256("|".join(parts).encode()).digest()[:16]

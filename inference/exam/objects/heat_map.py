@@ -16,7 +16,13 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
 from inference.exam.objects.codes import NO_UNITS
-from inference.exam.objects.document import Headers, code_item, new_object, reference_item
+from inference.exam.objects.document import (
+    Headers,
+    code_item,
+    new_object,
+    patient_orientation,
+    reference_item,
+)
 from inference.exam.objects.model import ObjectError
 from inference.exam.types import ViewImage
 from inference.results import ExamResult, Heatmap
@@ -57,11 +63,8 @@ def heat_map_image(
         f"{heat.label}: model {result.model_id} {result.model_version}, weights SHA-256 {result.weights_digest}. "
         f"{result.score_meaning}"
     )[:1024]
-    for keyword in ("PatientOrientation", "ImageLaterality"):
-        if keyword in header:
-            ds[keyword] = header[keyword]
-    if "PatientOrientation" not in ds:
-        ds.PatientOrientation = ""
+    ds.PatientOrientation = list(patient_orientation(header) or ())
+    ds.Laterality = image.view.laterality.value
     source = reference_item(at.sop_class_uid, at.sop_instance_uid)
     source.SpatialLocationsPreserved = "YES"
     ds.SourceImageSequence = [source]

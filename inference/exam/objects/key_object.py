@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from inference.exam.objects.content import read_object, read_tree
-from inference.exam.objects.document import MANUFACTURER, Headers, make_uid
+from inference.exam.objects.document import MANUFACTURER, Headers, completed, make_uid
 from inference.exam.objects.model import KeyObjects, ObjectError
 from inference.exam.types import ViewImage
 
@@ -41,38 +42,50 @@ def key_objects(ds: Dataset, name: str) -> KeyObjects:
     )
 
 
-def key_object_document(
+def key_object_documents(
     images: Sequence[ViewImage], headers: Headers, *, created: datetime, version: str, description: str = ""
-) -> Dataset:
-    """Make a selection titled "Of Interest", by highdicom.
+) -> list[Dataset]:
+    """Make selections titled "Of Interest", by highdicom: one for each study the images are of.
 
     Raises
     ------
     ObjectError
         No image, or one that is no DICOM.
     """
+    by_study: dict[str, list[Dataset]] = {}
+    for image in images:
+        uid = image.reference.sop_instance_uid if image.reference is not None else ""
+        if uid not in headers:
+            raise ObjectError(
+                f"Key images: expected DICOM images to refer to, found {image.key} to be a picture; nothing was saved."
+            )
+        by_study.setdefault(str(headers[uid].StudyInstanceUID), []).append(completed(headers[uid]))
+    if not by_study:
+        raise ObjectError("Key images: expected at least one marked image, found none; nothing was saved.")
+    return [_document(chosen, created, version, description) for chosen in by_study.values()]
+
+
+def _document(chosen: list[Dataset], created: datetime, version: str, description: str) -> Dataset:
     from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
     from pydicom.sr.codedict import codes
 
-    uids = [image.reference.sop_instance_uid if image.reference else "" for image in images]
-    if not uids or any(uid not in headers for uid in uids):
-        raise ObjectError(
-            "Key images: expected DICOM images to refer to, found none or pictures; nothing was saved."
+    key = "|".join(["ko", *sorted(str(ds.SOPInstanceUID) for ds in chosen), created.isoformat()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd names of research sets, copied as they are
+        made: Dataset = KeyObjectSelectionDocument(
+            evidence=chosen,
+            content=KeyObjectSelection(
+                document_title=codes.DCM.OfInterest,
+                referenced_objects=chosen,
+                description=description or None,
+            ),
+            series_instance_uid=make_uid(key, "series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=make_uid(key, "instance"),
+            instance_number=1,
+            manufacturer=MANUFACTURER,
         )
-    chosen = [headers[uid] for uid in uids]
-    key = "|".join(["ko", *sorted(uids), created.isoformat()])
-    ds: Dataset = KeyObjectSelectionDocument(
-        evidence=chosen,
-        content=KeyObjectSelection(
-            document_title=codes.DCM.OfInterest, referenced_objects=chosen, description=description or None
-        ),
-        series_instance_uid=make_uid(key, "series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=make_uid(key, "instance"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-    )
-    ds.SoftwareVersions = version[:64]
-    ds.ContentDate = ds.InstanceCreationDate = created.strftime("%Y%m%d")
-    ds.ContentTime = ds.InstanceCreationTime = created.strftime("%H%M%S")
-    return ds
+    made.SoftwareVersions = version[:64]
+    made.ContentDate = made.InstanceCreationDate = created.strftime("%Y%m%d")
+    made.ContentTime = made.InstanceCreationTime = created.strftime("%H%M%S")
+    return made

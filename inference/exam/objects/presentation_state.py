@@ -6,6 +6,7 @@ Says how an image was shown: window, polarity, turn, part of the image, drawings
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from inference.exam.grayscale import tables_of, windows_of
 from inference.exam.objects.content import damage, read_object
-from inference.exam.objects.document import MANUFACTURER, MODEL, SERIAL, Headers, make_uid
+from inference.exam.objects.document import MANUFACTURER, MODEL, SERIAL, Headers, completed, make_uid
 from inference.exam.objects.model import (
     DisplayedArea,
     Graphic,
@@ -216,26 +217,29 @@ def gsps(
             f"{shown.image.key}: expected a DICOM image to refer to, found a picture without identifiers; "
             "its display cannot be saved as a presentation state."
         )
-    notes, layers = _annotations(shown, headers[at.sop_instance_uid])
+    header = completed(headers[at.sop_instance_uid])
+    notes, layers = _annotations(shown, header)
     key = f"gsps|{at.sop_instance_uid}|{created.isoformat()}|{label}"
-    ds: Dataset = GrayscaleSoftcopyPresentationState(
-        referenced_images=[headers[at.sop_instance_uid]],
-        series_instance_uid=make_uid(
-            "gsps-series", at.study_uid, created.isoformat(), shown.image.view.laterality.value
-        ),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=make_uid(key),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL,
-        software_versions=version,
-        device_serial_number=SERIAL,
-        content_label=label,
-        content_description=f"{shown.image.view.label} as shown",
-        voi_lut_transformations=[_voi(shown.voi)],
-        graphic_annotations=notes or None,
-        graphic_layers=layers or None,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd names of research sets, copied as they are
+        ds: Dataset = GrayscaleSoftcopyPresentationState(
+            referenced_images=[header],
+            series_instance_uid=make_uid(
+                "gsps-series", at.study_uid, created.isoformat(), shown.image.view.laterality.value
+            ),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=make_uid(key),
+            instance_number=1,
+            manufacturer=MANUFACTURER,
+            manufacturer_model_name=MODEL,
+            software_versions=version,
+            device_serial_number=SERIAL,
+            content_label=label,
+            content_description=f"{shown.image.view.label} as shown",
+            voi_lut_transformations=[_voi(shown.voi)],
+            graphic_annotations=notes or None,
+            graphic_layers=layers or None,
+        )
     _overwrite(ds, shown, created)
     return ds
 

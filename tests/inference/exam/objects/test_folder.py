@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from inference.exam.objects.document import read_headers, save
-from inference.exam.objects.key_object import key_object_document
+from inference.exam.objects.key_object import key_object_documents
 from inference.exam.objects.model import CadState, Turn
 from inference.exam.objects.presentation_state import ShownImage, gsps
 from inference.exam.sources import FolderSource
@@ -37,7 +37,7 @@ def full(tmp_path: Path, phantom_folder: Path, dicom_exam: Exam, sr: SimpleNames
         image=first, voi=first.presentation.vois[0], inverse=False, turn=Turn(), corners=((0, 0), (9, 9))
     )
     save(gsps(shown, headers, created=CREATED, version="0.1.0"), folder, "gsps.dcm")
-    save(key_object_document([first], headers, created=CREATED, version="0.1.0"), folder, "ko.dcm")
+    save(*key_object_documents([first], headers, created=CREATED, version="0.1.0"), folder, "ko.dcm")
     return folder
 
 

@@ -19,7 +19,7 @@ from inference.engine import FakeEngine
 from inference.exam.dicom import load_view
 from inference.exam.objects.document import read_headers, save
 from inference.exam.objects.heat_map import heat_map_image
-from inference.exam.objects.key_object import key_object_document, read_key_objects
+from inference.exam.objects.key_object import key_object_documents, read_key_objects
 from inference.exam.objects.model import ObjectError, Turn
 from inference.exam.objects.presentation_state import ShownImage, gsps, read_presentation_state
 from inference.exam.types import Exam
@@ -44,7 +44,9 @@ def test_mg35_key_images_are_written_and_read_back(
     dicom_exam: Exam, headers: dict[str, Dataset], tmp_path: Path
 ) -> None:
     chosen = dicom_exam.images[1:3]
-    ds = key_object_document(chosen, headers, created=CREATED, version="0.1.0", description="for discussion")
+    (ds,) = key_object_documents(
+        chosen, headers, created=CREATED, version="0.1.0", description="for discussion"
+    )
     path = save(ds, tmp_path, "ko.dcm")
     assert "Error" not in tool("dciodvfy", str(path))
     assert "Of Interest" in tool("dsrdump", str(path))
@@ -53,7 +55,7 @@ def test_mg35_key_images_are_written_and_read_back(
     assert back.description == "for discussion"
     assert set(back.image_uids) == {i.reference.sop_instance_uid for i in chosen if i.reference}
     with pytest.raises(ObjectError, match="nothing was saved"):
-        key_object_document([], headers, created=CREATED, version="0.1.0")
+        key_object_documents([], headers, created=CREATED, version="0.1.0")
 
 
 def test_mg34_the_heat_map_is_an_object_of_its_own_over_its_source(
@@ -128,3 +130,35 @@ def test_mg35_a_picture_has_no_presentation_state(dicom_exam: Exam, headers: dic
     bare = replace(dicom_exam, images=(replace(dicom_exam.images[0], reference=None),))
     with pytest.raises(ObjectError, match="picture without identifiers"):
         _gsps(bare, headers)
+
+
+def test_mg35_headers_that_lack_what_objects_need_and_two_studies_are_no_obstacle(
+    dicom_exam: Exam, headers: dict[str, Dataset], tmp_path: Path
+) -> None:
+    bare: dict[str, Dataset] = {}
+    for number, (uid, header) in enumerate(headers.items()):
+        ds = Dataset()
+        ds.update(header)
+        for keyword in ("PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyTime"):
+            if keyword in ds:
+                del ds[keyword]
+        ds.PatientName, ds.StudyInstanceUID = "P_00173_RIGHT_CC", f"1.2.{number % 2}"  # as in the film sets
+        bare[uid] = ds
+    made = key_object_documents(dicom_exam.images, bare, created=CREATED, version="0.1.0")
+    assert len(made) == 2
+    for number, ds in enumerate([*made, _gsps(dicom_exam, bare)]):
+        assert "Error" not in tool("dciodvfy", str(save(ds, tmp_path, f"{number}.dcm")))
+
+
+def test_mg34_a_heat_map_copies_no_orientation_that_is_none(
+    dicom_exam: Exam, headers: dict[str, Dataset], tmp_path: Path
+) -> None:
+    result = FakeEngine().analyse(dicom_exam, lambda _f, _t: None, lambda: False)
+    uid = dicom_exam.images[0].source_id
+    odd = Dataset()
+    odd.update(headers[uid])
+    odd.PatientOrientation = "CC"  # as in the film sets
+    ds = heat_map_image(
+        result.heatmaps[0], dicom_exam.images[0], result, {uid: odd}, created=CREATED, version="0.1.0"
+    )
+    assert "Error" not in tool("dciodvfy", str(save(ds, tmp_path, "h.dcm")))
