@@ -17,6 +17,7 @@ from reader_study.domain.study import (
     AiPolicy,
     Arm,
     Case,
+    PriorExam,
     Reader,
     Scale,
     Study,
@@ -36,7 +37,7 @@ def read_protocol(path: Path) -> Study:
 
     Keys: study_id, title, protocol_version, seed, arms, readers, cases (required); design, scale,
     washout_days, show_timer, lexicon. An arm has arm_id, title and ai (as ``AiPolicy``); a case has case_id,
-    exam_id, exam_digest, perhaps practice and stratum.
+    exam_id, exam_digest, perhaps practice, stratum and priors (each with exam_id and exam_digest, newest first).
 
     Raises
     ------
@@ -102,6 +103,10 @@ def _study(value: Mapping[str, object]) -> Study:
             exam_id=str(one["exam_id"]),
             exam_digest=str(one["exam_digest"]),
             practice=bool(one.get("practice", False)),
+            priors=tuple(
+                PriorExam(exam_id=str(prior["exam_id"]), exam_digest=str(prior["exam_digest"]))
+                for prior in _objects(one.get("priors", []), "cases.priors")
+            ),
         )
         for one in rows
     )

@@ -17,12 +17,13 @@ from typing import Protocol
 from app.control.case_objects import load_with_objects
 from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.kinds import KindOverrides
+from app.control.priors import load_priors
 from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Choice, choices, match
 from app.state.hanging import Protocol as HangingProtocol
-from app.state.priors import as_prior, priors_of
+from app.state.priors import priors_of
 from app.state.protocol_library import ProtocolLibrary
 from app.state.thumbnails import Thumbnail, thumbnails_of
 from inference.engine import InferenceEngine
@@ -345,10 +346,3 @@ class BrowseController:
         hanging = match(protocols, case.exam, case.priors, chosen=self._chosen)
         self._case = replace(case, hanging=hanging)
         self._screen.show_hanging(self._case)
-
-
-def load_priors(source: ExamSource, exam_ids: Sequence[str]) -> tuple[tuple[Exam, ...], dict[str, Pyramid]]:
-    """Decode earlier exams, newest first, with their keys marked as priors, and the halved copies of all images."""
-    priors = tuple(as_prior(source.load(exam_id), number) for number, exam_id in enumerate(exam_ids, 1))
-    images = [image for prior in priors for image in prior.images]
-    return priors, {image.key: Pyramid(image.pixels) for image in images}

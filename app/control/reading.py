@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from app.control.decoded import DEFAULT_BYTES, DecodedExams
+from app.control.priors import load_priors
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
@@ -54,7 +55,9 @@ class CaseView:
     in_study: bool = True  # False = looked at without a study: no form, no marks, no clock
     priors: tuple[Exam, ...] = ()  # earlier exams, newest first, keys marked by ``app.state.priors.as_prior``
     listed: tuple[str, ...] = ()  # sentences of the files of the case that are listed and never hung
-    objects: ExamObjects = field(default_factory=ExamObjects)  # others' CAD marks and saved displays; none in a study
+    objects: ExamObjects = field(
+        default_factory=ExamObjects
+    )  # others' CAD marks and saved displays; none in a study
 
     @property
     def is_blinded(self) -> bool:
@@ -103,6 +106,7 @@ class LoadedExam:
     exam: Exam
     pyramids: Mapping[str, Pyramid]
     objects: ExamObjects = field(default_factory=ExamObjects)  # never filled in a study
+    priors: tuple[Exam, ...] = ()  # in a study: those that its protocol names
 
 
 def load_exam(source: ExamSource, exam_id: str) -> LoadedExam:
@@ -227,18 +231,21 @@ class ReadingController:
         if position is None or position.case_id is None:
             return
         case = next(c for c in self._study.cases if c.case_id == position.case_id)
-        if case.exam_digest and case.exam_digest != exam.digest:
-            self._stop_at(
-                f"Case {position.index + 1}: the images have changed since the study was frozen "
-                f"(expected digest {case.exam_digest[:12]}…, found {exam.digest[:12]}…); the case is not shown. "
-                "Tell the coordinator."
-            )
-            return
+        frozen = [(case.exam_digest, exam.digest)]
+        frozen += [(a.exam_digest, b.digest) for a, b in zip(case.priors, loaded.priors, strict=True)]
+        for expected, found in frozen:
+            if expected and expected != found:
+                self._stop_at(
+                    f"Case {position.index + 1}: the images have changed since the study was frozen "
+                    f"(expected digest {expected[:12]}…, found {found[:12]}…); the case is not shown. "
+                    "Tell the coordinator."
+                )
+                return
         policy = position.arm.ai if position.arm.ai.shown else NO_AI
         plan = next(p for p in self._study.plans if p.session_id == position.session_id)
         self._case = CaseView(
             exam=exam,
-            hanging=match(self._protocols, exam),
+            hanging=match(self._protocols, exam, loaded.priors),
             study_title=self._study.title,
             session_title=f"Session {plan.period} ({position.arm.title.lower()})",
             case_label=f"Case {position.index + 1} of {position.total}",
@@ -248,6 +255,7 @@ class ReadingController:
             draft=position.reading.draft,
             show_timer=self._study.show_timer,
             pyramids=loaded.pyramids,
+            priors=loaded.priors,
         )
         self._screen.show_case(self._case)
         if policy.shown:
@@ -280,7 +288,15 @@ class ReadingController:
         )
 
     def _load(self, exam_id: str, _context: TaskContext) -> LoadedExam:
-        return load_exam(self._source, exam_id)
+        loaded = load_exam(self._source, exam_id)
+        wanted = [
+            prior.exam_id for case in self._study.cases if case.exam_id == exam_id for prior in case.priors
+        ]
+        if not wanted:
+            return loaded
+        # With the case and not after it: every reader has them from the first moment of the reading.
+        priors, pyramids = load_priors(self._source, wanted)
+        return replace(loaded, priors=priors, pyramids={**loaded.pyramids, **pyramids})
 
     def painted(self, t_mono_ns: int) -> None:
         """All views of the case were painted; the reading clock starts here."""

@@ -27,7 +27,7 @@ from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
 from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
-from app.state.priors import all_images, gap_words
+from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
 from app.views.assessment_panel import AssessmentPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
@@ -666,6 +666,9 @@ class ReadingView(QWidget):
             return
         if self._tool_name != "mark" or not self._case.in_study:
             self.objects.choose_at(viewport, row, col)
+            return
+        if prior_number(image):
+            self.show_message(_tr("Marks belong on the current images; this one is a prior."))
             return
         self._pending = (image, row, col)
         self.side.setVisible(True)

@@ -88,13 +88,25 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriorExam:
+    """An earlier exam that readers see beside a case, frozen by id and pixel digest like the case itself."""
+
+    exam_id: str
+    exam_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One case of the study: which exam it is, by id and pixel digest. No pixels, no truth."""
+    """One case of the study: which exam it is, by id and pixel digest. No pixels, no truth.
+
+    ``priors`` are shown beside it, newest first; none unless the protocol names them.
+    """
 
     case_id: str
     exam_id: str
     exam_digest: str
     practice: bool = False
+    priors: tuple[PriorExam, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

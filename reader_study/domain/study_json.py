@@ -7,7 +7,17 @@ import json
 from dataclasses import asdict
 
 from reader_study.domain.events import canonical, plain
-from reader_study.domain.study import AiPolicy, Arm, Case, PlannedRead, Reader, Scale, SessionPlan, Study
+from reader_study.domain.study import (
+    AiPolicy,
+    Arm,
+    Case,
+    PlannedRead,
+    PriorExam,
+    Reader,
+    Scale,
+    SessionPlan,
+    Study,
+)
 from reader_study.errors import StudyError
 
 
@@ -21,6 +31,9 @@ def study_to_text(study: Study) -> str:
         del value["scale"]["min_coverage"]
     if not value["scale"]["contrast"]:
         del value["scale"]["contrast"]
+    for case in value["cases"]:
+        if not case["priors"]:
+            del case["priors"]
     return canonical(value)
 
 
@@ -42,7 +55,7 @@ def study_from_text(text: str) -> Study:
                 Arm(arm_id=a["arm_id"], title=a["title"], ai=AiPolicy(**a["ai"])) for a in value["arms"]
             ),
             readers=tuple(Reader(**reader) for reader in value["readers"]),
-            cases=tuple(Case(**case) for case in value["cases"]),
+            cases=tuple(_case(case) for case in value["cases"]),
             scale=_scale(value["scale"]),
             plans=tuple(
                 SessionPlan(
@@ -61,6 +74,14 @@ def study_from_text(text: str) -> Study:
         raise StudyError(
             f"Study definition: expected the stored form, found {error}; restore a backup."
         ) from error
+
+
+def _case(value: dict[str, object]) -> Case:
+    priors = value.get("priors", [])
+    if not isinstance(priors, list):
+        raise ValueError(f"priors of a case: expected a list, found {priors!r}")
+    plain_fields = {name: content for name, content in value.items() if name != "priors"}
+    return Case(**plain_fields, priors=tuple(PriorExam(**prior) for prior in priors))  # type: ignore[arg-type]
 
 
 def _scale(value: dict[str, object]) -> Scale:
