@@ -16,8 +16,10 @@ from PySide6.QtCore import QCoreApplication, QEventLoop, Qt, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QWidget
 
+from app.language import language_setting
 from app.views.sign_in import SignInView
 from app.views.theme import font, stylesheet
+from app.views.translator import speak
 
 TITLE = "Negatoscope – research use only"
 SIZE_PX = (1600, 1000)
@@ -37,6 +39,7 @@ def application() -> QApplication:
         return there
     qt = there if isinstance(there, QApplication) else QApplication(sys.argv[:1])
     qt.setApplicationName("negatoscope")
+    speak(qt, language_setting())
     qt.setFont(font())
     qt.setStyleSheet(stylesheet())
     return qt

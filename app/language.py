@@ -1,0 +1,24 @@
+"""The chosen language, read before anything heavy is imported: the first window speaks it too.
+
+Only looks: ``app.settings_store`` owns the file, checks it, and says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from platformdirs import user_config_path
+
+
+def language_setting() -> str:
+    """Return the setting 'language' ('system', 'en', 'zh_CN' …); 'system' where there is none to be read."""
+    named = os.environ.get("NEGATOSCOPE_HOME")
+    folder = Path(named) / "config" if named else user_config_path("negatoscope", appauthor=False)
+    try:
+        content = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "system"
+    chosen = content.get("language") if isinstance(content, dict) else None
+    return chosen if isinstance(chosen, str) else "system"

@@ -1,0 +1,91 @@
+"""Finds every text that the user can read in the source code, by context: what a catalogue must hold.
+
+``python -m app.translatable zh_CN`` prints what a language lacks and what it holds in vain.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from app.control.commands import COMMANDS
+from resources.translation import catalogue
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("app", "reader_study", "inference")
+
+
+def texts() -> dict[str, tuple[str, ...]]:
+    """Return every translatable text by context, sorted."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py")):
+        for context, text in texts_of(path.read_text(encoding="utf-8")):
+            found.setdefault(context, set()).add(text)
+    commands = found.setdefault("commands", set())
+    for command in COMMANDS:
+        commands.update({command.title, command.group})
+    for context, text in _protocol_titles():
+        found.setdefault(context, set()).add(text)
+    return {context: tuple(sorted(group)) for context, group in sorted(found.items())}
+
+
+def texts_of(source: str) -> Iterator[tuple[str, str]]:
+    """Yield (context, text) of each call of ``_tr("...")`` and of translate("context", "...") in one module."""
+    tree = ast.parse(source)
+    own = _context_of_tr(tree)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        words = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        if name == "_tr" and own is not None and len(words) == len(node.args) == 1:
+            yield own, words[0]
+        elif name == "translate" and len(words) == len(node.args) == 2:
+            yield words[0], words[1]
+
+
+def _context_of_tr(tree: ast.Module) -> str | None:
+    """Context that the module's own ``_tr`` looks its texts up in."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "_tr":
+            for call in ast.walk(node):
+                if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
+                    return str(call.args[0].value)
+    return None
+
+
+def _protocol_titles() -> Iterator[tuple[str, str]]:
+    for path in sorted((ROOT / "resources" / "hanging_protocols").glob("*.json")):
+        if not path.name.endswith(".schema.json"):
+            yield from _titles(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _titles(content: object) -> Iterator[tuple[str, str]]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key == "title" and isinstance(value, str):
+                yield "hanging", value
+            else:
+                yield from _titles(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from _titles(value)
+
+
+def gaps(language: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Texts that a language lacks, and texts it translates that no code shows."""
+    wanted: Mapping[str, tuple[str, ...]] = texts()
+    known = catalogue(language)
+    lacking = [(c, t) for c, group in wanted.items() for t in group if not known.get(c, {}).get(t)]
+    needless = [(c, t) for c, group in known.items() for t in group if t not in wanted.get(c, ())]
+    return lacking, needless
+
+
+if __name__ == "__main__":
+    missing, vain = gaps(sys.argv[1] if len(sys.argv) > 1 else "zh_CN")
+    lines = [f"lacks  {context}: {text!r}" for context, text in missing]
+    lines += [f"vain   {context}: {text!r}" for context, text in vain]
+    sys.stdout.write("\n".join([*lines, f"{len(missing)} lacking, {len(vain)} in vain"]) + "\n")
