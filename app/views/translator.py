@@ -19,7 +19,7 @@ class CatalogueTranslator(QTranslator):
         return not self._catalogue
 
     def translate(
-        self, context: str, source: str, disambiguation: str | None = None, number: int = -1
+        self, context: str, source: str, _disambiguation: str | None = None, _number: int = -1
     ) -> str | None:
         # None and not the source: Qt then asks the next translator, and shows the source at last
         return self._catalogue.get(context, {}).get(source)
