@@ -13,7 +13,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from inference.exam.objects import codes
-from inference.exam.objects.content import Node, Tree, read_object, read_tree
+from inference.exam.objects.content import Node, Tree, read_object, read_tree, told
 from inference.exam.objects.model import (
     CadAlgorithm,
     CadMark,
@@ -48,6 +48,11 @@ def read_cad_sr(source: Path | bytes, name: str = "") -> CadReport:
 
 def cad_report(ds: Dataset, name: str) -> CadReport:
     """Read a parsed report; see :func:`read_cad_sr`."""
+    with told(name):
+        return _report(ds, name)
+
+
+def _report(ds: Dataset, name: str) -> CadReport:
     if str(ds.get("SOPClassUID", "")) != MAMMOGRAPHY_CAD_SR:
         raise ObjectError(
             f"{name}: expected a Mammography CAD SR, found SOP class {ds.get('SOPClassUID', 'none')}."

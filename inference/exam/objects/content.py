@@ -9,13 +9,14 @@ import io
 import struct
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import config, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
 from inference.exam.objects.codes import Code
@@ -29,7 +30,7 @@ MAX_BYTES = 64 << 20
 _NO_CODE = Code("", "", "")
 BROKEN = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError, IndexError,
-    RuntimeError, OverflowError, struct.error, InvalidDicomError, Warning,
+    RuntimeError, OverflowError, struct.error, BytesLengthException, InvalidDicomError, Warning,
 )  # fmt: skip  # RuntimeError covers RecursionError: sequences nested beyond reason
 
 
@@ -107,23 +108,17 @@ def read_object(source: Path | bytes, name: str) -> Dataset:
     ObjectError
         It is no DICOM, damaged, larger than 64 MB or nested beyond reason.
     """
-    try:
+    with told(name), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    except OSError as error:
-        raise ObjectError(f"{name}: {damage(error)}") from error
-    if size > MAX_BYTES:
-        raise ObjectError(
-            f"{name}: expected a report or presentation state of at most 64 MB, found {size} bytes."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
-            ds = dcmread(stream, force=False, stop_before_pixels=True)
-            _refuse_cut_off(ds)
-            return ds
-    except BROKEN as error:
-        raise ObjectError(f"{name}: {damage(error)}") from error
+        if size > MAX_BYTES:
+            raise ObjectError(
+                f"{name}: expected a report or presentation state of at most 64 MB, found {size} bytes."
+            )
+        stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+        ds = dcmread(stream, force=False, stop_before_pixels=True)
+        _refuse_cut_off(ds)
+        return ds
 
 
 def _refuse_cut_off(ds: Dataset) -> None:
@@ -134,6 +129,17 @@ def _refuse_cut_off(ds: Dataset) -> None:
             there = len(held.value or b"")
             if there < held.length < 0xFFFFFFFF:
                 raise EOFError(f"{held.length} bytes announced, {there} there")
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong while an object is read into one sentence that names it."""
+    try:
+        yield
+    except ObjectError:
+        raise
+    except BROKEN as error:
+        raise ObjectError(f"{name}: {damage(error)}") from error
 
 
 def damage(error: BaseException) -> str:
@@ -152,12 +158,8 @@ def read_tree(ds: Dataset, name: str) -> Tree:
     ObjectError
         The report has no content, or more than 100 000 items.
     """
-    try:
+    with told(name):
         return _tree(ds, name)
-    except ObjectError:
-        raise
-    except BROKEN as error:
-        raise ObjectError(f"{name}: {damage(error)}") from error
 
 
 def _tree(ds: Dataset, name: str) -> Tree:

@@ -15,7 +15,7 @@ from pydicom.filebase import DicomBytesIO
 
 from inference.exam.archive import Member
 from inference.exam.objects.cad_sr_read import MAMMOGRAPHY_CAD_SR, cad_report
-from inference.exam.objects.content import BROKEN, read_object
+from inference.exam.objects.content import BROKEN, read_object, told
 from inference.exam.objects.key_object import KEY_OBJECTS, key_objects
 from inference.exam.objects.model import CadReport, ExamObjects, KeyObjects, PresentationState
 from inference.exam.objects.presentation_state import GSPS, presentation_state
@@ -115,4 +115,5 @@ def _read(member: Member) -> CadReport | PresentationState | KeyObjects:
         GSPS: presentation_state,
         KEY_OBJECTS: key_objects,
     }
-    return readers[str(ds.SOPClassUID)](ds, member.name)
+    with told(member.name):
+        return readers[str(ds.SOPClassUID)](ds, member.name)

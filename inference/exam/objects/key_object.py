@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from inference.exam.objects.content import read_object, read_tree
+from inference.exam.objects.content import read_object, read_tree, told
 from inference.exam.objects.document import MANUFACTURER, Headers, completed, make_uid
 from inference.exam.objects.model import KeyObjects, ObjectError
 from inference.exam.types import ViewImage
@@ -27,6 +27,11 @@ def read_key_objects(source: Path | bytes, name: str = "") -> KeyObjects:
 
 def key_objects(ds: Dataset, name: str) -> KeyObjects:
     """Read a parsed selection; see :func:`read_key_objects`."""
+    with told(name):
+        return _read(ds, name)
+
+
+def _read(ds: Dataset, name: str) -> KeyObjects:
     if str(ds.get("SOPClassUID", "")) != KEY_OBJECTS:
         raise ObjectError(f"{name}: expected key objects, found SOP class {ds.get('SOPClassUID', 'none')}.")
     tree = read_tree(ds, name)

@@ -16,7 +16,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from inference.exam.grayscale import tables_of, windows_of
-from inference.exam.objects.content import damage, read_object
+from inference.exam.objects.content import read_object, told
 from inference.exam.objects.document import MANUFACTURER, MODEL, SERIAL, Headers, completed, make_uid
 from inference.exam.objects.model import (
     DisplayedArea,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:  # slow to import; only writing needs it
 GSPS = "1.2.840.10008.5.1.4.1.1.11.1"
 SERIES_NUMBER = 9002
 _FIGURES = ("POINT", "POLYLINE", "INTERPOLATED", "CIRCLE", "ELLIPSE")
-_BROKEN = (ValueError, KeyError, AttributeError, TypeError, IndexError, RuntimeError, OverflowError)
 
 
 def read_presentation_state(source: Path | bytes, name: str = "") -> PresentationState:
@@ -53,17 +52,13 @@ def read_presentation_state(source: Path | bytes, name: str = "") -> Presentatio
 
 def presentation_state(ds: Dataset, name: str) -> PresentationState:
     """Read a parsed presentation state; see :func:`read_presentation_state`."""
-    if str(ds.get("SOPClassUID", "")) != GSPS:
-        found = ds.get("SOPClassUID", "none")
-        raise ObjectError(
-            f"{name}: expected a Grayscale Softcopy Presentation State, found SOP class {found}."
-        )
-    try:
+    with told(name):
+        if str(ds.get("SOPClassUID", "")) != GSPS:
+            found = ds.get("SOPClassUID", "none")
+            raise ObjectError(
+                f"{name}: expected a Grayscale Softcopy Presentation State, found SOP class {found}."
+            )
         return _read(ds, name)
-    except ObjectError:
-        raise
-    except _BROKEN as error:
-        raise ObjectError(f"{name}: {damage(error)}") from error
 
 
 def _read(ds: Dataset, name: str) -> PresentationState:
