@@ -7,6 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reader_study.domain.conduct import (
+    CallOf,
+    Conduct,
+    Consistency,
+    Design,
+    Disclosure,
+    Localisation,
+    Purpose,
+    Training,
+)
+
 FIELDS: tuple[str, ...] = ("birads", "suspicion", "density", "recall")
 # Asked in contrast exams only, and only where the protocol wants them (CEM-08): of a breast, and of a mark.
 CONTRAST_FIELDS: tuple[str, ...] = ("bpe", "bpe_symmetry", "enhancement", "conspicuity")
@@ -32,6 +43,8 @@ class Scale:
     min_coverage: float | None = None
     match_recall: bool = True  # RS-C2: recall follows from BI-RADS 0, 4, 5; no recall from 1 and 2
     contrast: tuple[str, ...] = ()  # CEM-08: which of CONTRAST_FIELDS are asked in contrast exams; () = none
+    call: CallOf = CallOf.NONE  # a benign/malignant call of each case, or of each mark
+    consistency: Consistency = Consistency.DENY  # what the rules of RS-C2 above do
 
     def __post_init__(self) -> None:
         strange = sorted(set(self.contrast) - set(CONTRAST_FIELDS))
@@ -84,6 +97,8 @@ class Reader:
     name: str
     experience_years: int | None = None  # None = not recorded
     group: str = "senior"
+    qualification: str = ""  # e.g. board certified, breast fellowship; "" = not recorded (RS-D7)
+    exams_a_year: int | None = None  # mammograms read a year; None = not recorded
     password_hash: str | None = None  # None = cannot sign in yet
 
 
@@ -107,14 +122,18 @@ class Case:
     exam_digest: str
     practice: bool = False
     priors: tuple[PriorExam, ...] = ()
+    stratum: str = ""  # truth, type or density as a neutral label; parts are dealt inside it (RS-D3)
+    age_years: int | None = None  # None = not known; shown where the protocol discloses it
+    history: str = ""  # as readers are told it, where the protocol discloses it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRead:
-    """One case in one arm."""
+    """One case in one arm; ``first_arm_id`` is the arm its provisional answer is locked in (sequential design)."""
 
     case_id: str
     arm_id: str
+    first_arm_id: str | None = None  # None = one answer only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +167,13 @@ class Study:
     washout_days: float = 28.0
     show_timer: bool = False
     lexicon_version: str = "birads-5-core/1"
+    design: Design = Design.CROSSOVER
+    blocks: int = 1  # of readers and cases, in a split-plot design
+    purpose: Purpose = Purpose()
+    conduct: Conduct = Conduct()
+    training: Training = Training()
+    disclosure: Disclosure = Disclosure()
+    localisation: Localisation = Localisation()
 
     def __post_init__(self) -> None:
         _distinct("arms", tuple(arm.arm_id for arm in self.arms))
@@ -165,7 +191,8 @@ class Study:
                     f"session {plan.session_id}: expected a reader of the study, found {plan.reader_id}"
                 )
             for entry in plan.entries:
-                if entry.arm_id not in arms or entry.case_id not in cases:
+                first = entry.first_arm_id
+                if not {entry.arm_id, first or entry.arm_id} <= arms or entry.case_id not in cases:
                     raise ValueError(
                         f"session {plan.session_id}: expected a case and arm of the study,"
                         f" found {entry.case_id} in {entry.arm_id}"
