@@ -89,14 +89,19 @@ class BrowseController:
 
     # ---- the list
 
-    def list_exams(self, done: Callable[[tuple[ExamSummary, ...]], None]) -> None:
-        """Read headers off the UI thread, then hand over the list."""
+    def list_exams(
+        self, done: Callable[[tuple[ExamSummary, ...]], None], failed: Callable[[str], None] | None = None
+    ) -> None:
+        """Read headers off the UI thread, then hand over the list, or a sentence why there is none."""
 
         def listed(exams: tuple[ExamSummary, ...]) -> None:
             self._exams = exams
             done(exams)
 
-        self._runner.submit("list", lambda _context: self._source.list(), listed, self._failed)
+        say = failed or self._screen.show_message
+        self._runner.submit(
+            "list", lambda _context: self._source.list(), listed, lambda error: say(_sentence(error))
+        )
 
     def priors_of(self, exam_id: str) -> tuple[ExamSummary, ...]:
         """The earlier exams of the same woman, newest first."""
@@ -197,9 +202,9 @@ class BrowseController:
         self._case = None
 
     def _failed(self, error: Exception) -> None:
-        if not isinstance(error, UserFacingError):
-            log.error("exam failed", exc_info=error)
-        self._screen.show_message(str(error))
+        sentence = _sentence(error)
+        self._screen.show_loading(sentence)  # stays on the blank page when the line below has faded
+        self._screen.show_message(sentence)
 
     def _keep(self, loaded: LoadedExam) -> None:
         self._ready.keep(loaded.exam.exam_id, loaded)
@@ -346,3 +351,10 @@ class BrowseController:
         hanging = match(protocols, case.exam, case.priors, chosen=self._chosen)
         self._case = replace(case, hanging=hanging)
         self._screen.show_hanging(self._case)
+
+
+def _sentence(error: Exception) -> str:
+    """What to tell the user; anything but a user's error is a bug, and is logged as one."""
+    if not isinstance(error, UserFacingError):
+        log.error("browsing failed", exc_info=error)
+    return str(error)

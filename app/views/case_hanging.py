@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PySide6.QtCore import QCoreApplication, QSize
+from PySide6.QtCore import QCoreApplication, QSize, Qt
 from PySide6.QtWidgets import QDialog, QLabel, QWidget
 
 from app.control.reading import CaseView
@@ -110,6 +110,9 @@ class CaseHanging:
         if not self.strip.isHidden() and self._case is not None:
             self._fill(self._case)
             self.mark_active()
+            self.strip.setFocus(Qt.FocusReason.OtherFocusReason)  # arrows choose, Enter shows
+        else:
+            self._grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def mark_active(self) -> None:
         """Mark the image of the active viewport in the strip."""

@@ -160,6 +160,8 @@ class ExamBrowser(QWidget):
     def set_exams(self, exams: Sequence[ExamSummary]) -> None:
         """List these exams; the first line is chosen."""
         self._exams = tuple(exams)
+        if not exams:
+            self.search.clear()  # another folder: what was searched for in the last one would hide this one's exams
         self.strip.clear()
         self._strip_state.setText("")
         self.table.setSortingEnabled(False)  # cells move while they are filled otherwise

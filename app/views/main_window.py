@@ -456,9 +456,10 @@ class MainWindow(QMainWindow):
             refused = len(source.report.refused) - beside
             self.exams.set_exams(exams)
             said = _tr("{0} exams.  {1} files listed and not hung (not for reading), {2} refused.")
-            self.exams.show_state(said.format(len(exams), beside, refused))
+            words = said.format(len(exams), beside, refused)
+            self.exams.show_state(words if exams else f"{words}  {_tr('The import report (Ctrl+R) says why.')}")
 
-        self._browser.list_exams(listed)
+        self._browser.list_exams(listed, self.exams.show_state)
 
     def _open_exam(self, exam_id: str) -> None:
         if self._browser is not None:

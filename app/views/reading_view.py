@@ -502,6 +502,7 @@ class ReadingView(QWidget):
         self.go_to_stage(index)
         self.grid.show_key(key)
         self._refresh_overlays()
+        self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def toggle_prior(self) -> None:
         """Current and prior in place."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
+from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QImage, QKeyEvent, QPainter, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QListWidget, QListWidgetItem, QWidget
 
 from app.state.thumbnails import HEIGHT_PX, Thumbnail
 from app.views import theme
 
+_OWN_KEYS = frozenset(
+    {Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_Return, Qt.Key.Key_Enter}
+)
+_OWN_MODIFIERS = frozenset({Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier})
 _KEY = Qt.ItemDataRole.UserRole
 _CARD = QSize(120, HEIGHT_PX)
 
@@ -65,6 +69,15 @@ class ThumbnailStrip(QListWidget):
         self.setStyleSheet(f"QListWidget#thumbnails {{ font-size: {theme.SMALL_PX}px; }}")
         self.setFixedHeight(card.height() + 52)
         self.itemActivated.connect(lambda item: self.chosen.emit(str(item.data(_KEY))))
+
+    def event(self, event: QEvent) -> bool:
+        """Keep the keys of a list from the viewer's shortcuts while the strip has the focus."""
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            own = event.key() in _OWN_KEYS and event.modifiers() in _OWN_MODIFIERS
+            if own:
+                event.accept()
+                return True
+        return super().event(event)
 
     def set_thumbnails(self, thumbnails: Sequence[Thumbnail]) -> None:
         """Show these and no others."""

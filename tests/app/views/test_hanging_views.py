@@ -95,7 +95,7 @@ class Desk:
         self.qtbot.wait(1)
         return self.window.reading.grid.viewports()
 
-    def keys(self) -> list[str]:
+    def hung(self) -> list[str]:
         return [view.image.key for view in self.window.reading.grid.viewports() if view.image is not None]
 
     def press(self, key: Qt.Key) -> None:
@@ -149,7 +149,7 @@ def test_mg41_priors_come_after_the_current_exam_and_move_nothing(desk: Desk) ->
     assert reading._case is not None
     assert reading._case.hanging.protocol.protocol_id == "four_view_priors"
     assert [view.state() for view in reading.grid.viewports()] == before
-    assert desk.keys() == ["R-CC", "L-CC", "R-MLO", "L-MLO"]
+    assert desk.hung() == ["R-CC", "L-CC", "R-MLO", "L-MLO"]
 
 
 def test_mg09_mg41_current_and_prior_of_other_pixel_size_hang_at_one_size(desk: Desk) -> None:
@@ -172,12 +172,12 @@ def test_mg41_y_swaps_current_and_prior_with_place_and_size_locked(desk: Desk) -
     size, wall, window = _mm_on_screen(view, 50.0), _wall_x(view), view.window()
     top = view.widget_point(0, 0).y()
     desk.press(Qt.Key.Key_Y)
-    assert desk.keys() == ["R-CC@P1", "L-CC@P1", "R-MLO@P1", "L-MLO@P1"]
+    assert desk.hung() == ["R-CC@P1", "L-CC@P1", "R-MLO@P1", "L-MLO@P1"]
     assert _mm_on_screen(view, 50.0) == pytest.approx(size, rel=0.002)
     assert _wall_x(view) == pytest.approx(wall, abs=1.01)
     assert view.widget_point(0, 0).y() == pytest.approx(top, abs=1.01)
     desk.press(Qt.Key.Key_Y)
-    assert desk.keys() == ["R-CC", "L-CC", "R-MLO", "L-MLO"]
+    assert desk.hung() == ["R-CC", "L-CC", "R-MLO", "L-MLO"]
     assert view.window() == pytest.approx(window)
 
 
@@ -206,7 +206,7 @@ def test_mg04_the_strip_lists_what_does_not_hang(desk: Desk) -> None:
     assert len(words) == 6, "five images and the quality control file"
     assert [one.strip() for one in words].count("listed") == 1
     strip.chosen.emit("L-MLO")
-    assert desk.keys() == ["L-MLO"]
+    assert desk.hung() == ["L-MLO"]
     strip.chosen.emit("file:0")
     assert "quality control" in desk.window.reading._message.text()
 
@@ -339,3 +339,46 @@ def test_mg44_missing_views_are_a_quiet_line_and_not_a_dialog(desk: Desk, tmp_pa
     assert desk.window.exams.table.item(0, 5).text().startswith("Missing: L MLO")
     desk.open("L MLO")
     assert desk.window.reading.hanging.missing.text() == "Missing: L MLO"
+
+
+def test_mg42_the_strip_is_used_by_keys_alone(desk: Desk) -> None:
+    desk.open("1 prior")
+    reading = desk.window.reading
+    desk.press(Qt.Key.Key_F8)
+    strip = reading.hanging.strip
+    desk.qtbot.waitUntil(strip.hasFocus, timeout=5_000)
+    strip.setCurrentRow(0)
+    before = reading.grid.viewports()[0].state()
+    for _ in range(5):
+        QTest.keyClick(strip, Qt.Key.Key_Right)
+    assert reading.grid.viewports()[0].state() == before, "the arrows choose and do not pan"
+    QTest.keyClick(strip, Qt.Key.Key_Return)
+    assert "L-CC@P1" in desk.hung()
+    assert reading.grid.active() is not None
+    assert reading.grid.active().image.key == "L-CC@P1"
+    assert not strip.hasFocus()
+
+
+def test_a_folder_without_exams_says_where_to_look(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "note.txt").write_text("nothing here")
+    desk.window.exams.search.setText("2022")
+    desk.window.open_exams(tmp_path / "empty")
+    desk.qtbot.waitUntil(lambda: "import report" in desk.window.exams._state.text(), timeout=30_000)
+    assert desk.window.exams.search.text() == ""
+
+
+def test_an_exam_that_cannot_be_read_says_so_on_the_page(desk: Desk, tmp_path: Path) -> None:
+    for path in _write(tmp_path / "bad", 36, 0.8, "W8", "20250101"):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    desk.window.open_exams(tmp_path / "bad")
+    desk.settle()
+    if desk.window.exams.table.rowCount() == 0:  # refused by its header already, with a sentence each
+        assert "import report" in desk.window.exams._state.text()
+        return
+    desk.window.exams._open_current()
+    desk.settle()
+    assert desk.window.reading._case is None
+    assert len(desk.window.reading._blank.text()) > 20
+    assert "Loading" not in desk.window.reading._blank.text()
