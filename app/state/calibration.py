@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from app.state.gsdf import (
     DisplayTable,
@@ -34,7 +36,28 @@ GSDF_ERROR = 0.10
 PIXELS = 5_000_000
 AMBIENT_SHARE = 1 / 1.5
 AMBIENT_LUX = 40.0
-CANNOT_CERTIFY = "Software alone cannot certify a monitor; a physicist with a calibrated photometer decides."
+Translate = Callable[[str, str], str]
+
+
+def english(_context: str, text: str) -> str:
+    """The words as they stand in this file; the log is always in English."""
+    return text
+
+
+class Source(StrEnum):
+    """Where the numbers of a report come from, in the log's words."""
+
+    CHECKED = "measured through the table"
+    MEASURED = "measured"
+    PREDICTED = "predicted from the table"
+
+    def words(self, translate: Translate) -> str:
+        """The same in the reader's language."""
+        return {
+            Source.CHECKED: translate("monitor", "measured through the table"),
+            Source.MEASURED: translate("monitor", "measured"),
+            Source.PREDICTED: translate("monitor", "predicted from the table"),
+        }[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +134,16 @@ def table_of(record: MonitorRecord | None, bits: int) -> DisplayTable:
     return calibrated_table(record.response, ambient_cd_m2=record.ambient_cd_m2, bits=bits)
 
 
-def report_of(record: MonitorRecord, bits: int) -> tuple[GsdfReport, str] | None:
+def report_of(record: MonitorRecord, bits: int) -> tuple[GsdfReport, Source] | None:
     """The grey scale as the reader sees it and where the numbers come from; None without luminances."""
     if record.check is not None:
-        return gsdf_report(record.check, ambient_cd_m2=record.ambient_cd_m2), "measured through the table"
+        return gsdf_report(record.check, ambient_cd_m2=record.ambient_cd_m2), Source.CHECKED
     if record.response is None:
         return None
     if not record.corrected:
-        return gsdf_report(record.response, ambient_cd_m2=record.ambient_cd_m2), "measured"
+        return gsdf_report(record.response, ambient_cd_m2=record.ambient_cd_m2), Source.MEASURED
     predicted = predicted_response(record.response, table_of(record, bits))
-    return gsdf_report(predicted, ambient_cd_m2=record.ambient_cd_m2), "predicted from the table"
+    return gsdf_report(predicted, ambient_cd_m2=record.ambient_cd_m2), Source.PREDICTED
 
 
 def is_expired(record: MonitorRecord, today: str) -> bool:
@@ -132,53 +155,66 @@ def is_expired(record: MonitorRecord, today: str) -> bool:
     return age.days > record.valid_days
 
 
-def problems_of(monitor: Monitor, record: MonitorRecord | None, today: str) -> tuple[str, ...]:
+def problems_of(
+    monitor: Monitor, record: MonitorRecord | None, today: str, translate: Translate = english
+) -> tuple[str, ...]:
     """Say what speaks against reading mammograms on this monitor, worst first; empty = nothing found (QC-04)."""
     found: list[str] = []
     report = None if record is None else report_of(record, monitor.surface_bits)
     if record is None or report is None:
-        found.append("no luminances recorded: grey scale not checked against the GSDF")
+        found.append(translate("monitor", "no luminances recorded: grey scale not checked against the GSDF"))
     else:
-        found += _luminance_problems(report[0], record)
+        found += _luminance_problems(report[0], record, translate)
         if is_expired(record, today):
-            found.append(f"calibration of {record.measured_on or 'unknown date'} has expired")
+            when = record.measured_on or "?"
+            found.append(translate("monitor", "calibration of {0} has expired").format(when))
     if record is None or record.pitch_mm is None:
-        found.append("pixel pitch not measured: no true size")
+        found.append(translate("monitor", "pixel pitch not measured: no true size"))
     pixels = monitor.width_px * monitor.height_px
     if pixels < PIXELS:
-        found.append(f"{pixels / 1e6:.1f} megapixels, expected 5 or more")
+        found.append(translate("monitor", "{0:.1f} megapixels, expected 5 or more").format(pixels / 1e6))
     if monitor.surface_bits < 10:
-        found.append("8-bit surface: 256 greys")
+        found.append(translate("monitor", "8-bit surface: 256 greys"))
     return tuple(found)
 
 
-def _luminance_problems(report: GsdfReport, record: MonitorRecord) -> list[str]:
+def _luminance_problems(report: GsdfReport, record: MonitorRecord, translate: Translate) -> list[str]:
     found: list[str] = []
     if report.error > GSDF_ERROR:
-        found.append(f"GSDF error {100 * report.error:.0f} %, expected 10 % or less")
+        words = translate("monitor", "GSDF error {0:.0f} %, expected 10 % or less")
+        found.append(words.format(100 * report.error))
     if report.lmax < LMAX_CD_M2:
-        found.append(f"L'max {report.lmax:.0f} cd/m², expected {LMAX_CD_M2:.0f} or more")
+        words = translate("monitor", "L'max {0:.0f} cd/m², expected {1:.0f} or more")
+        found.append(words.format(report.lmax, LMAX_CD_M2))
     if report.lmin < LMIN_CD_M2:
-        found.append(f"L'min {report.lmin:.2f} cd/m², expected {LMIN_CD_M2} or more")
+        words = translate("monitor", "L'min {0:.2f} cd/m², expected {1} or more")
+        found.append(words.format(report.lmin, LMIN_CD_M2))
     if not RATIO_RANGE[0] <= report.ratio <= RATIO_RANGE[1]:
-        found.append(f"luminance ratio {report.ratio:.0f}, expected about 350 (250 to 450)")
-    darkest = report.lmin - record.ambient_cd_m2
-    if record.ambient_cd_m2 > AMBIENT_SHARE * darkest:
-        found.append(
-            f"ambient light {record.ambient_cd_m2:.2f} cd/m², expected at most {AMBIENT_SHARE * darkest:.2f}"
-        )
+        words = translate("monitor", "luminance ratio {0:.0f}, expected about 350 (250 to 450)")
+        found.append(words.format(report.ratio))
+    most = AMBIENT_SHARE * (report.lmin - record.ambient_cd_m2)
+    if record.ambient_cd_m2 > most:
+        words = translate("monitor", "ambient light {0:.2f} cd/m², expected at most {1:.2f}")
+        found.append(words.format(record.ambient_cd_m2, most))
     if record.ambient_lux is not None and record.ambient_lux > AMBIENT_LUX:
-        found.append(f"room light {record.ambient_lux:.0f} lx, expected {AMBIENT_LUX:.0f} or less")
+        words = translate("monitor", "room light {0:.0f} lx, expected {1:.0f} or less")
+        found.append(words.format(record.ambient_lux, AMBIENT_LUX))
     return found
 
 
-def verdict_of(monitor: Monitor, record: MonitorRecord | None, today: str) -> str:
+def verdict_of(
+    monitor: Monitor, record: MonitorRecord | None, today: str, translate: Translate = english
+) -> str:
     """One line: adequate by the recorded numbers, or why not; and that software certifies nothing."""
-    problems = problems_of(monitor, record, today)
-    words = (
-        "Adequate by the recorded numbers." if not problems else "Not adequate: " + "; ".join(problems) + "."
+    problems = problems_of(monitor, record, today, translate)
+    words = translate("monitor", "Adequate by the recorded numbers.")
+    if problems:
+        words = translate("monitor", "Not adequate: {0}.").format("; ".join(problems))
+    warning = translate(
+        "monitor",
+        "Software alone cannot certify a monitor; a physicist with a calibrated photometer decides.",
     )
-    return f"{words} {CANNOT_CERTIFY}"
+    return f"{words} {warning}"
 
 
 def environment_of(monitor: Monitor, record: MonitorRecord | None, today: str) -> dict[str, str]:
@@ -206,7 +242,7 @@ def environment_of(monitor: Monitor, record: MonitorRecord | None, today: str) -
         "ambient_cd_m2": f"{record.ambient_cd_m2:.3f}",
         "ambient_lux": "" if record.ambient_lux is None else f"{record.ambient_lux:g}",
         "gsdf_error_percent": f"{100 * numbers.error:.1f}",
-        "gsdf_error_is": source,
+        "gsdf_error_is": source.value,
         "gsdf_table": "in the program" if record.corrected else "in the monitor",
     }
 

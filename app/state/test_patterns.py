@@ -23,14 +23,12 @@ _LETTERS = "QUALITY CONTROL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """One pattern: what it is called, what to look for, and how it is drawn.
+    """One pattern and how it is drawn; what it is called stands on the screen that shows it.
 
     ``draw(rows, cols, top)`` returns (rows, cols) uint16 in 0..top.
     """
 
     pattern_id: str
-    title: str
-    look_for: str
     draw: Callable[[int, int, int], Levels]
 
 
@@ -254,48 +252,16 @@ def _simple_lower(picture: Levels, row0: int, top: int) -> None:
 def _patch_pattern(step: int) -> Pattern:
     return Pattern(
         pattern_id=f"LN-{step:02d}",
-        title=f"Luminance patch {step} of {LN_STEPS}, level {luminance_level(step)} of 255 (after TG18-LN)",
-        look_for="Measure the luminance of the square in the middle.",
         draw=lambda rows, cols, top: luminance_patch(step, rows, cols, top),
     )
 
 
 PATTERNS: tuple[Pattern, ...] = (
-    Pattern(
-        pattern_id="QC",
-        title="Quality control (after TG18-QC)",
-        look_for="Faint corners in all 16 patches, 5 % and 95 % squares, letters as far as possible, single lines.",
-        draw=qc,
-    ),
-    Pattern(
-        pattern_id="sQC",
-        title="Simple quality control (after TG270-sQC)",
-        look_for="Both faint bars in every patch, 5 % and 95 % squares, smooth ramps, single lines.",
-        draw=simple_qc,
-    ),
-    Pattern(
-        pattern_id="UN10",
-        title="Uniform, 10 % (after TG18-UN10)",
-        look_for="No stain, no colour tint, no dead pixel; measure the five marked places.",
-        draw=lambda rows, cols, top: uniform(0.10, rows, cols, top),
-    ),
-    Pattern(
-        pattern_id="UN80",
-        title="Uniform, 80 % (after TG18-UN80)",
-        look_for="No stain, no colour tint, no dead pixel; measure the five marked places.",
-        draw=lambda rows, cols, top: uniform(0.80, rows, cols, top),
-    ),
-    Pattern(
-        pattern_id="gradient",
-        title="Gradient",
-        look_for="Smooth from black to white without steps or bands.",
-        draw=gradient,
-    ),
-    Pattern(
-        pattern_id="geometry",
-        title="Geometry and line pairs",
-        look_for="Square squares, round circles, the frame whole at all four edges, every line single.",
-        draw=geometry,
-    ),
+    Pattern(pattern_id="QC", draw=qc),
+    Pattern(pattern_id="sQC", draw=simple_qc),
+    Pattern(pattern_id="UN10", draw=lambda rows, cols, top: uniform(0.10, rows, cols, top)),
+    Pattern(pattern_id="UN80", draw=lambda rows, cols, top: uniform(0.80, rows, cols, top)),
+    Pattern(pattern_id="gradient", draw=gradient),
+    Pattern(pattern_id="geometry", draw=geometry),
     *(_patch_pattern(step) for step in range(1, LN_STEPS + 1)),
 )

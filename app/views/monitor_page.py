@@ -234,8 +234,9 @@ class MonitorPage(QWidget):
     def _judge(self, record: MonitorRecord | None) -> None:
         monitor = self.monitor()
         report = None if record is None else report_of(record, monitor.surface_bits)
-        self.chart.set_report(*(report or (None, "")))
-        words = verdict_of(monitor, record, self._today())
+        source = "" if report is None else report[1].words(QCoreApplication.translate)
+        self.chart.set_report(None if report is None else report[0], source)
+        words = verdict_of(monitor, record, self._today(), QCoreApplication.translate)
         if report is not None:
             numbers = report[0]
             words += "\n" + _tr(
@@ -245,7 +246,7 @@ class MonitorPage(QWidget):
                 numbers.lmax,
                 numbers.ratio,
                 100 * numbers.error,
-                report[1],
+                source,
             )
         self.verdict.setText(words)
 

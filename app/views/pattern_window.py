@@ -13,13 +13,43 @@ from PySide6.QtWidgets import QWidget
 
 from app.state.calibration import CARD_HEIGHT_MM, CARD_MM
 from app.state.gsdf import DisplayTable, identity_table, packed_levels
-from app.state.test_patterns import PATTERNS, Levels, Pattern
+from app.state.test_patterns import LN_STEPS, PATTERNS, Levels, Pattern, luminance_level
 from app.views import theme
 from app.views.screens import device_size, monitor_of, screen_of, surface_bits
 
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate("monitor", text)
+
+
+def words_of(pattern: Pattern) -> tuple[str, str]:
+    """What a pattern is called and what to look for in it."""
+    if pattern.pattern_id.startswith("LN-"):
+        step = int(pattern.pattern_id[3:])
+        title = _tr("Luminance patch {0} of {1}, level {2} of 255 (after TG18-LN)")
+        return title.format(step, LN_STEPS, luminance_level(step)), _tr(
+            "Measure the luminance of the square in the middle."
+        )
+    stains = _tr("No stain, no colour tint, no dead pixel; measure the five marked places.")
+    return {
+        "QC": (
+            _tr("Quality control (after TG18-QC)"),
+            _tr(
+                "Faint corners in all 16 patches, 5 % and 95 % squares, letters as far as possible, single lines."
+            ),
+        ),
+        "sQC": (
+            _tr("Simple quality control (after TG270-sQC)"),
+            _tr("Both faint bars in every patch, 5 % and 95 % squares, smooth ramps, single lines."),
+        ),
+        "UN10": (_tr("Uniform, 10 % (after TG18-UN10)"), stains),
+        "UN80": (_tr("Uniform, 80 % (after TG18-UN80)"), stains),
+        "gradient": (_tr("Gradient"), _tr("Smooth from black to white without steps or bands.")),
+        "geometry": (
+            _tr("Geometry and line pairs"),
+            _tr("Square squares, round circles, the frame whole at all four edges, every line single."),
+        ),
+    }[pattern.pattern_id]
 
 
 def screen_pixels(picture: Levels, top: int, table: DisplayTable) -> NDArray[np.uint32]:
@@ -110,14 +140,12 @@ class PatternWindow(ScreenWindow):
         painter.end()
 
     def _paint_words(self, painter: QPainter) -> None:
-        translate = QCoreApplication.translate
+        title, look_for = words_of(self.pattern)
         way = _tr("driving levels, no table") if self.raw else _tr("P-values through the monitor's table")
         bits = _tr("{0}-bit surface").format(surface_bits(self._on))
         lines = [
-            f"{self.index + 1}/{len(PATTERNS)}   {translate('patterns', self.pattern.title)}   ·   {way}, {bits}",
-            translate("patterns", self.pattern.look_for)
-            + "      "
-            + _tr("← → other pattern    L table on / off    T words off    Esc closes"),
+            f"{self.index + 1}/{len(PATTERNS)}   {title}   ·   {way}, {bits}",
+            look_for + "      " + _tr("← → other pattern    L table on / off    T words off    Esc closes"),
         ]
         painter.setFont(self.font())
         metrics = painter.fontMetrics()

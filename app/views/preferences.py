@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import QByteArray, QObject, Signal
+from PySide6.QtCore import QByteArray, QCoreApplication, QObject, Signal
 from PySide6.QtGui import QScreen
 from PySide6.QtWidgets import QApplication, QMainWindow
 
@@ -109,7 +109,7 @@ class Preferences(QObject):
 
     def problems(self) -> tuple[str, ...]:
         """What speaks against reading on this monitor (QC-04)."""
-        return problems_of(self.monitor(), self.record(), self._today())
+        return problems_of(self.monitor(), self.record(), self._today(), QCoreApplication.translate)
 
     def environment(self) -> dict[str, str]:
         """The display's part of a session's log (QC-04)."""
