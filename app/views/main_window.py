@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
             "case.submit": view.form.submit,
             "case.pause": self._pause,
             "form.focus": view.form.focus_first,
-            "panel.fold": lambda: view.side.setVisible(view.side.isHidden()),
+            "panel.fold": view.fold_panel,
             "panel.detach": lambda: view.toggle_panel_apart(self.preferences.settings.panel_place),
             "view.next": lambda: view.step_viewport(1),
             "view.previous": lambda: view.step_viewport(-1),

@@ -234,6 +234,11 @@ class ReadingView(QWidget):
         else:
             self.panel_window.take(self.side, place)
 
+    def fold_panel(self) -> None:
+        """Hide or show the side panel, with its window where it has one."""
+        panel: QWidget = self.panel_window if self.panel_window.is_apart else self.side
+        panel.setVisible(panel.isHidden())
+
     def set_text_scale(self, scale: float) -> None:
         """Make room in the lines and the panel for text of this scale (0.8 to 2)."""
         for line in self._lines:

@@ -29,9 +29,10 @@ from app.state.calibration import MonitorRecord
 from app.state.settings import CACHE_MB_RANGE, TEXT_SCALE_RANGE, HeatColour, Settings, WheelUse
 from app.views.keys_page import KeysPage
 from app.views.monitor_page import MonitorPage
+from resources.translation import languages
 
-# Languages by code, each in its own name; what has no translation installed shows English.
-LANGUAGES = (("system", ""), ("en", "English"), ("zh_CN", "简体中文"))
+# Each language in its own name; one without a name here shows its code.
+NAMES = {"en": "English", "zh_CN": "简体中文"}
 
 
 def _tr(text: str) -> str:
@@ -146,8 +147,9 @@ class SettingsView(QWidget):
 
     def _language(self) -> QWidget:
         self.language = QComboBox()
-        for code, name in LANGUAGES:
-            self.language.addItem(name or _tr("as the system"), code)
+        self.language.addItem(_tr("as the system"), "system")
+        for code in languages():
+            self.language.addItem(NAMES.get(code, code), code)
         self.language.currentIndexChanged.connect(
             lambda _i: self._emit(replace(self._settings, language=str(self.language.currentData())))
         )
