@@ -47,9 +47,8 @@ def enhanced(pixels: Pixels, air: tuple[int, int] | None) -> Pixels:
     clahe = cv2.createCLAHE(clipLimit=CLIP_LIMIT * 65536 / levels, tileGridSize=grid)
     raised = cv2.LUT(clahe.apply(cv2.LUT(pixels, out)), back)
     # Equalising lifts whole regions out of the window; only the detail is taken, the level stays the original's.
-    result = cv2.add(cv2.subtract(raised, _level(raised), dtype=cv2.CV_32F), _level(pixels))
-    np.clip(result, low, high, out=result)
-    result = result.astype(np.uint16)
+    mixed = cv2.add(cv2.subtract(raised, _level(raised), dtype=cv2.CV_32F), _level(pixels))
+    result: Pixels = np.clip(mixed, low, high).astype(np.uint16)
     if is_air is not None:
         cv2.copyTo(pixels, is_air, result)
     return result

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.state.coverage import ImageCoverage, Seen, tissue_cells, tissue_tiles
+from app.state.coverage import ImageCoverage, Seen, tissue_cells, tissue_tiles, visible_box
 from app.state.display import Pyramid, ZoomMode, air_range
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
@@ -86,7 +86,7 @@ class CoverageWatch(QObject):
             (view.image.key, box)
             for view in self._grid.viewports()
             if view.image is not None and view.isVisible() and not self._grid.window().isMinimized()
-            for box in view.seen_boxes()
+            for box in _seen_boxes(view)
         )
         if grown:
             self.changed.emit()
@@ -132,6 +132,21 @@ class CoverageWatch(QObject):
         view.set_state(replace(state, scale=1.0, zoom_mode=ZoomMode.ACTUAL, pan_row=row, pan_col=col))
         self.tick()
         return following + 1, len(tiles)
+
+
+def _seen_boxes(view: Viewport) -> tuple[Box, ...]:
+    """The stored pixels that are on screen at 1:1 or larger, in the view and in its glass."""
+    screen, whole = view.screen_map(), None
+    if screen is not None and view.state().scale >= 1.0:
+        whole = visible_box(
+            screen.geometry,
+            top=screen.top,
+            left=screen.left,
+            scale=screen.scale,
+            height=view.height(),
+            width=view.width(),
+        )
+    return tuple(box for box in (whole, view.glass_box()) if box is not None)
 
 
 def _is_at(scale: float, row: float, col: float, tile: tuple[float, float]) -> bool:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from PySide6.QtCore import QCoreApplication, QObject, QPointF, Qt, Signal
-from PySide6.QtWidgets import QLineEdit
 
 from app.state.coverage import Seen
 from app.state.display import Change, Operation, Pyramid, ZoomMode
@@ -24,6 +23,7 @@ from app.views.magnifier import FACTORS
 from app.views.measure_layer import MeasureLayer
 from app.views.measure_tools import EditTool, TextAsked, measuring_tools
 from app.views.pointer_links import PointerLinks
+from app.views.text_field import TextField
 from app.views.view_layers import GridLayer
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
@@ -56,10 +56,9 @@ class ImageTools(QObject):
         self._mm_grid = GridLayer()
         self.enhancement = Enhancement(grid, self)
         self._editor = EditTool(self.board, self.measures)
-        self._text_asked = TextAsked(self)
-        self._tools = measuring_tools(self.board, self._text_asked)
-        self._field: QLineEdit | None = None
-        self._field_place: tuple[str, float, float] | None = None
+        asked = TextAsked(self)
+        self._text = TextField(self.board, asked)
+        self._tools = measuring_tools(self.board, asked)
         self._glass = -1  # index into FACTORS; -1 = off
         self._glass_inverted = False
         self._case_id = ""
@@ -68,7 +67,6 @@ class ImageTools(QObject):
             None  # image key, number and count of the tile on screen
         )
         self._kept: dict[str, tuple[Measurement, ...]] = {}
-        self._text_asked.asked.connect(self._ask_text)
         grid.viewport_made.connect(self._equip)
         grid.hovered.connect(self._on_hover)
         grid.viewport_changed.connect(self._on_viewport_changed)
@@ -169,7 +167,7 @@ class ImageTools(QObject):
         middle = QPointF(view.width() / 2, view.height() / 2)
         row, col = view.stored_at(middle) or (0.0, 0.0)
         if tool == "text":
-            self._ask_text(view, row, col)
+            self._text.open(view, row, col)
             return True
         offsets = {
             MeasurementKind.RULER: ((-_START_PX, 0.0), (_START_PX, 0.0)),
@@ -212,48 +210,16 @@ class ImageTools(QObject):
         keys = [v.image.key for v in self.grid.viewports() if v.image is not None and v.isVisible()]
         return self.board.cycle(keys, by)
 
-    def _ask_text(self, view: Viewport, row: float, col: float) -> None:
-        self.cancel()
-        if view.image is None:
-            return
-        field = QLineEdit(view)
-        field.setMaxLength(120)
-        field.setPlaceholderText(_tr("Text, then Enter"))
-        field.setFixedWidth(240)
-        at = view.widget_point(row, col)
-        field.move(
-            round(min(max(at.x(), 0.0), max(0.0, view.width() - 240.0))),
-            round(min(max(at.y() - 14, 0.0), view.height() - 30.0)),
-        )
-        field.show()
-        field.setFocus(Qt.FocusReason.OtherFocusReason)
-        self._field, self._field_place = field, (view.image.key, row, col)
-
     def finish_text(self) -> bool:
         """Keep what is written in the open field; False when none is open."""
-        field, place = self._field, self._field_place
-        if field is None or place is None:
-            return False
-        words = " ".join(field.text().split())
-        self.cancel()
-        if words:
-            self.board.put(
-                Measurement(
-                    measurement_id=self.board.new_id(),
-                    kind=MeasurementKind.TEXT,
-                    image_key=place[0],
-                    points=((place[1], place[2]),),
-                    text=words,
-                )
-            )
-        return True
+        done = self._text.finish()
+        if done:
+            self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
+        return done
 
     def cancel(self) -> bool:
         """Close the text field or drop the selection; False when there was neither."""
-        field, self._field, self._field_place = self._field, None, None
-        if field is not None:
-            field.hide()
-            field.deleteLater()
+        if self._text.close():
             self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
             return True
         had = self.board.selection is not None

@@ -15,7 +15,6 @@ from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QGraphicsView, QWidget
 
-from app.state.coverage import visible_box
 from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMode, window_of
 from app.state.geometry import chest_wall_is_right, orientation_letters
 from app.state.measurements import modality_value
@@ -181,23 +180,12 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         self._magnifier.inverted = self._magnifier.inverted if inverted is None else inverted
         self.refresh()
 
-    def seen_boxes(self) -> tuple[Box, ...]:
-        """Return the stored pixels that are on screen at 1:1 or larger, in the view and in its glass."""
+    def glass_box(self) -> Box | None:
+        """Return the stored pixels inside the glass, which shows them at 1:1 or larger; None without one."""
         screen = self.screen_map()
-        if screen is None or not self.isVisible():
-            return ()
-        whole = None
-        if self._state.scale >= 1.0:
-            whole = visible_box(
-                screen.geometry,
-                top=screen.top,
-                left=screen.left,
-                scale=screen.scale,
-                height=self.height(),
-                width=self.width(),
-            )
-        glass = self._magnifier.visible(self._state, screen, self.devicePixelRatioF())
-        return tuple(box for box in (whole, glass) if box is not None)
+        return (
+            None if screen is None else self._magnifier.visible(self._state, screen, self.devicePixelRatioF())
+        )
 
     def apply(self, operation: Operation) -> None:
         """Do one operation here."""

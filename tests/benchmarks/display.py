@@ -13,7 +13,9 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from app.state.display import Change, Operation
 from app.state.hanging import Stage, load_protocols, match
+from app.state.measurements import Measurement, MeasurementKind
 from app.state.overlays import HeatLayer, OverlayItem, OverlayKind
+from app.views.image_tools import ImageTools
 from app.views.viewport_grid import ViewportGrid
 from inference.exam.types import Box, Exam, Orientation, Presentation, Spacing, ViewImage, Voi, VoiFunction
 from resources.vocabulary import FOUR_VIEWS, FindingType, ImageKind, Laterality
@@ -51,6 +53,7 @@ class _Bench:
         exam = Exam(exam_id="bench", images=tuple(self.images.values()), digest="0" * 64)
         self.stage: Stage = match(load_protocols(), exam).stages[0]
         self.grid = ViewportGrid()
+        self.tools = ImageTools(self.grid, self.grid)
         self.grid.resize(2 * VIEW_COLS, 2 * VIEW_ROWS)
         self.grid.linked_zoom = True
         self.grid.show()
@@ -140,6 +143,20 @@ def _boxes(key: str) -> tuple[OverlayItem, ...]:
     )
 
 
+def _measurements(images: dict[str, ViewImage]) -> list[Measurement]:
+    """A ruler, an ellipse and the nipple in every view."""
+    kinds = {
+        MeasurementKind.RULER: ((600.0, 500.0), (900.0, 1100.0)),
+        MeasurementKind.ELLIPSE: ((1500.0, 900.0), (1900.0, 1400.0)),
+        MeasurementKind.NIPPLE: ((2000.0, 1600.0),),
+    }
+    return [
+        Measurement(measurement_id=f"{key}{kind}", kind=kind, image_key=key, points=points)
+        for key in images
+        for kind, points in kinds.items()
+    ]
+
+
 def _beside(work: Callable[[], float], unit: Callable[[], float]) -> tuple[float, float]:
     """Measure ``work`` with its unit taken just before and just after, because other programs come and go."""
     before = unit()
@@ -192,6 +209,13 @@ def run(_f_ms: float, _c_ms: float) -> list[Row]:
         hide()
         ms -= (plain + bench.operation(Change.WINDOW, *nudge)) / 2
         rows.append(judged(f"{name}, added to window/level", ms, ms / c, "C", target, stretch))
+
+    plain = bench.operation(Change.WINDOW, *nudge)
+    bench.tools.board.restore(_measurements(bench.images))
+    ms, c = _beside(lambda: bench.operation(Change.WINDOW, *nudge), screen_copy_ms)
+    bench.tools.board.restore()
+    ms -= (plain + bench.operation(Change.WINDOW, *nudge)) / 2
+    rows.append(judged("12 measurements on, added to window/level", ms, ms / c, "C", 2))
 
     case, f = _beside(lambda: median_ms(bench.reopen, n=7, warm=1), frame_copy_ms)
     rows.append(judged("decoded arrays to four painted views", case, case / (4 * f), "4F", 8, 4))

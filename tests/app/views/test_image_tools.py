@@ -245,7 +245,7 @@ def test_text_is_typed_on_the_image_and_enter_keeps_it(reading: ReadingView) -> 
     (view, *_) = hang(reading, [made("R-CC")])
     reading.set_tool("text")
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(300, 300))
-    field = reading.image_tools._field
+    field = reading.image_tools._text.field
     assert field is not None
     QTest.keyClicks(field, "clip")
     reading.confirm_mark()  # Enter
