@@ -232,6 +232,8 @@ def _not_for_hanging(ds: Dataset) -> str:
     description = str(ds.get("SeriesDescription", "") or "").lower()
     if re.search(r"\broi mask|mask image|cropped image", description):
         return "lesion mask or cut-out by its series description; listed, not hung."
+    if re.search(r"\bheat ?map\b", description):
+        return "AI heat map by its series description; listed, not hung."
     return ""
 
 

@@ -21,6 +21,7 @@ from inference.exam.objects.cad_sr_read import read_cad_sr
 from inference.exam.objects.cad_sr_write import CadRun
 from inference.exam.objects.export import write_run
 from inference.exam.objects.key_object import read_key_objects
+from inference.exam.objects.model import ExamObjects, KeyObjects
 from inference.exam.objects.presentation_state import read_presentation_state
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
@@ -209,7 +210,26 @@ def test_mg35_a_key_marks_key_images_and_they_are_saved(browser: MainWindow, qtb
     assert "KEY IMAGE" in view._words.flags
     browser.save_object("keys", tmp_path)
     qtbot.waitUntil(lambda: bool(list(tmp_path.glob("*_key_*.dcm"))), timeout=20_000)
-    assert read_key_objects(next(tmp_path.glob("*_key_*.dcm"))).image_uids == (view.image.source_id,)
+    (path,) = tmp_path.glob("*_key_*.dcm")
+    assert read_key_objects(path).image_uids == (view.image.source_id,)
+
+
+def test_mg35_key_images_of_others_are_flagged_when_the_exam_opens(
+    qtbot, browser: MainWindow, exams: Path
+) -> None:
+    view = browser.reading.grid.viewports()[1]
+    assert view.image is not None
+    marked = view.image.key
+    assert browser._browser is not None
+    assert browser._browser.case is not None
+    uids = (view.image.source_id,)
+    keys = KeyObjects(uid="1.2", title="Of Interest", image_uids=uids)
+    case = replace(browser._browser.case, objects=ExamObjects(keys=(keys,)))
+    browser.reading.show_case(case)
+    flagged = [
+        v.image.key for v in browser.reading.grid.viewports() if v.image and "KEY IMAGE" in v._words.flags
+    ]
+    assert flagged == [marked]
 
 
 @pytest.mark.parametrize("aided", [False, True])

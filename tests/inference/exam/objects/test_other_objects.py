@@ -22,6 +22,7 @@ from inference.exam.objects.heat_map import heat_map_image
 from inference.exam.objects.key_object import key_object_documents, read_key_objects
 from inference.exam.objects.model import ObjectError, Turn
 from inference.exam.objects.presentation_state import ShownImage, gsps, read_presentation_state
+from inference.exam.sources import FolderSource
 from inference.exam.types import Exam
 
 CREATED = datetime(2026, 11, 21, 12, 30, 5)
@@ -162,3 +163,19 @@ def test_mg34_a_heat_map_copies_no_orientation_that_is_none(
         result.heatmaps[0], dicom_exam.images[0], result, {uid: odd}, created=CREATED, version="0.1.0"
     )
     assert "Error" not in tool("dciodvfy", str(save(ds, tmp_path, "h.dcm")))
+
+
+def test_mg34_a_heat_map_saved_beside_its_image_is_listed_and_never_hung(
+    dicom_exam: Exam, headers: dict[str, Dataset], phantom_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "exam"
+    shutil.copytree(phantom_folder, folder)
+    result = FakeEngine().analyse(dicom_exam, lambda _f, _t: None, lambda: False)
+    image = next(i for i in dicom_exam.images if i.key == result.heatmaps[0].image_key)
+    ds = heat_map_image(result.heatmaps[0], image, result, headers, created=CREATED, version="0.1.0")
+    save(ds, folder, f"heat_{image.key}.dcm")  # a name that says side and view
+    source = FolderSource(folder)
+    assert len(source.load(source.list()[0].exam_id).images) == 4
+    entry = next(e for e in source.report.entries if e.path.startswith("heat_"))
+    assert entry.listed
+    assert "heat map" in entry.sentence
