@@ -29,7 +29,7 @@ WANTED = {
     "ffdm-aided-answered": "phantom_answered",
     "contrast-unaided-overview": "contrast_overview",
     "contrast-unaided-toggled": "contrast_toggled",
-    "contrast-step-3": "contrast_pairs",
+    "contrast-step-4": "contrast_pairs",
 }
 
 
