@@ -151,7 +151,8 @@ class SettingsView(QWidget):
         for code in languages():
             self.language.addItem(NAMES.get(code, code), code)
         self.language.currentIndexChanged.connect(
-            lambda _i: self._emit(replace(self._settings, language=str(self.language.currentData())))
+            lambda index: index >= 0
+            and self._emit(replace(self._settings, language=str(self.language.itemData(index))))
         )
         form = QFormLayout()
         form.addRow(_tr("Language"), self.language)
