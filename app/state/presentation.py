@@ -148,6 +148,14 @@ def restored(saved: PresentationState, image: ViewImage, *, height: int, width: 
     return Restored(image=image, state=state, items=items_of(saved, part, image), notes=tuple(notes))
 
 
+def display_sets(states: Sequence[PresentationState]) -> tuple[tuple[PresentationState, ...], ...]:
+    """Put states together that were saved at one time under one label: one display, an image each."""
+    sets: dict[tuple[str, str], list[PresentationState]] = {}
+    for saved in states:
+        sets.setdefault((saved.created, saved.label) if saved.created else (saved.uid, ""), []).append(saved)
+    return tuple(tuple(members) for members in sets.values())
+
+
 def saved_window(saved: PresentationState, part: ImageState) -> Voi | None:
     """The window of a presentation state, labelled as saved; None where it has none."""
     if part.voi is None:

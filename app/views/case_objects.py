@@ -6,17 +6,18 @@ Holds what is switched on; which marks may lie where is ``app.state.cad``, what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
 from app.control.reading import CaseView
 from app.state.cad import CadOverlay, cad_overlay, has_failed, mark_at, operating_points, report_words
 from app.state.overlays import OverlayItem, OverlayKind
-from app.state.presentation import capture, graphics_of, restored
+from app.state.presentation import capture, display_sets, graphics_of, restored
 from app.views.image_tools import ImageTools
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
+from inference.exam.objects.model import PresentationState
 from inference.exam.objects.presentation_state import ShownImage
 from inference.exam.types import ViewImage
 
@@ -162,35 +163,39 @@ class CaseObjects(QObject):
         )
 
     def next_display(self) -> None:
-        """Show the next saved display of this exam, one presentation state a press; after the last, none (MG-35)."""
+        """Show the next saved display of this exam; after the last, none (MG-35)."""
         case = self._open_case(_tr("Saved displays are not opened in a study."))
         if case is None:
             return
-        states = case.objects.states
-        if not states:
+        sets = display_sets(case.objects.states)
+        if not sets:
             self.said.emit(_tr("No saved display (presentation state) lies beside this exam."))
             return
-        self._display = self._display + 1 if self._display + 1 < len(states) else -1
+        self._display = self._display + 1 if self._display + 1 < len(sets) else -1
         self._saved = {}
         if self._display < 0:
             self.said.emit(_tr("Saved display off"))
             self.changed.emit()
             return
-        saved = states[self._display]
-        notes: list[str] = []
-        for view in self._grid.viewports():
-            if view.image is None:
-                continue
-            height, width = view.device_size()
+        states = sets[self._display]
+        notes = [note for view in self._grid.viewports() for note in self._put_back(view, states)]
+        where = "" if self._saved else _tr("; none of its images is on screen")
+        title = _tr("Saved display {0} of {1}: {2}").format(self._display + 1, len(sets), states[0].label)
+        self.said.emit("   ".join((f"{title} {states[0].description}{where}".strip(), *dict.fromkeys(notes))))
+        self.changed.emit()
+
+    def _put_back(self, view: Viewport, states: Sequence[PresentationState]) -> tuple[str, ...]:
+        """Show one viewport as the first state that knows its image says; returns what could not be done."""
+        if view.image is None:
+            return ()
+        height, width = view.device_size()
+        for saved in states:
             back = restored(saved, view.image, height=height, width=width)
             if back is not None:
                 view.set_state(back.state)
                 self._saved[view.image.key] = back.items
-                notes += back.notes
-        where = "" if self._saved else _tr("; none of its images is on screen")
-        title = _tr("Saved display {0} of {1}: {2}").format(self._display + 1, len(states), saved.label)
-        self.said.emit("   ".join((f"{title} {saved.description}{where}", *notes)))
-        self.changed.emit()
+                return back.notes
+        return ()
 
     def displays(self) -> tuple[ShownImage, ...]:
         """How each image on screen is shown, with what was measured on it."""
@@ -200,7 +205,7 @@ class CaseObjects(QObject):
             if image is None or not view.isVisibleTo(self._grid):
                 continue
             measured = self._tools.board.on_image(image.key)
-            words = {m.measurement_id: "  ".join(self._tools.measures.words(m, image)) for m in measured}
+            words = {m.measurement_id: "\r\n".join(self._tools.measures.words(m, image)) for m in measured}
             height, width = view.device_size()
             drawn = graphics_of(measured, words)
             shown.append(capture(image, view.state(), height=height, width=width, graphics=drawn))

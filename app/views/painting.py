@@ -115,7 +115,7 @@ def paint_items(
         elif item.kind is OverlayKind.SHUTTER:
             _paint_shutter(painter, item, screen)
         elif item.kind is OverlayKind.SAVED:
-            _paint_saved(painter, item, screen, scale)
+            _paint_saved(painter, item, screen, width, scale)
         elif item.kind is OverlayKind.CAD:
             if item.selected:
                 painter.setPen(_glow(pen, scale))
@@ -175,7 +175,9 @@ def _paint_shutter(painter: QPainter, item: OverlayItem, screen: ScreenMap) -> N
     painter.fillPath(shape, Qt.GlobalColor.black)
 
 
-def _paint_saved(painter: QPainter, item: OverlayItem, screen: ScreenMap, scale: float) -> None:
+def _paint_saved(
+    painter: QPainter, item: OverlayItem, screen: ScreenMap, right_edge: float, scale: float
+) -> None:
     """A drawing of a presentation state, in the quiet colour of words: neither the AI's nor the reader's."""
     colour = QColor(theme.TEXT)
     painter.setPen(QPen(colour, theme.AI_LINE_PX * scale))
@@ -184,8 +186,18 @@ def _paint_saved(painter: QPainter, item: OverlayItem, screen: ScreenMap, scale:
     if not item.outlines and not item.dashed:
         painter.drawLine(place - QPointF(5, 0), place + QPointF(5, 0))
         painter.drawLine(place - QPointF(0, 5), place + QPointF(0, 5))
-    if item.label:
-        text(painter, place + QPointF(4, -4), item.label, colour)
+    step = QFontMetricsF(painter.font()).height()
+    for number, line in enumerate(item.label.splitlines()):
+        _boxed_text(painter, place + QPointF(6, number * step - 4), line, colour, right_edge)
+
+
+def _boxed_text(painter: QPainter, place: QPointF, words: str, colour: QColor, right_edge: float) -> None:
+    """A line on a dark ground, pushed inward at the viewport's edges, so that it is legible over bright tissue."""
+    metrics = QFontMetricsF(painter.font())
+    wide, high = metrics.horizontalAdvance(words), metrics.height()
+    left, baseline = max(3.0, min(place.x(), right_edge - wide - 3)), max(high, place.y())
+    painter.fillRect(QRectF(left - 3, baseline - high * 0.8, wide + 6, high), _BEHIND_WORDS)
+    text(painter, QPointF(left, baseline), words, colour)
 
 
 def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, right_edge: float) -> None:
@@ -201,10 +213,7 @@ def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPe
     )
     words = f"CAD {item.label}".strip()
     wide = QFontMetricsF(painter.font()).horizontalAdvance(words)
-    left = max(2.0, min(center.x() - wide / 2, right_edge - wide - 2))
-    baseline = max(size, top - 5)
-    painter.fillRect(QRectF(left - 3, baseline - size * 0.8, wide + 6, size), _BEHIND_WORDS)
-    text(painter, QPointF(left, baseline), words, pen.color())
+    _boxed_text(painter, QPointF(center.x() - wide / 2, top - 5), words, pen.color(), right_edge)
 
 
 def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPen, radius: float) -> None:

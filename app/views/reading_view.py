@@ -107,6 +107,7 @@ class ReadingView(QWidget):
         self.objects = CaseObjects(self.grid, self.image_tools, self)
         self.objects.said.connect(self.show_message)
         self.objects.changed.connect(self._refresh_overlays)
+        self.objects.changed.connect(self._show_tool)
         self._build()
         self.grid.all_painted.connect(self._on_painted)
         self.grid.clicked.connect(self._on_click)

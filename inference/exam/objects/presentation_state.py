@@ -230,7 +230,7 @@ def gsps(
             software_versions=version,
             device_serial_number=SERIAL,
             content_label=label,
-            content_description=f"{shown.image.view.label} as shown",
+            content_description="as shown",
             voi_lut_transformations=[_voi(shown.voi)],
             graphic_annotations=notes or None,
             graphic_layers=layers or None,

@@ -18,7 +18,7 @@ from app.state.display import ViewportState, ZoomMode, compose_lut
 from app.state.geometry import geometry_of
 from app.state.measurements import Measurement, MeasurementKind
 from app.state.overlays import OverlayKind
-from app.state.presentation import capture, graphics_of, orientation_of, restored, turn_of
+from app.state.presentation import capture, display_sets, graphics_of, orientation_of, restored, turn_of
 from inference.exam.objects.document import read_headers, save
 from inference.exam.objects.model import Graphic, ImageState, PresentationState, Shutter, Turn
 from inference.exam.objects.presentation_state import ShownImage, gsps, read_presentation_state
@@ -190,3 +190,17 @@ def test_mg35_graphics_of_the_displayed_area_and_shutters_land_on_stored_pixels(
     assert shutter.kind is OverlayKind.SHUTTER
     assert shutter.outlines[0][0] == ((10, 20), (10, 60), (50, 60), (50, 20))
     assert point.point == pytest.approx((0.75 * rows, 0.25 * cols))  # a quarter down of what is upside down
+
+
+def test_mg35_states_saved_at_one_time_are_one_display(exam: Exam) -> None:
+    def saved(uid: str, created: str, label: str = "A") -> PresentationState:
+        return PresentationState(uid=uid, label=label, created=created, images=(ImageState(image_uid=uid),))
+
+    states = [
+        saved("1", "20260101 10"),
+        saved("2", "20260101 10"),
+        saved("3", "20260101 11"),
+        saved("4", ""),
+        saved("5", ""),
+    ]
+    assert [[s.uid for s in one] for one in display_sets(states)] == [["1", "2"], ["3"], ["4"], ["5"]]
