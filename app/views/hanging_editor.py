@@ -11,6 +11,7 @@ from typing import Protocol as Face
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QGridLayout,
@@ -31,6 +32,7 @@ from app.state.protocol_library import ProtocolLibrary
 from app.views import theme
 from resources.files import UserFacingError
 
+_EACH_VIEW = ("{view} 1:1", ZoomMode.ACTUAL)
 _ZOOMS = (ZoomMode.SAME, ZoomMode.FIT, ZoomMode.ACTUAL, ZoomMode.TRUE)
 
 
@@ -74,6 +76,9 @@ class HangingEditor(QDialog):
         self._stages: list[StageRule] = []
         self.protocols, self.steps = QListWidget(), QListWidget()
         self.step_title, self.zoom, self.title = QLineEdit(), QComboBox(), QLineEdit()
+        self.pool, self.each_view = QComboBox(), QCheckBox(_tr("then each view alone at actual pixels"))
+        self._pool: list[StageRule] = []
+        self.pool.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for mode in _ZOOMS:
             self.zoom.addItem(zoom_words(mode), mode)
         self._said = QLabel("")
@@ -112,6 +117,11 @@ class HangingEditor(QDialog):
         moves.addWidget(self._button(_tr("Remove"), "Alt+Del", self.remove_step))
         moves.addWidget(self._button(_tr("Try"), "Alt+T", self.try_out))
         right.addLayout(moves)
+        adds = QHBoxLayout()
+        adds.addWidget(self.pool, 1)
+        adds.addWidget(self._button(_tr("Add"), "Alt+A", self.add_step))
+        right.addLayout(adds)
+        right.addWidget(self.each_view)
         form = QGridLayout()
         for row, (words, field) in enumerate(
             (
@@ -142,9 +152,17 @@ class HangingEditor(QDialog):
             if not choice.fits:
                 item.setForeground(QColor(theme.TEXT_SECONDARY))
             self.protocols.addItem(item)
+        self._fill_pool()
         ids = [choice.protocol.protocol_id for choice in self._choices]
         self.protocols.setCurrentRow(ids.index(keep) if keep in ids else 0)
         self._say("  ".join(self._desk.library.shelf().problems))
+
+    def _fill_pool(self) -> None:
+        """All steps of all protocols, to add to this one."""
+        self._pool = [stage for choice in self._choices for stage in choice.protocol.stages]
+        names = [(c.protocol.title, stage.title) for c in self._choices for stage in c.protocol.stages]
+        self.pool.clear()
+        self.pool.addItems([f"{title}: {step}" for title, step in names])
 
     def _say(self, sentence: str) -> None:
         self._said.setText(sentence)
@@ -158,6 +176,7 @@ class HangingEditor(QDialog):
         if protocol is None:
             return
         self._stages = list(protocol.stages)
+        self.each_view.setChecked(protocol.each_view is not None)
         self.title.setText(protocol.title if protocol.own else _tr("My {0}").format(protocol.title.lower()))
         self._list_steps(0)
 
@@ -208,10 +227,27 @@ class HangingEditor(QDialog):
         self._stages.pop(row)
         self._list_steps(row)
 
+    def add_step(self) -> None:
+        """Put the step chosen from all protocols after the current one."""
+        if 0 <= self.pool.currentIndex() < len(self._pool):
+            row = self.steps.currentRow() + 1
+            self._stages.insert(row, self._pool[self.pool.currentIndex()])
+            self._list_steps(row)
+
     def edited(self) -> Protocol | None:
         """The chosen protocol with the steps as they stand in the list."""
         protocol = self._current()
-        return None if protocol is None else replace(protocol, stages=tuple(self._stages))
+        if protocol is None:
+            return None
+        each = _EACH_VIEW if protocol.each_view is None else protocol.each_view
+        kinds = (k for stage in self._stages for slot in stage.slots if not slot.prior for k in slot.kinds)
+        return replace(
+            protocol,
+            stages=tuple(self._stages),
+            each_view=each if self.each_view.isChecked() else None,
+            # A step of another protocol brings its kinds with it, or its images would count as not to be hung.
+            hangs_kinds=tuple(dict.fromkeys((*protocol.hangs_kinds, *kinds))),
+        )
 
     def try_out(self) -> None:
         """Hang the case by the steps as they stand, without saving."""

@@ -294,7 +294,15 @@ def test_mg40_editor_moves_steps_saves_and_hangs_by_them(desk: Desk) -> None:
     assert editor.protocols.currentItem().text().startswith("my own: CC first")
     editor.delete()
     assert desk.titles()[0] == "Overview"
+    editor.pool.setCurrentIndex(editor.pool.findText("Implants, full and displaced: Overview full"))
+    editor.add_step()
+    editor.each_view.setChecked(False)
+    editor.title.setText("With an added step")
     editor.save()
+    assert "Overview full" not in desk.titles(), "it would look like the overview"
+    assert not any("1:1" in title for title in desk.titles())
+    own = desk.window._browser.library.shelf().protocols[0]
+    assert [stage.title for stage in own.stages][1] == "Overview full"
     editor.title.setText("CESM")
     editor.save()
     assert "packaged" in editor._said.text()
