@@ -135,3 +135,20 @@ def test_mg42_a_whole_case_is_read_by_keys_alone(qtbot, window: MainWindow) -> N
     qtbot.waitUntil(lambda: window.stack.currentWidget() is window.worklist, timeout=10_000)
     press(window, Qt.Key.Key_Q, CONTROL)
     assert window.stack.currentWidget() is window.sign_in
+
+
+def test_opening_the_settings_while_reading_pauses_the_case(qtbot, window: MainWindow) -> None:
+    type_text(window, "r")
+    press(window, Qt.Key.Key_Return)
+    type_text(window, "secret")
+    press(window, Qt.Key.Key_Return)
+    press(window, Qt.Key.Key_Space)
+    qtbot.waitUntil(window.is_case_painted, timeout=30_000)
+    press(window, Qt.Key.Key_Comma, CONTROL)
+    assert window.stack.currentWidget() is window.settings
+    assert window.reading.is_paused
+    press(window, Qt.Key.Key_Escape)
+    assert window.stack.currentWidget() is window.reading
+    assert window.reading.is_paused  # until the reader says so
+    press(window, Qt.Key.Key_B, CONTROL)
+    assert not window.reading.is_paused

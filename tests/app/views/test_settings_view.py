@@ -325,8 +325,8 @@ def test_appearance_and_language_are_changed_by_keys(open_window, tmp_path: Path
     kept = JsonSettings(tmp_path).current
     assert kept.text_scale == pytest.approx(1.1)
     assert kept.wheel is WheelUse.STAGE
-    window.settings.language.setCurrentIndex(2)
-    assert JsonSettings(tmp_path).current.language == "zh_CN"
+    window.settings.language.setCurrentIndex(window.settings.language.findData("en"))
+    assert JsonSettings(tmp_path).current.language == "en"
 
 
 def test_the_side_panel_goes_apart_and_comes_back_with_its_keys(open_window) -> None:
@@ -342,3 +342,25 @@ def test_the_side_panel_goes_apart_and_comes_back_with_its_keys(open_window) -> 
     panel.close()
     assert window.reading.side.window() is window
     assert not panel.is_apart
+
+
+def test_windows_come_back_where_they_were_closed(open_window, qtbot, tmp_path: Path) -> None:
+    first = open_window(JsonSettings(tmp_path))
+    first.setGeometry(40, 30, 700, 600)
+    first.reading.toggle_panel_apart()
+    first.reading.panel_window.setGeometry(60, 50, 500, 400)
+    QApplication.processEvents()
+    first.close()
+    kept = JsonSettings(tmp_path).current
+    assert kept.window_place
+    assert kept.panel_apart
+    again = open_window(JsonSettings(tmp_path))
+    assert (again.width(), again.height()) == (700, 600)
+    assert again.reading.panel_window.is_apart
+    assert again.reading.panel_window.isHidden()  # until a case is read
+    again.stack.setCurrentWidget(again.reading)
+    assert again.reading.panel_window.width() == 500
+    again.reading.panel_window.activateWindow()
+    qtbot.waitUntil(again.reading.panel_window.isActiveWindow)
+    QTest.keyClick(again.reading.panel_window, Qt.Key.Key_F9)
+    assert again.reading.panel_window.isHidden()
