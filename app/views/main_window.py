@@ -176,7 +176,7 @@ class MainWindow(QMainWindow):
             "keys.save": partial(self._save_object, "keys"),
             "case.submit": view.form.submit,
             "case.pause": self._pause,
-            "form.focus": view.form.focus_first,
+            "form.focus": view.focus_form,
             "panel.fold": view.fold_panel,
             "panel.detach": lambda: view.toggle_panel_apart(self.preferences.settings.panel_place),
             "view.next": lambda: view.step_viewport(1),

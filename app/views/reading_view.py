@@ -235,6 +235,18 @@ class ReadingView(QWidget):
         else:
             self.panel_window.take(self.side, place)
 
+    def focus_form(self) -> None:
+        """Take the keys to the form, wherever it is."""
+        self._to_panel()
+        self.form.focus_first()
+
+    def _to_panel(self) -> None:
+        if self.panel_window.is_apart:
+            self.panel_window.show()
+            self.panel_window.activateWindow()
+        else:
+            self.side.setVisible(True)
+
     def fold_panel(self) -> None:
         """Hide or show the side panel, with its window where it has one."""
         panel: QWidget = self.panel_window if self.panel_window.is_apart else self.side
@@ -338,7 +350,7 @@ class ReadingView(QWidget):
         self._refresh_overlays()
 
     def show_problems(self, problems: Mapping[str, str]) -> None:
-        self.side.setVisible(True)
+        self._to_panel()
         self.form.show_problems(problems)
 
     def show_message(self, sentence: str) -> None:
@@ -678,7 +690,7 @@ class ReadingView(QWidget):
             self.show_message(_tr("Marks belong on the current images; this one is a prior."))
             return
         self._pending = (image, row, col)
-        self.side.setVisible(True)
+        self._to_panel()
         self.findings.editor.start(_tr("New mark in {0}").format(image.view.label))
 
     def _confirm_mark(self, kind: str, suspicion: int) -> None:
@@ -708,6 +720,8 @@ class ReadingView(QWidget):
     def _close_editor(self) -> None:
         self._pending, self._asked = None, ""
         self.findings.editor.hide()
+        if self.panel_window.is_apart:
+            self.window().activateWindow()
         self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def confirm_mark(self) -> None:
