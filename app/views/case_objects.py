@@ -69,7 +69,10 @@ class CaseObjects(QObject):
         if case is None:
             return
         self._cad_shown = bool(case.objects.cad) and not self._cad_shown
-        words = [*report_words(case.objects.cad), *case.objects.problems]
+        unread = case.objects.problems  # a report that cannot be read is not the absence of one
+        words = (
+            list(unread) if unread and not case.objects.cad else [*report_words(case.objects.cad), *unread]
+        )
         if self._cad_shown:
             overlay = self._overlay()
             words += overlay.notes
@@ -92,15 +95,17 @@ class CaseObjects(QObject):
         self.said.emit(_tr("CAD operating point: {0}").format(said))
         self.changed.emit()
 
-    def cad_words(self) -> str:
-        """What of CAD is on screen, for the panel; empty while the marks are hidden."""
-        if self._case is None or not self._cad_shown:
+    def cad_words(self, key: str) -> str:
+        """What of CAD is on screen, for the panel; while the marks are hidden, that a report is at hand and its key."""
+        if self._case is None or not self._case.objects.cad:
             return ""
+        if not self._cad_shown:
+            return _tr("CAD report of another maker: {0}").format(key)
         return "\n".join((*report_words(self._case.objects.cad), *self._overlay().notes))
 
     def cad_failed(self) -> bool:
-        """True where CAD failed in part or in whole, or does not say."""
-        return self._case is not None and has_failed(self._case.objects.cad)
+        """True where CAD failed in part or in whole, or does not say, and that is on screen."""
+        return self._case is not None and self._cad_shown and has_failed(self._case.objects.cad)
 
     def _overlay(self) -> CadOverlay:
         assert self._case is not None

@@ -89,6 +89,7 @@ class ReadingView(QWidget):
             "ai.boxes": "B",
             "ai.heat": "H",
             "ai.score": "S",
+            "cad.marks": "K",
             "case.pause": "Pause",
             "help.keys": "F1",
         }
@@ -629,7 +630,7 @@ class ReadingView(QWidget):
         ready = _tr("Ready. Boxes {0}, map {1}, scores {2}.").format(boxes, heat, score)
         layers = ready if self._ai.result is not None else ""
         self.ai_panel.set_state(self._ai, show_scores=policy.score, layers=layers)
-        self.ai_panel.set_cad(self.objects.cad_words(), failed=self.objects.cad_failed())
+        self.ai_panel.set_cad(self.objects.cad_words(self._keys["cad.marks"]), failed=self.objects.cad_failed())
         on = [
             _tr("boxes {0} ≥ {1:.2f}").format(boxes, self._threshold)
             if policy.boxes

@@ -9,13 +9,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from app.control.case_objects import ObjectWriter, load_with_objects
 from app.control.reading import AiView
 from app.control.tasks import InlineTaskRunner
+from app.state.cad import cad_overlay
 from inference.engine import FakeEngine
 from inference.exam.objects.cad_sr_read import read_cad_sr
-from inference.exam.objects.model import CadState, Status
+from inference.exam.objects.model import CadMark, CadReport, CadState, Status
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
 from inference.exam.sources import FolderSource
@@ -80,3 +83,31 @@ def test_starting_the_window_does_not_import_what_only_saving_needs() -> None:
     code = "import sys, app.views.main_window; print('highdicom' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("preserved", "drawn"), [("YES", True), ("NO", False), ("REORIENT_ONLY", False), (None, False)]
+)
+def test_mg31_a_report_on_the_raw_image_is_drawn_on_the_shown_one_only_where_positions_are_kept(
+    preserved: str | None, drawn: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    write_phantom_dicom(phantom_exam(PhantomSpec(seed=4, pixel_mm=1.0)), folder)
+    raw_uid = "1.2.826.0.1.77"
+    shown = next(folder.glob("R-CC*.dcm"))
+    ds = dcmread(shown)
+    source = Dataset()
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.2.1", raw_uid
+    if preserved is not None:
+        source.SpatialLocationsPreserved = preserved
+    ds.SourceImageSequence = [source]
+    ds.save_as(shown)
+    exam = loaded(folder)
+    mark = CadMark(mark_id="1", image_uid=raw_uid, finding=None, meaning="Density", center=(50.0, 60.0))
+    report = CadReport(uid="1.1", state=CadState.ALL_WITH, marks=(mark,), name="cad.dcm")
+    overlay = cad_overlay([report], exam.images)
+    assert list(overlay.items) == (["R-CC"] if drawn else [])
+    assert drawn == (overlay.notes == ())
+    if not drawn:
+        assert "R-CC" in overlay.notes[0]
+        assert "not drawn" in overlay.notes[0]

@@ -232,6 +232,18 @@ def test_mg35_key_images_of_others_are_flagged_when_the_exam_opens(
     assert flagged == [marked]
 
 
+def test_mg30_an_exam_without_a_report_says_so_and_never_that_nothing_was_found(browser: MainWindow) -> None:
+    assert browser._browser is not None
+    assert browser._browser.case is not None
+    browser.reading.show_case(replace(browser._browser.case, objects=ExamObjects()))
+    key(browser, Qt.Key.Key_K)
+    assert browser.reading._message.text() == "CAD: no CAD object for this exam"
+    problem = "cad.dcm: expected a readable DICOM object, found damage."
+    browser.reading.show_case(replace(browser._browser.case, objects=ExamObjects(problems=(problem,))))
+    key(browser, Qt.Key.Key_K)
+    assert browser.reading._message.text() == problem
+
+
 @pytest.mark.parametrize("aided", [False, True])
 def test_mg30_no_report_is_opened_in_a_study_whatever_the_arm(
     aided: bool, qtbot, exams: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
