@@ -34,7 +34,10 @@ ExamLoad = tuple[str, Exam | UserFacingError]
 
 def infer(
     source: Annotated[Path, typer.Argument(help="Manifest CSV, or a folder or zip of images.")],
-    out: Annotated[Path, typer.Option(help="Folder for scores.csv, detections.csv, run.json.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for scores.csv, detections.csv, run.json; left out = that of --sr."),
+    ] = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "dib-mg",
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:N, or auto = CUDA when there is one.")
@@ -46,6 +49,9 @@ def infer(
     ] = None,
 ) -> None:
     """Analyse every exam of a manifest, folder or zip."""
+    folder = out or sr
+    if folder is None:
+        raise typer.BadParameter("expected --out FOLDER or --sr FOLDER, found neither.")
     card = load_card(model)
     reason = why_not(card)
     if reason:
@@ -55,7 +61,7 @@ def infer(
     except InferenceError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    output = RunOutput(out, heatmaps)
+    output = RunOutput(folder, heatmaps)
     if lesions is not None:
         output.warnings["--lesions"] = [
             f"Model {card.model_id} scores no given lesions; the table was not used."
