@@ -15,6 +15,8 @@ from datetime import date
 from inference.exam.types import Exam, ExamSummary, ViewImage
 
 MOST_PRIORS = 2
+# Without the date: a blinded reader may ask why an image is here.
+_EVIDENCE = "Prior exam: the same patient id, an earlier study date."
 _MARK = re.compile(r"@P(\d+)$")
 
 
@@ -39,15 +41,10 @@ def priors_of(
 def as_prior(exam: Exam, number: int) -> Exam:
     """Return ``exam`` with its images' keys marked as those of prior ``number`` (1 = the newest)."""
     images = tuple(
-        replace(image, qualifier=f"{image.qualifier}@P{number}", evidence=(*image.evidence, _dated(exam)))
+        replace(image, qualifier=f"{image.qualifier}@P{number}", evidence=(*image.evidence, _EVIDENCE))
         for image in exam.images
     )
     return replace(exam, images=images)
-
-
-def _dated(exam: Exam) -> str:
-    when = exam.study_date.isoformat() if exam.study_date is not None else "no date"
-    return f"prior exam of {when}: same patient key, earlier study date"
 
 
 def prior_number(image: ViewImage) -> int:
