@@ -94,8 +94,8 @@ station = bootstrap.demo_station(demo_study.DemoStudy(study=demo.study, database
 qt, window = demo_run._window(station, "test", offscreen=True)
 sessions = station.sessions()
 submit = sessions.submit
-def confirmed(session_id, form):
-    position = submit(session_id, form)
+def confirmed(session_id, form, seen=None):
+    position = submit(session_id, form, seen)
     print("CONFIRMED", flush=True)
     return position
 sessions.submit = confirmed
