@@ -140,6 +140,7 @@ class ReadingController:
         self._case: CaseView | None = None
         self._prefetched: DecodedExams[LoadedExam] = DecodedExams(cache_bytes)
         self._ahead: tuple[str, ...] = ()
+        self._fetching = self._hang_next = ""  # exam decoded ahead right now; the one that is waited for
         self._painted = False
         self._early_draft: Assessment | None = None  # entered before the first paint, saved right after it
         self.paused = False
@@ -182,6 +183,7 @@ class ReadingController:
         session_id, self._session_id, self._case = self._session_id, None, None
         self._say_errors(lambda: self._sessions.close(session_id))
         self._prefetched.clear()
+        self._fetching = self._hang_next = ""
 
     def _say_errors(self, action: Callable[[], None]) -> bool:
         try:
@@ -213,6 +215,9 @@ class ReadingController:
             self._hang(ready)
             return
         exam_id = position.exam_id
+        if exam_id == self._fetching:
+            self._hang_next = exam_id  # half decoded already: to start again would take longer
+            return
         self._runner.submit("load", partial(self._load, exam_id), self._hang, self._loading_failed)
 
     def _loading_failed(self, error: Exception) -> None:
@@ -268,7 +273,8 @@ class ReadingController:
         following = plan.entries[position.index + 1 : position.index + 1 + AHEAD]
         self._ahead = tuple(exams[entry.case_id] for entry in following)
         self._prefetched.only(self._ahead)
-        self._prefetch_next()
+        if self._fetching not in self._ahead:
+            self._prefetch_next()
 
     def _prefetch_next(self) -> None:
         """Decode the nearest case ahead that is not ready yet, as far as memory allows."""
@@ -277,15 +283,24 @@ class ReadingController:
             return
 
         def kept(loaded: LoadedExam) -> None:
+            self._fetching = ""
+            if self._hang_next == wanted:
+                self._hang_next = ""
+                self._hang(loaded)
+                return
             self._prefetched.keep(wanted, loaded)
             self._prefetch_next()
 
-        self._runner.submit(
-            "prefetch",
-            partial(self._load, wanted),
-            kept,
-            lambda error: log.warning("prefetch failed: %s", error),
-        )
+        def failed(error: Exception) -> None:
+            self._fetching = ""
+            if self._hang_next == wanted:
+                self._hang_next = ""
+                self._loading_failed(error)
+                return
+            log.warning("prefetch failed: %s", error)
+
+        self._fetching = wanted
+        self._runner.submit("prefetch", partial(self._load, wanted), kept, failed)
 
     def _load(self, exam_id: str, _context: TaskContext) -> LoadedExam:
         loaded = load_exam(self._source, exam_id)
