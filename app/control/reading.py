@@ -416,12 +416,6 @@ class ReadingController:
         """Take a mark back; the log keeps both facts."""
         return self._after_marks(lambda session_id: self._sessions.remove_mark(session_id, finding_id))
 
-    def undo_mark(self) -> bool:
-        """Take the latest mark back."""
-        if self._case is None or not self._case.findings:
-            return False
-        return self.remove_mark(self._case.findings[-1].finding_id)
-
     def save_draft(self, assessment: Assessment) -> None:
         """Keep an unfinished form, so that a crash loses nothing the reader entered."""
         if self._session_id is None or self._case is None or self._says_paused():

@@ -191,15 +191,3 @@ def true_scale(image: ViewImage, pitch_mm: float | None) -> float | None:
     if spacing is None or pitch_mm is None:
         return None
     return (spacing[0] + spacing[1]) / 2 / pitch_mm
-
-
-def roam_positions(
-    image: ViewImage, *, height: int, width: int, scale: float = 1.0
-) -> tuple[tuple[float, float], ...]:
-    """Centres (hung row, col) of the viewports that together cover every pixel at ``scale`` (MG-11)."""
-    rows, cols = geometry_of(image).hung_size
-    down, across = height / scale, width / scale
-    count_r, count_c = max(1, int(np.ceil(rows / down))), max(1, int(np.ceil(cols / across)))
-    centers_r = np.linspace(min(down, rows) / 2, rows - min(down, rows) / 2, count_r)
-    centers_c = np.linspace(min(across, cols) / 2, cols - min(across, cols) / 2, count_c)
-    return tuple((float(r), float(c)) for r in centers_r for c in centers_c)

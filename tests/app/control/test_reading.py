@@ -223,7 +223,7 @@ def test_marks_are_kept_taken_back_and_survive_a_restart(source: PhantomSource) 
             suspicion=40,
         )
         assert controller.add_mark(mark)
-    assert controller.undo_mark()
+    assert controller.remove_mark("b")
     assert [finding.finding_id for finding in screen.findings] == ["a"]
     controller.save_draft(full_form("3", 20))
     digest = screen.case.exam.digest

@@ -28,7 +28,7 @@ from app.state.display import (
 from app.state.geometry import ViewGeometry, geometry_of
 from app.state.gsdf import DisplayTable, identity_table
 from app.state.operations import applied
-from app.state.sizing import breast_extent, fitted, placed, roam_positions, same_size_scale, wall_inset
+from app.state.sizing import breast_extent, fitted, placed, same_size_scale, wall_inset
 from inference.exam.types import Orientation, Presentation, Spacing, ViewImage, Voi, VoiFunction
 from resources.vocabulary import ImageKind, ViewName
 
@@ -160,14 +160,6 @@ def test_mg11_actual_pixels_are_the_stored_values_in_every_orientation(
     crop = plan_crop(geometry, pyramid, scale=1.0, top=-20, left=-30, height=200, width=150)
     assert crop is not None
     assert np.array_equal(warp(pyramid, crop), geometry.orient(pixels)[20:220, 30:180])
-
-
-def test_mg11_roaming_at_actual_pixels_covers_every_pixel() -> None:
-    image = _image()
-    seen = np.zeros(image.pixels.shape, bool)
-    for row, col in roam_positions(image, height=250, width=170):
-        seen[max(0, round(row - 125)) : round(row + 125), max(0, round(col - 85)) : round(col + 85)] = True
-    assert seen.all()
 
 
 def test_mg14_a_fine_grating_does_not_alias_when_made_small() -> None:
