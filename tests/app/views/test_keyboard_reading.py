@@ -152,3 +152,21 @@ def test_opening_the_settings_while_reading_pauses_the_case(qtbot, window: MainW
     assert window.reading.is_paused  # until the reader says so
     press(window, Qt.Key.Key_B, CONTROL)
     assert not window.reading.is_paused
+
+
+def test_the_form_is_reached_by_key_in_a_window_of_its_own(qtbot, window: MainWindow) -> None:
+    type_text(window, "r")
+    press(window, Qt.Key.Key_Return)
+    type_text(window, "secret")
+    press(window, Qt.Key.Key_Return)
+    press(window, Qt.Key.Key_Space)
+    qtbot.waitUntil(window.is_case_painted, timeout=30_000)
+    press(window, Qt.Key.Key_F9, SHIFT)
+    panel = window.reading.panel_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    press(window, Qt.Key.Key_F2)
+    qtbot.waitUntil(panel.isActiveWindow)
+    assert panel.focusWidget() is window.reading.form.field("R.birads")
+    QTest.keyClicks(panel.focusWidget(), "2")
+    assert window.reading.form.assessment().breasts[0].birads == "2"
