@@ -185,7 +185,7 @@ def newcombe_paired(
         for x in (both + first_only, both + second_only)
     )
     margins = (both + first_only) * (second_only + neither) * (both + second_only) * (first_only + neither)
-    product = both * neither - first_only * second_only
+    product = float(both * neither - first_only * second_only)
     if product > 0:  # the method's continuity correction of the correlation
         product = max(product - n / 2, 0.0)
     phi = product / math.sqrt(margins) if margins else 0.0

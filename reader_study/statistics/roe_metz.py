@@ -13,7 +13,7 @@ from enum import StrEnum
 import numpy as np
 from scipy import stats
 
-from reader_study.statistics.ratings import Floats, Ratings, StatisticsError
+from reader_study.statistics.ratings import Flags, Floats, Ratings, StatisticsError
 
 Pair = tuple[float, float]  # cases without disease, cases with disease
 
@@ -114,7 +114,7 @@ def simulate(
     positives: int,
     negatives: int,
     studies: int = 1,
-) -> tuple[Floats, np.ndarray]:  # type: ignore[type-arg]
+) -> tuple[Floats, Flags]:
     """Scores of simulated fully crossed studies.
 
     Returns

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from reader_study.statistics.provenance import Provenance, digest_of, provenance
@@ -74,7 +75,7 @@ def signed_rank(differences: Floats, *, level: float = 0.95) -> SignedRank:
     Assumes independent pairs and differences symmetrical about their median. Zeros are dropped from the ranks
     (Wilcoxon's rule). The interval counts ties as if they were apart, which keeps it on the safe side.
     """
-    d = np.round(np.asarray(differences, dtype=np.float64), _DECIMALS)
+    d: Floats = np.asarray(np.round(differences, _DECIMALS), dtype=np.float64)
     if d.ndim != 1 or not len(d) or not np.isfinite(d).all():
         raise StatisticsError(f"Signed-rank test: expected finite differences, found {d.shape} values.")
     used = d[d != 0]
@@ -144,7 +145,7 @@ def _tails(ranks: Floats, v: float) -> tuple[float, float]:
     return min(1.0, float(chance[at:].sum())), min(1.0, float(chance[: at + 1].sum()))
 
 
-def _normal_tails(n: int, v: float, counts: np.ndarray, correction: float) -> tuple[float, float]:  # type: ignore[type-arg]
+def _normal_tails(n: int, v: float, counts: NDArray[np.intp], correction: float) -> tuple[float, float]:
     mean = n * (n + 1) / 4
     variance = n * (n + 1) * (2 * n + 1) / 24 - float((counts**3 - counts).sum()) / 48
     if variance <= 0:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from reader_study.statistics.delong import AucInterval, auc_interval
@@ -20,6 +21,7 @@ from reader_study.statistics.proportions import Proportion, compare_categories, 
 from reader_study.statistics.provenance import Provenance, digest_of, provenance
 from reader_study.statistics.ratings import Flags, Floats, StatisticsError
 
+Labels = NDArray[np.str_]
 NOT_RECORDED = "not recorded"
 
 
@@ -157,9 +159,7 @@ def balance_table(
     return tuple(replace(row, p_holm=None if row.p_value is None else next(adjusted)) for row in rows)
 
 
-def _welch(
-    name: str, values: Sequence[float | None], group_of: np.ndarray, names: tuple[str, ...]
-) -> Balance:  # type: ignore[type-arg]
+def _welch(name: str, values: Sequence[float | None], group_of: Labels, names: tuple[str, ...]) -> Balance:
     x = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     missing = int(np.isnan(x).sum())
     source = provenance("Welch's t test", digest_of(x, group_of), df_rule="Welch-Satterthwaite", observations=len(x) - missing)  # fmt: skip
@@ -176,7 +176,7 @@ def _welch(
     )  # fmt: skip
 
 
-def _table(name: str, values: Sequence[str | None], group_of: np.ndarray, names: tuple[str, ...]) -> Balance:  # type: ignore[type-arg]
+def _table(name: str, values: Sequence[str | None], group_of: Labels, names: tuple[str, ...]) -> Balance:
     known = [value is not None for value in values]
     kinds = tuple(dict.fromkeys(value for value in values if value is not None))
     labels = np.array([str(value) for value in values])
@@ -314,7 +314,7 @@ def _design(
     return names, np.column_stack(columns)
 
 
-def _fit_gee(y: Floats, x: Floats, groups: np.ndarray) -> tuple[Floats, Floats, float]:  # type: ignore[type-arg]
+def _fit_gee(y: Floats, x: Floats, groups: Labels) -> tuple[Floats, Floats, float]:
     import statsmodels.api as sm  # slow to import
 
     model = sm.GEE(
