@@ -11,6 +11,7 @@ import typer
 
 import inference.__main__
 import reader_study.__main__
+from app import import_commands
 
 app = typer.Typer(
     add_completion=False,
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 inference.__main__.register(app)
 reader_study.__main__.register(app)
+import_commands.register(app)
 
 
 def program_version() -> str:

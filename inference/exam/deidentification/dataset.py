@@ -107,8 +107,9 @@ def _rule(element: DataElement, concept: str) -> Rule:
 
 
 def _concept_of(item: Dataset) -> str:
-    names = item.get("ConceptNameCodeSequence") or ()
-    return str(names[0].get("CodeValue", "")) if len(names) else ""
+    for name in item.get("ConceptNameCodeSequence") or ():
+        return str(name.get("CodeValue", ""))
+    return ""
 
 
 def _keep(ds: Dataset, element: DataElement, rule: Rule, work: _Work) -> None:

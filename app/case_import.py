@@ -1,0 +1,300 @@
+"""Brings exams into a study: groups files to women, de-identifies them, proves that the images stayed the same.
+
+Joins the image side (reading, de-identification) to the study side (case folder). Reports every file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import imagecodecs
+
+from inference.exam.archive import Member
+from inference.exam.deidentification.burned_in import text_like_lines
+from inference.exam.deidentification.dataset import Pseudonym
+from inference.exam.deidentification.site_key import SiteKey
+from inference.exam.deidentification.whole_file import deidentify
+from inference.exam.grouping import Group, Item, group_items
+from inference.exam.pictures import decode_picture
+from inference.exam.sources import FolderSource, ImportEntry, load_group, read_items
+from inference.exam.types import Exam, ExamError
+from reader_study.case_import import CaseStore, StoredCase, StoredExam, written
+
+_OLDEST_TOLD = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """What became of one file. ``source`` may name the woman: rows are kept with the key, not with the cases."""
+
+    source: str
+    outcome: str  # imported | already there | left out | refused
+    case_id: str = ""
+    file: str = ""
+    done: str = ""  # e.g. "removed 12, shifted 5"
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRow:
+    """Which woman and exam a case came from; kept with the key, for looking up truth and for follow-up only."""
+
+    case_id: str
+    role: str  # current, prior1, ...
+    patient_id: str
+    study_uid: str
+    study_date: str
+
+
+@dataclass(slots=True)
+class ImportOutcome:
+    """All rows of one import; ``cases`` are those that were added by it."""
+
+    rows: list[FileRow] = field(default_factory=list)
+    cases: list[StoredCase] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        return sum(row.outcome == outcome for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Woman:
+    token: str  # her id, hashed, or her exam where there is none
+    groups: tuple[Group, ...]  # newest first
+
+
+def import_cases(
+    source: Path,
+    store: CaseStore,
+    key: SiteKey,
+    *,
+    images_only: bool = False,
+    linked: Callable[[Sequence[LinkRow]], None] = lambda _: None,
+    told: Callable[[str], None] = lambda _: None,
+) -> ImportOutcome:
+    """Import all exams of a folder, zip or manifest into a case folder, one case a woman.
+
+    The newest exam is the case and the older ones are its priors. A woman that is there already is passed over, so
+    that an import can be repeated or go on after an interruption; numbers follow the key, never the source's order.
+
+    Parameters
+    ----------
+    images_only : leave CAD reports, presentation states and key objects out
+    linked : receives who a case is, before it is entered: no case without its link, whatever happens in between
+    told : receives a line a case, for a progress display
+
+    Raises
+    ------
+    ExamError
+        The source cannot be opened.
+    StudyError
+        The case folder cannot be written; cases imported so far stay.
+    """
+    outcome = ImportOutcome()
+    items, entries = read_items(source)
+    objects = [entry for entry in entries if entry.found is not None]
+    used: set[str] = set()
+    women = sorted(_women(group_items(items)), key=lambda woman: key.fingerprint("woman", woman.token))
+    for woman in women:
+        told(f"{len(outcome.cases) + 1}/{len(women)}")
+        beside = [] if images_only else [e for e in objects if e.study_uid in _studies(woman.groups)]
+        used |= {entry.path for entry in beside}
+        _import_woman(woman, beside, store, key, outcome, linked)
+    for entry in entries:
+        if not entry.accepted and entry.path not in used:
+            why = "An object of no imported exam, or objects were not asked for. " if entry.found else ""
+            outcome.rows.append(FileRow(
+                source=entry.path, outcome="left out" if entry.listed else "refused", sentence=why + entry.sentence,
+            ))  # fmt: skip
+    outcome.rows.sort(key=lambda row: row.source)
+    return outcome
+
+
+def _women(groups: Sequence[Group]) -> list[_Woman]:
+    by_token: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        by_token[group.patient_key or f"exam {group.exam_id}"].append(group)
+    return [
+        _Woman(
+            token=token,
+            groups=tuple(sorted(own, key=lambda g: (g.study_date or date.min, g.exam_id), reverse=True)),
+        )
+        for token, own in by_token.items()
+    ]
+
+
+def _studies(groups: Sequence[Group]) -> set[str]:
+    return {item.study_uid for group in groups for item in group.items if item.study_uid}
+
+
+def _import_woman(
+    woman: _Woman,
+    beside: Sequence[ImportEntry],
+    store: CaseStore,
+    key: SiteKey,
+    outcome: ImportOutcome,
+    linked: Callable[[Sequence[LinkRow]], None],
+) -> None:
+    fingerprint = key.fingerprint("woman", woman.token)
+    known = store.of_woman(fingerprint)
+    files = [item.member.name for group in woman.groups for item in group.items] + [e.path for e in beside]
+    if known is not None:
+        fresh = {key.fingerprint("exam", group.exam_id) for group in woman.groups} - known.sources
+        word, why = ("already there", "") if not fresh else ("refused", _CHANGED)
+        outcome.rows += [
+            FileRow(source=name, outcome=word, case_id=known.case_id, sentence=why) for name in files
+        ]
+        return
+    case_id = store.next_id()
+    who = Pseudonym(subject_id=case_id, shift_days=key.shift_days(woman.token))
+    work = _CaseWork(case_id=case_id, who=who, key=key, folder=store.stage(case_id))
+    try:
+        exams = [work.write(number, group, beside) for number, group in enumerate(woman.groups)]
+    except ExamError as error:
+        store.discard()
+        outcome.rows += [FileRow(source=name, outcome="refused", sentence=str(error)) for name in files]
+        return
+    except BaseException:
+        store.discard()
+        raise
+    ages = [item.age for item in woman.groups[0].items if item.age is not None]
+    case = StoredCase(
+        case_id=case_id, woman=fingerprint, exam=exams[0], priors=tuple(exams[1:]),
+        age_years=min(ages[0], _OLDEST_TOLD) if ages else None,
+    )  # fmt: skip
+    linked(_links(case_id, woman))
+    store.publish(case)
+    outcome.cases.append(case)
+    outcome.rows += work.rows
+
+
+_CHANGED = (
+    "The woman's case is frozen with the exams it had at its import, and this source has others; "
+    "import into a new case folder."
+)
+
+
+@dataclass(slots=True)
+class _CaseWork:
+    case_id: str
+    who: Pseudonym
+    key: SiteKey
+    folder: Path
+    rows: list[FileRow] = field(default_factory=list)
+    number: int = 0
+
+    def write(self, order: int, group: Group, beside: Sequence[ImportEntry]) -> StoredExam:
+        """Write one exam's files and prove by the digest that its views and pixels are what they were."""
+        folder = self.folder / ("current" if order == 0 else f"prior{order}")
+        original = load_group(group)
+        marks = {image.path: text_like_lines(image) for image in original.images}
+        names = [self._image(item, folder, marks.get(item.member.name, 0)) for item in group.items]
+        for entry in beside:
+            if entry.found is not None and entry.study_uid in _studies([group]):
+                self._object(entry.found.member, folder)
+        declared = any(item.member.is_picture for item in group.items)
+        exam = None if declared else self._same(folder, original)
+        if exam is None:  # what told view or kind was a name that is gone now: say it in a case file
+            self._declare(group, names, folder)
+            exam = self._same(folder, original)
+        if exam is None:
+            raise ExamError(
+                f"Case {self.case_id}: expected the same views and pixels after de-identification, found others; left out."
+            )
+        return StoredExam(
+            exam_id=exam.exam_id,
+            digest=exam.digest,
+            images={image.key: (image.pixels.shape[0], image.pixels.shape[1]) for image in exam.images},
+            source=self.key.fingerprint("exam", group.exam_id),
+        )
+
+    def _image(self, item: Item, folder: Path, lines: int) -> str:
+        if not item.member.is_picture:
+            return self._object(item.member, folder, lines)
+        name = self._name("png")
+        png = imagecodecs.png_encode(decode_picture(item.member.read()))
+        self._keep(folder / name, bytes(png))
+        self._tell(item.member, name, "pixels only", () if not lines else (_TEXT.format(lines),))
+        return name
+
+    def _object(self, member: Member, folder: Path, lines: int = 0) -> str:
+        clean = deidentify(member.read(), member.name, key=self.key, who=self.who)
+        name = self._name("dcm")
+        self._keep(folder / name, clean.data)
+        done = ", ".join(f"{word} {count}" for word, count in sorted(clean.counts.items()) if count)
+        told = (*clean.warnings, _TEXT.format(lines)) if lines else clean.warnings
+        self._tell(member, name, done, told)
+        return name
+
+    def _name(self, suffix: str) -> str:
+        self.number += 1
+        return f"{self.case_id}_{self.number:03d}.{suffix}"
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        with written(self.folder.parent.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    def _tell(self, member: Member, name: str, done: str, told: Sequence[str]) -> None:
+        self.rows.append(FileRow(
+            source=member.name, outcome="imported", case_id=self.case_id, file=name, done=done,
+            sentence=" ".join(f"{text[0].upper()}{text[1:]}." for text in told),
+        ))  # fmt: skip
+
+    def _same(self, folder: Path, original: Exam) -> Exam | None:
+        """Read an exam back as the readers' program will; None unless digest and views are the original's."""
+        # From the folder above all cases: an exam's id may depend on its path below it.
+        source = FolderSource(self.folder.parent)
+        own = f"{folder.relative_to(self.folder.parent).as_posix()}/"
+        for summary in source.list():
+            try:
+                exam = source.load(summary.exam_id)
+            except ExamError:
+                continue
+            if exam.digest == original.digest and all(image.path.startswith(own) for image in exam.images):
+                return exam
+        return None
+
+    def _declare(self, group: Group, names: Sequence[str], folder: Path) -> None:
+        images = []
+        for item, name in zip(group.items, names, strict=True):
+            row = item.row
+            images.append({
+                "path": name, "laterality": item.view.laterality.value, "view": item.view.projection.value,
+                "kind": item.kind.value, "spacing_mm": row.spacing_mm if row else None, "bits": row.bits if row else None,
+            })  # fmt: skip
+        ages = [item.age for item in group.items if item.age is not None]
+        shown = {
+            "case_id": self.case_id,
+            "patient_id": self.case_id,
+            "age": min(ages[0], _OLDEST_TOLD) if ages else None,
+            "study_date": _moved(group.study_date, self.who.shift_days),
+            "images": images,
+        }
+        self._keep(folder / "case.json", json.dumps(shown, indent=1).encode())
+
+
+_TEXT = (
+    "may contain text: {} lines of letter-like shapes outside the breast; look at the image before readers do"
+)
+
+
+def _moved(day: date | None, days: int) -> str | None:
+    return None if day is None else (day + timedelta(days=days)).strftime("%Y%m%d")
+
+
+def _links(case_id: str, woman: _Woman) -> list[LinkRow]:
+    rows = []
+    for order, group in enumerate(woman.groups):
+        first = group.items[0]
+        rows.append(LinkRow(
+            case_id=case_id, role="current" if order == 0 else f"prior{order}",
+            patient_id=first.patient_id or (first.row.patient_id if first.row else "") or first.case,
+            study_uid=first.study_uid, study_date=group.study_date.strftime("%Y%m%d") if group.study_date else "",
+        ))  # fmt: skip
+    return rows

@@ -1,0 +1,60 @@
+"""``negatoscope study import-cases`` and ``import-truth``: both siblings meet here, so the commands live in app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.case_import import import_cases
+from app.files import program_folders
+from app.import_reports import add_links, link_path, report_path, write_report
+from inference.exam.deidentification.site_key import open_key
+from reader_study.case_import import open_store, write_protocol_cases
+from resources.files import UserFacingError
+
+
+def cases_command(
+    source: Annotated[Path, typer.Argument(help="Folder, zip or manifest with the exams.")],
+    store: Annotated[Path, typer.Option(help="Case folder of the study; made when missing.")],
+    key: Annotated[
+        Path | None, typer.Option(help="Key file, kept apart from the cases; made when missing.")
+    ] = None,
+    images_only: Annotated[
+        bool, typer.Option("--images-only", help="Leave CAD reports, saved displays and key objects out.")
+    ] = False,
+) -> None:
+    """De-identify exams (PS3.15 basic profile) and bring them into the case folder of a study."""
+    secret = key or program_folders("keys").home / f"{store.resolve().name}.key"
+    try:
+        cases = open_store(store)
+        outcome = import_cases(
+            source, cases, open_key(secret, away_from=store), images_only=images_only,
+            linked=lambda rows: add_links(rows, link_path(secret)),
+        )  # fmt: skip
+        report = report_path(secret)
+        write_report(outcome.rows, report)
+        listed = write_protocol_cases(cases)
+    except UserFacingError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    for row in outcome.rows:
+        if row.outcome == "refused" or "may contain text" in row.sentence:
+            typer.echo(f"{row.outcome:10} {row.case_id:6} {row.sentence}")
+    counts = ", ".join(
+        f"{outcome.count(word)} {word}" for word in ("imported", "already there", "left out", "refused")
+    )
+    typer.echo(f"{len(outcome.cases)} new cases, {len(cases.cases)} in all; files: {counts}.")
+    typer.echo(f"Cases for the protocol: {listed}")
+    typer.echo(f"Every file: {report} (private)  Who is who: {link_path(secret)} (private)")
+    typer.echo(
+        f"Key: {secret}  Keep it apart from the cases and back it up: without it the same cases get other ids."
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the group ``study`` that the study side registered before."""
+    group = next(g.typer_instance for g in app.registered_groups if g.name == "study")
+    assert group is not None
+    group.command("import-cases")(cases_command)
