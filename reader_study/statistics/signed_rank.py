@@ -124,7 +124,9 @@ def _note(n: int, zeros: int, tied: int, exact: bool, smallest: float, level: fl
             f"With {n} pair{'' if n == 1 else 's'} that differ the p-value cannot go below {smallest:.3g}."
         )
     if zeros:
-        parts.append(f"{zeros} pair{'' if zeros == 1 else 's'} without a difference left out of the ranks.")
+        parts.append(
+            f"{zeros} pair{'' if zeros == 1 else 's'} without a difference left out of the ranks, kept in the estimate."
+        )
     if tied:
         parts.append(f"{tied} differences are tied in size; {'the exact p is taken given their ranks' if exact else 'the variance is corrected for them'}.")  # fmt: skip
     if achieved < level - 1e-9:

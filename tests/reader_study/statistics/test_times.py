@@ -76,6 +76,24 @@ def test_rs_m4_wilcoxon_and_hodges_lehmann_agree_with_r(expected):
     assert found.achieved_level >= 0.95
 
 
+def test_rs_m4_many_tied_and_zero_differences_agree_with_r():
+    # PROVENANCE: R 4.2.2, wilcox.test(x [, correct = FALSE]) and wilcox.test(y, conf.int = TRUE, exact = TRUE), 2026-11-21
+    k = np.arange(1, 71)
+    x = np.round(np.sin(k * 1.7) * 9 + np.cos(k.astype(float) ** 2 * 0.37) * 6 + 1.5)
+    tied = signed_rank(x)
+    assert (tied.statistic, tied.zeros, tied.exact) == (1393, 6, False)
+    assert tied.p_value == pytest.approx(0.0182984538981321, rel=1e-12)
+    assert tied.p_normal_uncorrected == pytest.approx(0.018134044599904, rel=1e-12)
+    assert tied.estimate == pytest.approx(2.5)
+    y = x + k * 1e-3 + 0.0005
+    apart = signed_rank(y)
+    assert (apart.statistic, apart.p_value) == (1686, pytest.approx(0.00952764996946288, rel=1e-12))
+    assert (apart.estimate, apart.lower, apart.upper) == pytest.approx((2.5175, 0.5285, 4.0580), abs=1e-9)
+    twenty = signed_rank(y[:20])
+    assert (twenty.statistic, twenty.p_value) == (168, pytest.approx(0.017181396484375, rel=1e-12))
+    assert (twenty.estimate, twenty.lower, twenty.upper) == pytest.approx((3.26325, 0.0185, 7.0100), abs=1e-9)
+
+
 @pytest.mark.data
 def test_rs_m4_shapiro_wilk_agrees_with_r(expected):
     for key in ("shapiro_wilk", "shapiro_wilk_mtcars"):
