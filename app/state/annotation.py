@@ -11,15 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.state.overlays import AnnotationText
 from app.state.priors import prior_number
+from app.state.terms import energy_flag, kind_term
 from inference.exam.contrast import SET_BY_READER, ContrastTiming, contrast_timings
 from inference.exam.types import Exam, ViewImage
-from resources.vocabulary import ImageKind, ViewModifier
+from resources.translation import translate
+from resources.vocabulary import ViewModifier
 
-_KIND_FLAGS = {
-    ImageKind.CESM_LOW: "LOW ENERGY",
-    ImageKind.CESM_HIGH: "HIGH ENERGY",
-    ImageKind.CESM_RECOMBINED: "RECOMBINED",
-}
 _ELEMENTS = {
     "MOLYBDENUM": "Mo",
     "RHODIUM": "Rh",
@@ -33,6 +30,10 @@ _ELEMENTS = {
     "TIN": "Sn",
 }
 _SIDE_CONFLICT = "Side conflict"
+
+
+def _tr(text: str) -> str:
+    return translate("annotation", text)
 
 
 def annotation(
@@ -95,7 +96,10 @@ def identity_lines(image: ViewImage) -> tuple[str, ...]:
         "  ".join(filter(None, born)),
         taken,
         "  ".join(
-            filter(None, [_tagged("Acc", found, "AccessionNumber"), _tagged("Im", found, "InstanceNumber")])
+            filter(
+                None,
+                [_tagged(_tr("Acc"), found, "AccessionNumber"), _tagged(_tr("Im"), found, "InstanceNumber")],
+            )
         ),
     )
 
@@ -110,19 +114,19 @@ def technique_lines(image: ViewImage) -> tuple[str, ...]:
         "+".join(_ELEMENTS.get(word, word.capitalize()) for word in _values(found, keyword))
         for keyword in ("AnodeTargetMaterial", "FilterMaterial")
     )
-    target = "/".join(filter(None, [anode, filtered])) if anode else filtered and f"filter {filtered}"
+    target = "/".join(filter(None, [anode, filtered])) if anode else _labelled(_tr("filter"), filtered)
     magnified = _float(found.get("EstimatedRadiographicMagnificationFactor", ""))
     return _kept(
         _joined(_number(found, "KVP", "kVp"), charge, _number(found, "ExposureTime", "ms")),
-        _joined(target or _filter_type(found), _number(found, "FocalSpots", "mm focus")),
+        _joined(target or _filter_type(found), _number(found, "FocalSpots", _tr("mm focus"))),
         _joined(_number(found, "BodyPartThickness", "mm"), _number(found, "CompressionForce", "N"),
                 _number(found, "PositionerPrimaryAngle", "°", join="")),
         _joined(_labelled("REI", _number(found, "RelativeXRayExposure", "")),
-                f"mag ×{magnified:.3g}" if magnified is not None and magnified >= 1.2 else ""),
+                _tr("mag ×{0:.3g}").format(magnified) if magnified is not None and magnified >= 1.2 else ""),
         # Organ Dose is written in dGy (PS3.3 C.8.7.3), Entrance Dose in mGy.
-        _joined(_labelled("organ dose", _number(found, "OrganDose", "mGy", factor=100.0)),
-                _labelled("entrance", _number(found, "EntranceDoseInmGy", "mGy"))),
-        _joined(_labelled("contrast", found.get("ContrastBolusAgent", "")),
+        _joined(_labelled(_tr("organ dose"), _number(found, "OrganDose", "mGy", factor=100.0)),
+                _labelled(_tr("entrance"), _number(found, "EntranceDoseInmGy", "mGy"))),
+        _joined(_labelled(_tr("contrast"), found.get("ContrastBolusAgent", "")),
                 _number(found, "ContrastBolusVolume", "ml")),
     )  # fmt: skip
 
@@ -135,11 +139,11 @@ def equipment_lines(image: ViewImage, *, blinded: bool) -> tuple[str, ...]:
     return _kept(
         " ".join(filter(None, [maker, model])),
         "  ".join(filter(None, [
-            _tagged("SN", who, "DeviceSerialNumber"), _tagged("Det", who, "DetectorID"), who.get("StationName", ""),
+            _tagged(_tr("SN"), who, "DeviceSerialNumber"), _tagged(_tr("Det"), who, "DetectorID"), who.get("StationName", ""),
         ])),
         who.get("InstitutionName", ""),
         " ".join(who.get("InstitutionAddress", "").split()),
-        _labelled("Op", _name(who.get("OperatorsName", ""))),
+        _labelled(_tr("Op"), _name(who.get("OperatorsName", ""))),
     )  # fmt: skip
 
 
@@ -147,33 +151,36 @@ def flags(image: ViewImage, timing: ContrastTiming | None = None, *, prior_gap: 
     """What to beware of, most important first (MG-26): conflicts, priors, energies, parts, loss."""
     said = image.flags
     found = [
-        "LATERALITY CONFLICT" if any(text.startswith(_SIDE_CONFLICT) for text in image.evidence) else "",
-        "NOT FOR READING (For Processing)" if said.for_processing else "",
-        "QC" if said.quality_control else "",
-        f"PRIOR {prior_gap}".strip() if prior_gap or prior_number(image) else "",
+        _tr("LATERALITY CONFLICT") if any(text.startswith(_SIDE_CONFLICT) for text in image.evidence) else "",
+        _tr("NOT FOR READING (For Processing)") if said.for_processing else "",
+        _tr("QC") if said.quality_control else "",
+        _tr("PRIOR {0}").format(prior_gap).strip() if prior_gap or prior_number(image) else "",
         _kind_flag(image, timing),
-        " ".join(["PARTIAL", *(region.upper() for region in said.partial_region)]) if said.partial else "",
-        "IMPLANT" if said.implant or ViewModifier.IMPLANT_DISPLACED in image.modifiers else "",
-        "SPOT" if ViewModifier.SPOT in image.modifiers else "",
-        "MAGNIFIED" if ViewModifier.MAGNIFICATION in image.modifiers else "",
+        " ".join([_tr("PARTIAL"), *(region.upper() for region in said.partial_region)])
+        if said.partial
+        else "",
+        _tr("IMPLANT") if said.implant or ViewModifier.IMPLANT_DISPLACED in image.modifiers else "",
+        _tr("SPOT") if ViewModifier.SPOT in image.modifiers else "",
+        _tr("MAGNIFIED") if ViewModifier.MAGNIFICATION in image.modifiers else "",
         _lossy(said.lossy_ratio) if said.lossy else "",
     ]
     return tuple(flag for flag in found if flag)
 
 
 def _kind_flag(image: ViewImage, timing: ContrastTiming | None) -> str:
-    words = [_KIND_FLAGS.get(image.kind, "")]
+    words = [energy_flag(image.kind)]
     if any(SET_BY_READER in text for text in image.evidence):
-        words.append(f"({image.kind.value if not words[0] else 'kind'} set by reader)")
+        kind = _tr("kind") if words[0] else kind_term(image.kind)
+        words.append(_tr("({0} set by reader)").format(kind))
     if timing is not None:
-        words.append(timing.phase.upper())
+        words.append({"early": _tr("EARLY"), "late": _tr("LATE")}.get(timing.phase, timing.phase.upper()))
         if timing.minutes is not None:
-            words.append(f"{timing.minutes:.1f} min p.i.")
+            words.append(_tr("{0:.1f} min p.i.").format(timing.minutes))
     return " ".join(filter(None, words))
 
 
 def _lossy(ratio: float | None) -> str:
-    return "LOSSY" if ratio is None else f"LOSSY {ratio:.3g}:1"
+    return _tr("LOSSY") if ratio is None else _tr("LOSSY {0:.3g}:1").format(ratio)
 
 
 def _name(text: str) -> str:
@@ -195,7 +202,10 @@ def _clock(text: str) -> str:
 
 def _age(text: str) -> str:
     match = re.fullmatch(r"0*(\d+)([YMWD])", text)
-    return f"{match[1]} {match[2].lower()}" if match is not None else text
+    if match is None:
+        return text
+    words = {"Y": _tr("{0} y"), "M": _tr("{0} m"), "W": _tr("{0} w"), "D": _tr("{0} d")}
+    return words[match[2]].format(match[1])
 
 
 def _tagged(word: str, found: Mapping[str, str], keyword: str) -> str:
@@ -211,7 +221,7 @@ def _values(found: Mapping[str, str], keyword: str) -> Sequence[str]:
 
 
 def _filter_type(found: Mapping[str, str]) -> str:
-    return _labelled("filter", found.get("FilterType", "").lower())
+    return _labelled(_tr("filter"), found.get("FilterType", "").lower())
 
 
 def _float(text: str) -> float | None:

@@ -10,19 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.state.overlays import OverlayItem, OverlayKind
+from app.state.terms import finding_term
 from inference.exam.objects.model import CadMark, CadReport, CadState, Status
 from inference.exam.types import Box, ViewImage
+from resources.translation import translate
 
-NO_OBJECT = "no CAD object for this exam"
 
-STATE_WORDS: dict[CadState, str] = {
-    CadState.ALL_WITHOUT: "all algorithms succeeded, no findings",
-    CadState.ALL_WITH: "all algorithms succeeded, with findings",
-    CadState.SOME_WITHOUT: "NOT all algorithms succeeded, no findings in what was done",
-    CadState.SOME_WITH: "NOT all algorithms succeeded, with findings",
-    CadState.NONE_SUCCEEDED: "NO algorithm succeeded: the images were not assessed",
-    CadState.UNSTATED: "processing state not stated: do not take it as no findings",
-}
+def _tr(text: str) -> str:
+    return translate("cad", text)
+
+
+def state_words(state: CadState) -> str:
+    """Say what a report's processing state means; a failure never reads like "no findings" (MG-30)."""
+    return {
+        CadState.ALL_WITHOUT: _tr("all algorithms succeeded, no findings"),
+        CadState.ALL_WITH: _tr("all algorithms succeeded, with findings"),
+        CadState.SOME_WITHOUT: _tr("NOT all algorithms succeeded, no findings in what was done"),
+        CadState.SOME_WITH: _tr("NOT all algorithms succeeded, with findings"),
+        CadState.NONE_SUCCEEDED: _tr("NO algorithm succeeded: the images were not assessed"),
+        CadState.UNSTATED: _tr("processing state not stated: do not take it as no findings"),
+    }[state]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +44,21 @@ class CadOverlay:
 def report_words(reports: Sequence[CadReport]) -> tuple[str, ...]:
     """Name each report: maker, algorithm with version, state. Without a report, say that there is none."""
     if not reports:
-        return (f"CAD: {NO_OBJECT}",)
+        return (_tr("CAD: no CAD object for this exam"),)
     return tuple(_words(report) for report in reports)
 
 
 def _words(report: CadReport) -> str:
     named = dict.fromkeys(f"{a.name} {a.version}".strip() for a in report.algorithms)
     named |= dict.fromkeys(f"{m.algorithm} {m.version}".strip() for m in report.marks)
-    who = ", ".join(name for name in named if name) or report.model or "algorithm not named"
+    who = ", ".join(name for name in named if name) or report.model or _tr("algorithm not named")
     failed = [a.performed or a.name for a in report.algorithms if a.failed]
-    words = f"CAD {report.manufacturer or 'maker not named'}: {who}: {STATE_WORDS[report.state]}"
+    maker = report.manufacturer or _tr("maker not named")
+    words = _tr("CAD {0}: {1}: {2}").format(maker, who, state_words(report.state))
     if failed:
-        words += f" (failed: {', '.join(dict.fromkeys(failed))})"
+        words += _tr(" (failed: {0})").format(", ".join(dict.fromkeys(failed)))
     if report.detections is Status.NOT_ATTEMPTED:
-        words += " (detection not attempted)"
+        words += _tr(" (detection not attempted)")
     return words
 
 
@@ -89,17 +97,15 @@ def cad_overlay(
             placed |= {uid} if uid else set()
             inside = [mark for mark in here if _is_inside(mark, image)]
             if len(inside) < len(here):
-                notes.append(
-                    f"{image.key}: {len(here) - len(inside)} CAD marks lie outside the image; not drawn."
-                )
+                sentence = _tr("{0}: {1} CAD marks lie outside the image; not drawn.")
+                notes.append(sentence.format(image.key, len(here) - len(inside)))
             items.setdefault(image.key, []).extend(
                 _item(mark, image, number, selected=selected, group=group) for mark in inside
             )
         lost = len({mark.mark_id for mark in shown if mark.image_uid not in placed})
         if lost:
-            notes.append(
-                f"{report.name}: {lost} CAD marks belong to images that are not in this exam; not drawn."
-            )
+            sentence = _tr("{0}: {1} CAD marks belong to images that are not in this exam; not drawn.")
+            notes.append(sentence.format(report.name, lost))
     kept = {key: tuple(value) for key, value in items.items() if value}
     return CadOverlay(items=kept, notes=tuple(dict.fromkeys(notes)), hidden=hidden)
 
@@ -122,11 +128,12 @@ def source_of(image: ViewImage, uids: set[str]) -> tuple[str, str]:
         if preserved == "YES":
             return source, ""
         said = (
-            f"Spatial Locations Preserved {preserved}"
+            _tr("Spatial Locations Preserved {0}").format(preserved)
             if preserved
-            else "Spatial Locations Preserved not stated"
+            else _tr("Spatial Locations Preserved not stated")
         )
-        return "", f"CAD marks are for its source image, whose positions may differ ({said}); not drawn."
+        sentence = _tr("CAD marks are for its source image, whose positions may differ ({0}); not drawn.")
+        return "", sentence.format(said)
     return "", ""
 
 
@@ -196,11 +203,13 @@ def _item(
 
 def mark_words(mark: CadMark) -> str:
     """Name a mark: what it is, probability of cancer and certainty where stated (MG-33)."""
-    words = mark.description or (mark.finding.value if mark.finding is not None else mark.meaning.lower())
+    words = mark.description or (
+        finding_term(mark.finding) if mark.finding is not None else mark.meaning.lower()
+    )
     if mark.probability is not None:
-        words += f"  cancer {mark.probability * 100:.0f} %"
+        words += _tr("  cancer {0:.0f} %").format(100 * mark.probability)
     if mark.certainty is not None:
-        words += f"  certainty {mark.certainty * 100:.0f} %"
+        words += _tr("  certainty {0:.0f} %").format(100 * mark.certainty)
     return words
 
 

@@ -22,6 +22,7 @@ from app.state.gsdf import (
     identity_table,
     predicted_response,
 )
+from resources.translation import translate
 
 CARD_MM = 85.60  # long side of a bank card, ISO/IEC 7810 ID-1
 CARD_HEIGHT_MM = 53.98
@@ -37,6 +38,10 @@ PIXELS = 5_000_000
 AMBIENT_SHARE = 1 / 1.5
 AMBIENT_LUX = 40.0
 Translate = Callable[[str, str], str]
+
+
+def _tr(text: str) -> str:
+    return translate("monitor", text)
 
 
 def english(_context: str, text: str) -> str:
@@ -108,21 +113,27 @@ class MonitorRecord:
         low, high = PITCH_RANGE_MM
         if self.pitch_mm is not None and not low <= self.pitch_mm <= high:
             raise ValueError(
-                f"Pixel pitch: expected {low} to {high} mm, found {self.pitch_mm:.4g}; measure the ruler again."
+                _tr("Pixel pitch: expected {0} to {1} mm, found {2:.4g}; measure the ruler again.").format(
+                    low, high, self.pitch_mm
+                )
             )
         if not 0.0 <= self.ambient_cd_m2 < 1000.0:
             raise ValueError(
-                f"Ambient light: expected 0 to 1000 cd/m², found {self.ambient_cd_m2:g}; check the unit."
+                _tr("Ambient light: expected 0 to 1000 cd/m², found {0:g}; check the unit.").format(
+                    self.ambient_cd_m2
+                )
             )
         if not 1 <= self.valid_days <= 3660:
-            raise ValueError(f"Valid days: expected 1 to 3660, found {self.valid_days}.")
+            raise ValueError(_tr("Valid days: expected 1 to 3660, found {0}.").format(self.valid_days))
 
 
 def pitch_from_ruler(*, length_mm: float, length_px: float) -> float:
     """Pixel pitch, mm, from a line of ``length_px`` device pixels measured on the glass (QC-03)."""
     if length_mm <= 0 or length_px <= 0:
         raise ValueError(
-            f"Ruler: expected a length above 0, found {length_mm:g} mm over {length_px:g} pixels."
+            _tr("Ruler: expected a length above 0, found {0:g} mm over {1:g} pixels.").format(
+                length_mm, length_px
+            )
         )
     return length_mm / length_px
 
@@ -267,7 +278,9 @@ def luminances_from_csv(text: str) -> LuminanceResponse:
             if not levels:
                 continue  # the heading
             raise ValueError(
-                f"Luminances, line {number}: expected a level and cd/m², found “{delimiter.join(row)}”; mend it."
+                _tr("Luminances, line {0}: expected a level and cd/m², found “{1}”; mend it.").format(
+                    number, delimiter.join(row)
+                )
             ) from None
         levels.append(level)
         values.append(value)

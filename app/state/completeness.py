@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from app.state.terms import kind_term
 from inference.exam.types import Exam, ExamSummary, ViewImage
+from resources.translation import translate
 from resources.vocabulary import FOUR_VIEWS, ImageKind, Projection, ViewName
 
 _OBLIQUE = frozenset({Projection.MLO, Projection.LMO})
 _AXIAL = frozenset({Projection.CC, Projection.FB})
+
+
+def _tr(text: str) -> str:
+    return translate("completeness", text)
 
 
 def _stands_for(view: ViewName, wanted: ViewName) -> bool:
@@ -28,14 +34,11 @@ def missing_views(exam: Exam) -> tuple[str, ...]:
     """Name the standard views that the exam lacks: R CC, L CC, R MLO, L MLO and, for contrast, each energy."""
     whole = [image for image in exam.images if _is_whole(image)]
     told = [view.label for view in _missing(image.view for image in whole)]
-    for kind, words in (
-        (ImageKind.CESM_LOW, "low energy"),
-        (ImageKind.CESM_RECOMBINED, "recombined"),
-    ):
+    for kind in (ImageKind.CESM_LOW, ImageKind.CESM_RECOMBINED):
         other = ImageKind.CESM_RECOMBINED if kind is ImageKind.CESM_LOW else ImageKind.CESM_LOW
         here = {image.view for image in whole if image.kind is kind}
         there = {image.view for image in whole if image.kind is other}
-        told += [f"{view.label} {words}" for view in sorted(there - here)]
+        told += [f"{view.label} {kind_term(kind)}" for view in sorted(there - here)]
     return tuple(told)
 
 
@@ -60,4 +63,4 @@ def missing_of_summary(summary: ExamSummary) -> tuple[str, ...]:
 def missing_words(missing: Iterable[str]) -> str:
     """One quiet line, "" when nothing is missing."""
     listed = ", ".join(missing)
-    return f"Missing: {listed}" if listed else ""
+    return _tr("Missing: {0}").format(listed) if listed else ""

@@ -13,6 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from resources.translation import translate
+
 Reals = NDArray[np.float64]
 
 LAST_JND = 1023
@@ -33,6 +35,10 @@ _INVERSE = (
     0.14710899,
     -0.017046845,
 )
+
+
+def _tr(text: str) -> str:
+    return translate("monitor", text)
 
 
 def luminance_of_jnd(jnd: Reals | float) -> Reals:
@@ -78,28 +84,37 @@ class LuminanceResponse:
     def __post_init__(self) -> None:
         if len(self.levels) != len(self.cd_m2) or len(self.levels) < 4:
             raise ValueError(
-                f"Luminances: expected at least 4 levels with one luminance each, found {len(self.levels)} levels "
-                f"and {len(self.cd_m2)} luminances; measure 18 levels."
+                _tr(
+                    "Luminances: expected at least 4 levels with one luminance each, found {0} levels and {1} "
+                    "luminances; measure 18 levels."
+                ).format(len(self.levels), len(self.cd_m2))
             )
         if self.levels[0] != 0 or self.levels[-1] != self.max_level:
             raise ValueError(
-                f"Luminances: expected levels from 0 to {self.max_level}, found {self.levels[0]} to "
-                f"{self.levels[-1]}; measure both ends."
+                _tr("Luminances: expected levels from 0 to {0}, found {1} to {2}; measure both ends.").format(
+                    self.max_level, self.levels[0], self.levels[-1]
+                )
             )
         for (low, dim), (high, bright) in _pairs(self.levels, self.cd_m2):
             if high <= low:
                 raise ValueError(
-                    f"Luminances: expected rising levels, found {high} after {low}; sort the rows."
+                    _tr("Luminances: expected rising levels, found {0} after {1}; sort the rows.").format(
+                        high, low
+                    )
                 )
             if bright < dim:
                 raise ValueError(
-                    f"Luminances: expected more light at level {high} than at {low} ({dim:g} cd/m²), found "
-                    f"{bright:g}; measure these two again."
+                    _tr(
+                        "Luminances: expected more light at level {0} than at {1} ({2:g} cd/m²), found {3:g}; "
+                        "measure these two again."
+                    ).format(high, low, dim, bright)
                 )
         if not 0.0 <= self.cd_m2[0] < self.cd_m2[-1] <= BRIGHTEST_CD_M2:
             raise ValueError(
-                f"Luminances: expected 0 to {BRIGHTEST_CD_M2:.0f} cd/m², found {self.cd_m2[0]:g} to "
-                f"{self.cd_m2[-1]:g}; check the unit of the photometer."
+                _tr(
+                    "Luminances: expected 0 to {0:.0f} cd/m², found {1:g} to {2:g}; check the unit of the "
+                    "photometer."
+                ).format(BRIGHTEST_CD_M2, self.cd_m2[0], self.cd_m2[-1])
             )
 
 

@@ -16,6 +16,7 @@ from app.state.hanging_fill import (
     fill,
     is_hangable,
     is_special,
+    kinds_words,
     mosaics,
     name_of,
     partner_of,
@@ -23,8 +24,10 @@ from app.state.hanging_fill import (
     whole_breast_of,
 )
 from app.state.hanging_rules import Protocol, Requirement, StageRule, load_protocols, parse_protocol
+from app.state.terms import kind_term
 from inference.exam.types import Exam, ViewImage
 from resources.files import ResourceError
+from resources.translation import translate
 from resources.vocabulary import ImageKind, ViewModifier
 
 __all__ = [
@@ -39,6 +42,10 @@ __all__ = [
     "parse_protocol",
     "partner_of",
 ]
+
+
+def _tr(text: str) -> str:
+    return translate("hanging", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +71,22 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One step of the hanging: a grid of places and the size mode it opens in."""
+    """One step of the hanging: a grid of places and the size mode it opens in.
+
+    ``title`` is the same in every language: logs and the user's own protocols keep it.
+    """
 
     title: str
     rows: int
     cols: int
     cells: tuple[Cell, ...]
     zoom: ZoomMode = ZoomMode.SAME
+    words: str = ""  # the title in the reader's language
+
+    @property
+    def shown_title(self) -> str:
+        """What the screen calls this step."""
+        return self.words or self.title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +114,12 @@ class Choice:
 def _wanting(protocol: Protocol, exam: Exam, priors: Sequence[Exam]) -> str:
     """Say what the exam lacks for the protocol, "" when it fits."""
     if not {image.kind for image in exam.images} & set(protocol.requires_any_kind):
-        return f"needs an image of kind {' or '.join(kind.value for kind in protocol.requires_any_kind)}"
+        return _tr("needs an image of kind {0}").format(kinds_words(protocol.requires_any_kind))
     if Requirement.PRIOR in protocol.requires and not priors:
-        return "needs a prior exam"
+        return _tr("needs a prior exam")
     displaced = any(ViewModifier.IMPLANT_DISPLACED in image.modifiers for image in exam.images)
     if Requirement.IMPLANT_DISPLACED in protocol.requires and not displaced:
-        return "needs an implant-displaced view"
+        return _tr("needs an implant-displaced view")
     return ""
 
 
@@ -117,11 +133,15 @@ def choices(protocols: Sequence[Protocol], exam: Exam, priors: Sequence[Exam] = 
     for order, protocol in enumerate(protocols):
         hung = sum(image.kind in protocol.hangs_kinds for image in exam.images)
         wanting = _wanting(protocol, exam, priors)
-        why = f"{hung} of {len(exam.images)} images are of kinds it hangs"
+        why = _tr("{0} of {1} images are of kinds it hangs").format(hung, len(exam.images))
         if wanting:
-            why = f"does not fit: {wanting}"
+            why = _tr("does not fit: {0}").format(wanting)
         elif protocol.requires:
-            why += "; made for " + ", ".join(need.value.replace("_", " ") for need in protocol.requires)
+            needs = {
+                Requirement.PRIOR: _tr("prior"),
+                Requirement.IMPLANT_DISPLACED: _tr("implant displaced"),
+            }
+            why += _tr("; made for {0}").format(", ".join(needs[need] for need in protocol.requires))
         choice = Choice(protocol=protocol, fits=not wanting, hung=hung, why=why)
         judged.append(((not wanting, hung, protocol.priority, -order), choice))
     judged.sort(key=lambda pair: pair[0], reverse=True)
@@ -169,34 +189,46 @@ def _by_rule(
             found.append(filled)
     if not all(any(one) for one in groups.values()):
         empty = next(slot for slot in rule.slots if not any(groups[slot.group]))
-        what = "none of its views" if len(groups) == 1 else f"nothing like {empty.view_words}"
-        return None, [f"stage {rule.title!r} left out: {what} is in this exam"]
+        if len(groups) == 1:
+            words = _tr("stage '{0}' left out: none of its views is in this exam")
+        else:
+            words = _tr("stage '{0}' left out: nothing like {1} is in this exam")
+        return None, [words.format(title_words(rule.title), empty.view_words)]
     for filled in found:
         if filled.image is not None:
             placed.setdefault(filled.image.key, filled)
-    return Stage(
-        title=rule.title, rows=rule.rows, cols=rule.cols, zoom=rule.zoom, cells=tuple(cells)
-    ), reasons
+    stage = Stage(title=rule.title, rows=rule.rows, cols=rule.cols, zoom=rule.zoom, cells=tuple(cells))
+    return replace(stage, words=title_words(rule.title)), reasons
+
+
+def title_words(title: str) -> str:
+    """The title of a protocol or step in the reader's language; the user's own titles stay as they are."""
+    return _tr(title)
 
 
 def _single(rule: tuple[str, ZoomMode], filled: Filled, exam: Exam, priors: Sequence[Exam]) -> Stage:
     image = filled.image
     assert image is not None
-    name = name_of(image)
+    name = shown = name_of(image)
     if image.kind is ImageKind.CESM_RECOMBINED:
         name += " recombined"
+        shown += f" {kind_term(image.kind)}"
     cell = _cell(0, 0, filled, exam, priors)
-    return Stage(title=rule[0].format(view=name), rows=1, cols=1, zoom=rule[1], cells=(cell,))
+    title, words = rule[0].format(view=name), title_words(rule[0]).format(view=shown)
+    return Stage(title=title, words=words, rows=1, cols=1, zoom=rule[1], cells=(cell,))
 
 
 def _special(rule: tuple[str, ZoomMode], image: ViewImage, exam: Exam, priors: Sequence[Exam]) -> Stage:
     """A spot or magnified view beside the whole breast, each at a scale of its own (MG-37)."""
-    why = f"{name_of(image)} is a spot or magnification view: hung in a step of its own, never at same size"
+    why = _tr("{0} is a spot or magnification view: hung in a step of its own, never at same size").format(
+        name_of(image)
+    )
     stage = _single(rule, Filled(image=image, why=why), exam, priors)
     whole = whole_breast_of(image, exam.images)
     if whole is None:
         return stage
-    beside = Filled(image=whole, why=f"{whole.view.label} of the whole breast beside its {name_of(image)}")
+    words = _tr("{0} of the whole breast beside its {1}").format(whole.view.label, name_of(image))
+    beside = Filled(image=whole, why=words)
     return replace(stage, cols=2, cells=(*stage.cells, _cell(0, 1, beside, exam, priors)))
 
 
@@ -208,12 +240,12 @@ def _mosaic(parts: Sequence[ViewImage], exam: Exam, priors: Sequence[Exam]) -> S
     cells = []
     for number, image in enumerate(parts):
         where = ", ".join(image.flags.partial_region)
-        why = (
-            f"part {number + 1} of {count} of {name_of(image)}{f' ({where})' if where else ''}: Partial View"
-        )
+        name = f"{name_of(image)} ({where})" if where else name_of(image)
+        why = _tr("part {0} of {1} of {2}: Partial View").format(number + 1, count, name)
         cells.append(_cell(number // cols, number % cols, Filled(image=image, why=why), exam, priors))
     title = f"{name_of(parts[0])} mosaic, {count} parts"
-    return Stage(title=title, rows=rows, cols=cols, cells=tuple(cells), zoom=ZoomMode.SAME)
+    words = _tr("{0} mosaic, {1} parts").format(name_of(parts[0]), count)
+    return Stage(title=title, words=words, rows=rows, cols=cols, cells=tuple(cells), zoom=ZoomMode.SAME)
 
 
 def _compact(stage: Stage) -> Stage:
@@ -252,7 +284,8 @@ def _lay_out(
         if twin is None:
             stages.append(stage)
         else:
-            reasons.append(f"stage {stage.title!r} left out: it would look like {twin.title!r}")
+            words = _tr("stage '{0}' left out: it would look like '{1}'")
+            reasons.append(words.format(stage.shown_title, twin.shown_title))
     grouped = [parts for parts in mosaics(exam.images) if parts[0].kind in protocol.hangs_kinds]
     stages += [_mosaic(parts, exam, priors) for parts in grouped]
     shown = {member.key for filled in placed.values() for member in filled.stack}
@@ -261,11 +294,12 @@ def _lay_out(
         image = filled.image
         assert image is not None
         if len(filled.stack) > 1:
-            reasons.append(f"{name_of(image)}: {len(filled.stack)} images in one place, {image.key} on top")
+            words = _tr("{0}: {1} images in one place, {2} on top")
+            reasons.append(words.format(name_of(image), len(filled.stack), image.key))
         # One single-view step a pair of energies: the toggle shows the other one in place.
         pair = image.kind is ImageKind.CESM_RECOMBINED and partner_of(image, exam.images) is not None
         if protocol.each_view is not None and not pair:
-            alone = replace(filled, why=f"{name_of(image)} on its own")
+            alone = replace(filled, why=_tr("{0} on its own").format(name_of(image)))
             stages.append(_single(protocol.each_view, alone, exam, priors))
     others, said = _others(protocol, exam, priors, shown)
     return (*stages, *others), tuple(dict.fromkeys([*reasons, *said]))
@@ -280,14 +314,18 @@ def _others(
         if image.key in shown or (partner is not None and partner.key in shown):
             continue  # the toggle of the energies reaches it
         if image.kind not in protocol.hangs_kinds or not is_hangable(image):
-            what = image.kind.value if is_hangable(image) else "quality control or for processing"
-            reasons.append(f"{name_of(image)} ({what}) is listed, not hung")
+            hangable = is_hangable(image)
+            what = kind_term(image.kind) if hangable else _tr("quality control or for processing")
+            reasons.append(_tr("{0} ({1}) is listed, not hung").format(name_of(image), what))
             continue
         if is_special(image):
-            reasons.append(f"{name_of(image)} is a spot or magnification view: hung in a later step")
+            words = _tr("{0} is a spot or magnification view: hung in a later step")
+            reasons.append(words.format(name_of(image)))
             stages.append(_special(protocol.others, image, exam, priors))
             continue
-        why = f"{name_of(image)} ({image.kind.value}) has no place in {protocol.title!r}: hung on its own"
+        why = _tr("{0} ({1}) has no place in '{2}': hung on its own").format(
+            name_of(image), kind_term(image.kind), title_words(protocol.title)
+        )
         reasons.append(why)
         stages.append(_single(protocol.others, Filled(image=image, why=why), exam, priors))
     return stages, reasons
@@ -313,20 +351,20 @@ def match(
     ResourceError : no protocol was given.
     """
     if not protocols:
-        raise ResourceError("Hanging protocols: expected at least one, found none; install again.")
+        raise ResourceError(_tr("Hanging protocols: expected at least one, found none; install again."))
     judged = choices(protocols, exam, priors)
     picked = next((choice for choice in judged if choice.protocol.protocol_id == chosen), None)
     choice = picked or judged[0]
     best = choice.protocol
     stages, reasons = _lay_out(best, exam, priors)
-    head = f"{best.title}: {choice.why}"
+    head = f"{title_words(best.title)}: {choice.why}"
     if picked is not None:
-        head += " (picked by the user)"
+        head += _tr(" (picked by the user)")
     elif not choice.fits:
-        kinds = ", ".join(sorted({image.kind.value for image in exam.images}))
-        head = f"{best.title}: no protocol is made for {kinds}"
+        kinds = ", ".join(sorted({kind_term(image.kind) for image in exam.images}))
+        head = _tr("{0}: no protocol is made for {1}").format(title_words(best.title), kinds)
     # Nothing but images that never hang by default (CEM-04): show them rather than a black screen
     if not stages:
-        alone = [Filled(image=image, why="the exam holds nothing else") for image in exam.images]
+        alone = [Filled(image=image, why=_tr("the exam holds nothing else")) for image in exam.images]
         stages = tuple(_single(best.others, filled, exam, priors) for filled in alone)
     return Match(protocol=best, stages=stages, reasons=(head, *reasons))

@@ -13,8 +13,10 @@ from itertools import pairwise
 
 from app.state.hanging_rules import Phase, Slot
 from app.state.priors import prior_number
+from app.state.terms import kind_term
 from inference.exam.contrast import contrast_pairs
 from inference.exam.types import Exam, ViewImage
+from resources.translation import translate
 from resources.vocabulary import ImageKind, Projection, ViewModifier
 
 # Two acquisitions of one contrast view this far apart are an early and a late one, not a repeat.
@@ -31,6 +33,10 @@ _PART_OF_BREAST = _SPECIAL | {
 _PLAIN = (ImageKind.FFDM, ImageKind.FILM, ImageKind.CESM_LOW)
 _OBLIQUE = (Projection.MLO, Projection.LMO, Projection.ML, Projection.LM, Projection.SIO, Projection.ISO)
 _AXIAL = (Projection.CC, Projection.FB, Projection.XCCL, Projection.XCCM, Projection.XCC)
+
+
+def _tr(text: str) -> str:
+    return translate("hanging", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +131,9 @@ def fill(slot: Slot, exam: Exam, priors: Sequence[Exam]) -> Filled:
     if slot.prior == 0:
         return _fill_from(slot, exam.images)
     if slot.prior > len(priors):
-        return Filled(image=None, why=f"no prior exam number {slot.prior} for {slot.view_words}")
+        return Filled(
+            image=None, why=_tr("no prior exam number {0} for {1}").format(slot.prior, slot.view_words)
+        )
     return _fill_from(slot, priors[slot.prior - 1].images)
 
 
@@ -147,26 +155,32 @@ def _fill_from(slot: Slot, images: Sequence[ViewImage]) -> Filled:
             if found:
                 return _chosen(slot, found, [image for image in pool if image not in found], considered)
             if same:
-                considered += [f"{image.key}: not {slot.phase}, one acquisition only" for image in same]
-    kinds = " or ".join(kind.value for kind in slot.kinds)
-    return Filled(
-        image=None, why=f"no {slot.view_words} of kind {kinds} in this exam", considered=tuple(considered)
-    )
+                considered += [
+                    _tr("{0}: one acquisition only, neither early nor late").format(image.key)
+                    for image in same
+                ]
+    why = _tr("no {0} of kind {1} in this exam").format(slot.view_words, kinds_words(slot.kinds))
+    return Filled(image=None, why=why, considered=tuple(considered))
+
+
+def kinds_words(kinds: Sequence[ImageKind]) -> str:
+    """Kinds of image as alternatives."""
+    return _tr(" or ").join(kind_term(kind) for kind in kinds)
 
 
 def _against(slot: Slot, image: ViewImage) -> str:
     """Say why ``image`` may not hang in ``slot``, "" when it may."""
     modifiers = set(image.modifiers)
     if not is_hangable(image):
-        return "quality control or for processing: listed, not hung"
+        return _tr("quality control or for processing: listed, not hung")
     missing = [modifier.value for modifier in slot.modifiers if modifier not in modifiers]
     if missing:
-        return f"lacks the modifier {', '.join(missing)}"
+        return _tr("lacks the modifier {0}").format(", ".join(missing))
     if not slot.modifiers and modifiers & _PART_OF_BREAST:
-        return "spot, magnification or other view of a part: never stands in for the whole breast"
+        return _tr("spot, magnification or other view of a part: never stands in for the whole breast")
     displaced = ViewModifier.IMPLANT_DISPLACED in modifiers
     if slot.implant_displaced is not None and slot.implant_displaced is not displaced:
-        return "implant displaced" if displaced else "implant not displaced"
+        return _tr("implant displaced") if displaced else _tr("implant not displaced")
     return ""
 
 
@@ -211,26 +225,31 @@ def _chosen(
         ordered = sorted((image for image in ordered if image.flags.partial), key=_taken)
         top = ordered[0]
     stack = tuple(image for image in ordered if image.modifiers == top.modifiers)
-    kinds = " or ".join(kind.value for kind in slot.kinds)
-    why = f"the place for {slot.view_words} ({kinds}) is filled by {name_of(top)} ({top.kind.value})"
+    why = _tr("the place for {0} ({1}) is filled by {2} ({3})").format(
+        slot.view_words, kinds_words(slot.kinds), name_of(top), kind_term(top.kind)
+    )
     if top.view.projection is not slot.projections[0]:
-        why += f", as there is no {slot.projections[0].value}"
+        why += _tr(", as there is no {0}").format(slot.projections[0].value)
     if len(stack) > 1 and top.flags.partial:
-        why += f"; {len(stack)} partial images make one view"
+        why += _tr("; {0} partial images make one view").format(len(stack))
     elif len(stack) > 1:
-        why += f"; {len(stack)} such images, the newest is on top"
+        why += _tr("; {0} such images, the newest is on top").format(len(stack))
     told = list(considered)
-    told += [f"{image.key}: the same view, older or partial, lies under it" for image in stack[1:]]
     told += [
-        f"{image.key} {name_of(image)}: has modifiers, {top.key} has fewer"
+        _tr("{0}: the same view, older or partial, lies under it").format(image.key) for image in stack[1:]
+    ]
+    told += [
+        _tr("{0} {1}: has modifiers, {2} has fewer").format(image.key, name_of(image), top.key)
         for image in ordered
         if image not in stack
     ]
-    told += [
-        f"{image.key} ({image.kind.value}): {top.view.projection.value} of kind {top.kind.value} comes first"
-        if (slot.phase is None and image.kind is not top.kind) or image.view != top.view
-        else f"{image.key}: the other phase of contrast"
-        for image in lost
-        if image.kind in slot.kinds
-    ]
+    told += [_lost_words(slot, image, top) for image in lost if image.kind in slot.kinds]
     return Filled(image=top, why=why, stack=stack, considered=tuple(told))
+
+
+def _lost_words(slot: Slot, image: ViewImage, top: ViewImage) -> str:
+    """Say why ``top`` hangs and not ``image``, which fits the place as well."""
+    if (slot.phase is None and image.kind is not top.kind) or image.view != top.view:
+        words = _tr("{0} ({1}): {2} of kind {3} comes first")
+        return words.format(image.key, kind_term(image.kind), top.view.projection.value, kind_term(top.kind))
+    return _tr("{0}: the other phase of contrast").format(image.key)

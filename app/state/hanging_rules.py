@@ -13,7 +13,12 @@ from typing import Any
 
 from app.state.display import ZoomMode
 from resources.files import ResourceError, read_json, resource_path
+from resources.translation import translate
 from resources.vocabulary import ImageKind, Laterality, Projection, ViewModifier
+
+
+def _tr(text: str) -> str:
+    return translate("hanging", text)
 
 
 class Phase(StrEnum):
@@ -56,8 +61,9 @@ class Slot:
         if self.implant_displaced:
             words += " ID"
         if self.phase is not None:
-            words = f"{self.phase.value} {words}"
-        return words if self.prior == 0 else f"prior {words}"
+            early = self.phase is Phase.EARLY
+            words = (_tr("early {0}") if early else _tr("late {0}")).format(words)
+        return words if self.prior == 0 else _tr("prior {0}").format(words)
 
     @property
     def group(self) -> tuple[object, ...]:

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from app.state.geometry import chest_wall_is_right, geometry_of
 from app.state.measurements import Point
 from inference.exam.types import ViewImage
+from resources.translation import translate
+
+
+def _tr(text: str) -> str:
+    return translate("linked_cursor", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,7 @@ def linked_point(
         return None
     if is_contrast_partner(source, target):
         exact = is_registered(source, target)
-        method = "same pixels" if exact else "same pixels, registration not known"
+        method = _tr("same pixels") if exact else _tr("same pixels, registration not known")
         return LinkedPoint(row=point[0], col=point[1], method=method, exact=exact)
     one, other = geometry_of(source), geometry_of(target)
     from_mm, to_mm = one.hung_spacing, other.hung_spacing
@@ -69,10 +74,10 @@ def linked_point(
         return None
     if nipples[0] is not None and nipples[1] is not None:
         start, end = one.stored_to_hung(*nipples[0]), other.stored_to_hung(*nipples[1])
-        method = "same distance from nipple"
+        method = _tr("same distance from nipple")
     else:
         start, end = _anchor(source), _anchor(target)
-        method = "same distance from chest wall"
+        method = _tr("same distance from chest wall")
     row, col = one.stored_to_hung(*point)
     hung = (
         end[0] + (row - start[0]) * from_mm[0] / to_mm[0],

@@ -17,10 +17,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.terms import energy_flag, evidence_term, finding_term
 from inference.exam.types import Box, ViewImage
 from inference.results import ExamResult
 from resources.files import ResourceError, read_json, resource_path
-from resources.vocabulary import FindingType, ImageKind
+from resources.translation import translate
+from resources.vocabulary import FindingType
+
+
+def _tr(text: str) -> str:
+    return translate("overlays", text)
 
 
 class OverlayKind(StrEnum):
@@ -108,7 +114,7 @@ class MarkLike(Protocol):
 
 
 def _ai_label(finding: FindingType | None, score: float) -> str:
-    word = finding.value if finding is not None else "finding"
+    word = finding_term(finding) if finding is not None else _tr("finding")
     return f"{word} {score * 100:.0f} %"
 
 
@@ -188,7 +194,7 @@ def heat_layers(
             values=heat.values,
             opacity=opacity,
             colour_map=colour_map,
-            label=heat.label,
+            label=evidence_term(heat.label),
         )
         for heat in result.heatmaps
     }
@@ -244,15 +250,8 @@ def heat_argb(layer: HeatLayer) -> NDArray[np.uint32]:
     return table.astype(np.uint32)[index]
 
 
-_KIND_FLAGS = {
-    ImageKind.CESM_LOW: "LOW ENERGY",
-    ImageKind.CESM_HIGH: "HIGH ENERGY",
-    ImageKind.CESM_RECOMBINED: "RECOMBINED",
-}
-
-
 def default_words(image: ViewImage) -> AnnotationText:
     """Return the words that need nothing but the image: view, modifiers, energy."""
     label = " ".join([image.view.label, *(modifier.value for modifier in image.modifiers)])
-    flag = _KIND_FLAGS.get(image.kind)
-    return AnnotationText(view_label=label, flags=() if flag is None else (flag,))
+    flag = energy_flag(image.kind)
+    return AnnotationText(view_label=label, flags=(flag,) if flag else ())

@@ -26,8 +26,13 @@ from inference.exam.objects.model import (
 )
 from inference.exam.objects.presentation_state import ShownImage
 from inference.exam.types import Box, Exam, Orientation, ViewImage, Voi
+from resources.translation import translate
 
 _SIDES = 48  # of the polygon that stands for a circular shutter
+
+
+def _tr(text: str) -> str:
+    return translate("presentation", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +134,8 @@ def restored(saved: PresentationState, image: ViewImage, *, height: int, width: 
     state = ViewportState(image_key=image.key, inverted=saved.inverse != image.presentation.inverse)
     wanted = orientation_of(saved.turn) if saved.turn.degrees % 90 == 0 else None
     if wanted is None or wanted.transpose != image.orientation.transpose:
-        notes.append(
-            f"{saved.label}: its turn of {saved.turn.degrees} degrees lays the breast on its side; not applied."
-        )
+        sentence = _tr("{0}: its turn of {1} degrees lays the breast on its side; not applied.")
+        notes.append(sentence.format(saved.label, saved.turn.degrees))
     else:
         state = replace(
             state,
@@ -144,7 +148,8 @@ def restored(saved: PresentationState, image: ViewImage, *, height: int, width: 
         state = replace(state, voi_index=image.presentation.vois.index(named))
     state = _placed(state, part.area, image, height=height, width=width)
     if part.area is not None and part.area.mode == "TRUE SIZE":
-        notes.append(f"{saved.label}: it asks for true size; the part shown is kept, the size is not.")
+        sentence = _tr("{0}: it asks for true size; the part shown is kept, the size is not.")
+        notes.append(sentence.format(saved.label))
     return Restored(image=image, state=state, items=items_of(saved, part, image), notes=tuple(notes))
 
 

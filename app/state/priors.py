@@ -13,11 +13,14 @@ from dataclasses import replace
 from datetime import date
 
 from inference.exam.types import Exam, ExamSummary, ViewImage
+from resources.translation import translate
 
 MOST_PRIORS = 2
-# Without the date: a blinded reader may ask why an image is here.
-_EVIDENCE = "Prior exam: the same patient id, an earlier study date."
 _MARK = re.compile(r"@P(\d+)$")
+
+
+def _tr(text: str) -> str:
+    return translate("priors", text)
 
 
 def priors_of(
@@ -40,8 +43,10 @@ def priors_of(
 
 def as_prior(exam: Exam, number: int) -> Exam:
     """Return ``exam`` with its images' keys marked as those of prior ``number`` (1 = the newest)."""
+    # Without the date: a blinded reader may ask why an image is here.
+    why = _tr("Prior exam: the same patient id, an earlier study date.")
     images = tuple(
-        replace(image, qualifier=f"{image.qualifier}@P{number}", evidence=(*image.evidence, _EVIDENCE))
+        replace(image, qualifier=f"{image.qualifier}@P{number}", evidence=(*image.evidence, why))
         for image in exam.images
     )
     return replace(exam, images=images)
@@ -72,7 +77,9 @@ def gap_words(current: date | None, prior: date | None) -> str:
     if current.day < min(prior.day, last):
         months -= 1
     if months < 2:
-        return f"{days} d"
+        return _tr("{0} d").format(days)
     years, months = divmod(months, 12)
-    parts = ([f"{years} y"] if years else []) + ([f"{months} mo"] if months else [])
+    parts = ([_tr("{0} y").format(years)] if years else []) + (
+        [_tr("{0} mo").format(months)] if months else []
+    )
     return " ".join(parts)

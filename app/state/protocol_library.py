@@ -14,9 +14,14 @@ from pathlib import Path
 
 from app.state.hanging_rules import Protocol, parse_protocol, protocol_json
 from resources.files import ResourceError, UserFacingError, read_json, resource_path
+from resources.translation import translate
 
 OWN_PRIORITY = 100  # a saved protocol goes before the packaged ones wherever it fits
 _MOST_BYTES = 1_000_000
+
+
+def _tr(text: str) -> str:
+    return translate("protocol_library", text)
 
 
 class ProtocolError(UserFacingError):
@@ -34,13 +39,13 @@ class Shelf:
 def _where(path: Sequence[object]) -> str:
     """Name a place in a JSON file as people count: "stage 2, place 3, col"."""
     words: list[str] = []
-    names = {"stages": "stage", "cells": "place"}
+    names = {"stages": _tr("stage"), "cells": _tr("place")}
     for part in path:
         if isinstance(part, int) and words:
             words[-1] = f"{names.get(words[-1], words[-1])} {part + 1}"
         else:
             words.append(str(part))
-    return ", ".join(words) or "the whole file"
+    return ", ".join(words) or _tr("the whole file")
 
 
 def checked(content: object, name: str) -> Protocol:
@@ -62,15 +67,18 @@ def checked(content: object, name: str) -> Protocol:
     if wrong is not None:
         found = wrong.message if len(wrong.message) < 160 else wrong.message[:157] + "…"
         raise ProtocolError(
-            f"{name}: {_where(list(wrong.absolute_path))}: expected what protocol.schema.json says, found: {found}; "
-            "mend the file or delete it."
+            _tr(
+                "{0}: {1}: expected what protocol.schema.json says, found: {2}; mend the file or delete it."
+            ).format(name, _where(list(wrong.absolute_path)), found)
         )
     assert isinstance(content, dict)  # the schema says so
     try:
         return parse_protocol(content, own=True)
     except (KeyError, ValueError, TypeError) as error:
         raise ProtocolError(
-            f"{name}: expected a hanging protocol, found: {error}; mend the file or delete it."
+            _tr("{0}: expected a hanging protocol, found: {1}; mend the file or delete it.").format(
+                name, error
+            )
         ) from error
 
 
@@ -79,18 +87,20 @@ def read_protocol(path: Path) -> Protocol:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ProtocolError(
-                f"{path.name}: expected a file below 1 MB, found a larger one; it is no protocol."
+                _tr("{0}: expected a file below 1 MB, found a larger one; it is no protocol.").format(
+                    path.name
+                )
             )
         content = read_json(path)
     except (ResourceError, OSError) as error:
         raise ProtocolError(str(error)) from error
     except UnicodeDecodeError as error:
         raise ProtocolError(
-            f"{path.name}: expected JSON text in UTF-8, found other bytes; delete it."
+            _tr("{0}: expected JSON text in UTF-8, found other bytes; delete it.").format(path.name)
         ) from error
     except RecursionError as error:
         raise ProtocolError(
-            f"{path.name}: expected a protocol, found JSON nested without end; delete it."
+            _tr("{0}: expected a protocol, found JSON nested without end; delete it.").format(path.name)
         ) from error
     return checked(content, path.name)
 
@@ -141,7 +151,9 @@ class ProtocolLibrary:
                 continue
             if protocol.protocol_id in taken | own.keys():
                 problems.append(
-                    f"{path.name}: expected an id of its own, found {protocol.protocol_id!r} a second time; rename it."
+                    _tr("{0}: expected an id of its own, found '{1}' a second time; rename it.").format(
+                        path.name, protocol.protocol_id
+                    )
                 )
                 continue
             own[protocol.protocol_id] = protocol
@@ -156,15 +168,21 @@ class ProtocolLibrary:
         """
         title = title.strip()
         if not title or len(title) > 80:
-            raise ProtocolError(f"Hanging protocol: expected a title of 1 to 80 letters, found {len(title)}.")
+            words = _tr("Hanging protocol: expected a title of 1 to 80 letters, found {0}.")
+            raise ProtocolError(words.format(len(title)))
         if not protocol.stages:
-            raise ProtocolError(f"{title}: expected at least one step, found none; add one before saving.")
+            words = _tr("{0}: expected at least one step, found none; add one before saving.")
+            raise ProtocolError(words.format(title))
         if self._folder is None:
-            raise ProtocolError("Hanging protocol: expected a folder for own protocols, found none here.")
+            raise ProtocolError(
+                _tr("Hanging protocol: expected a folder for own protocols, found none here.")
+            )
         name = protocol_id_of(title)
         if name in {one.protocol_id for one in self._packaged}:
             raise ProtocolError(
-                f"{title}: expected a new title, found that of a packaged protocol; choose another."
+                _tr("{0}: expected a new title, found that of a packaged protocol; choose another.").format(
+                    title
+                )
             )
         own = replace(protocol, protocol_id=name, title=title, own=True, priority=OWN_PRIORITY)
         try:
@@ -175,7 +193,9 @@ class ProtocolLibrary:
             scratch.replace(target)
         except OSError as error:
             raise ProtocolError(
-                f"{title}: expected to write {self._folder.name}, found {error.strerror}; check the disk."
+                _tr("{0}: expected to write {1}, found {2}; check the disk.").format(
+                    title, self._folder.name, error.strerror
+                )
             ) from error
         self._shelf = None
         return own
@@ -184,7 +204,8 @@ class ProtocolLibrary:
         """Delete one of the user's own; ProtocolError for a packaged or unknown one."""
         owned = {protocol.protocol_id for protocol in self.shelf().protocols if protocol.own}
         if self._folder is None or protocol_id not in owned:
-            raise ProtocolError(f"{protocol_id}: expected one of your own protocols, found none of that id.")
+            words = _tr("{0}: expected one of your own protocols, found none of that id.")
+            raise ProtocolError(words.format(protocol_id))
         for path in self._folder.glob("*.json"):
             try:
                 if read_protocol(path).protocol_id == protocol_id:

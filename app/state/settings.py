@@ -13,10 +13,15 @@ from typing import Protocol
 
 from app.state.calibration import MonitorRecord
 from app.state.gsdf import LuminanceResponse
+from resources.translation import translate
 
 SCHEMA = 1
 TEXT_SCALE_RANGE = (0.8, 2.0)
 CACHE_MB_RANGE = (256, 65_536)
+
+
+def _tr(text: str) -> str:
+    return translate("settings_file", text)
 
 
 class WheelUse(StrEnum):
@@ -63,10 +68,12 @@ class Settings:
     def __post_init__(self) -> None:
         low, high = TEXT_SCALE_RANGE
         if not low <= self.text_scale <= high:
-            raise ValueError(f"text_scale: expected {low} to {high}, found {self.text_scale}")
+            words = _tr("text_scale: expected {0} to {1}, found {2}")
+            raise ValueError(words.format(low, high, self.text_scale))
         least, most = CACHE_MB_RANGE
         if not least <= self.cache_mb <= most:
-            raise ValueError(f"cache_mb: expected {least} to {most}, found {self.cache_mb}")
+            words = _tr("cache_mb: expected {0} to {1}, found {2}")
+            raise ValueError(words.format(least, most, self.cache_mb))
 
     def record_of(self, monitor: str) -> MonitorRecord | None:
         """The record of a monitor by its key; None = none yet."""
@@ -162,31 +169,31 @@ def from_json(plain: Mapping[str, object]) -> tuple[Settings, tuple[str, ...]]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"expected text, found {value!r}")
+        raise ValueError(_tr("expected text, found {0!r}").format(value))
     return value
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, found {value!r}")
+        raise ValueError(_tr("expected a number, found {0!r}").format(value))
     return float(value)
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, found {value!r}")
+        raise ValueError(_tr("expected true or false, found {0!r}").format(value))
     return value
 
 
 def _list(value: object) -> list[object]:
     if not isinstance(value, list):
-        raise ValueError(f"expected a list, found {value!r}")
+        raise ValueError(_tr("expected a list, found {0!r}").format(value))
     return value
 
 
 def _map(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise ValueError(f"expected names with values, found {value!r}")
+        raise ValueError(_tr("expected names with values, found {0!r}").format(value))
     return value
 
 

@@ -16,10 +16,15 @@ import numpy as np
 from app.state.display import Pyramid, ViewportState, ZoomMode, compose_lut
 from app.state.geometry import ViewGeometry, chest_wall_is_right, geometry_of
 from inference.exam.types import Box, ViewImage
+from resources.translation import translate
 
 _STRIP = 13  # pixels of the coarsest pyramid level, whose shorter side has 128 to 255
 _BLACK_GREY = 10  # of 255, in the file's own window: film scanned beside the breast is not quite black
 MARGIN = 1.04  # room left around the largest breast at same size
+
+
+def _tr(text: str) -> str:
+    return translate("sizing", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,7 @@ def same_size_scale(
     The scales and a sentence. Where spacing is missing the sizes are estimated and the sentence says so.
     """
     if not images:
-        return SameSize(scales={}, mm_per_px=None, reason="no image")
+        return SameSize(scales={}, mm_per_px=None, reason=_tr("no image"))
     geometries = {image.key: geometry_of(image) for image in images}
     unit, reason, known = _pixel_sizes(images, extents, geometries)
     per_px = 0.0
@@ -104,23 +109,24 @@ def _pixel_sizes(
             sizes[image.key] = (spacing[0] + spacing[1]) / 2
     missing = [image for image in images if image.key not in sizes]
     if not missing:
-        return sizes, "same size: pixel spacing of every image", True
+        return sizes, _tr("same size: pixel spacing of every image"), True
     heights = {image.key: extents[image.key].row1 - extents[image.key].row0 for image in images}
     if sizes:
         reference = float(np.median([heights[key] * size for key, size in sizes.items()]))
         for image in missing:
             sizes[image.key] = reference / heights[image.key]
         names = ", ".join(image.view.label for image in missing)
-        return sizes, f"same size estimated from breast extent: {names} without pixel spacing", False
+        words = _tr("same size estimated from breast extent: {0} without pixel spacing")
+        return sizes, words.format(names), False
     areas = [geometries[image.key].rows * geometries[image.key].cols for image in images]
     if max(areas) <= 2 * min(areas):
         return (
             dict.fromkeys(heights, 1.0),
-            "same size estimated: no pixel spacing, one pixel size assumed",
+            _tr("same size estimated: no pixel spacing, one pixel size assumed"),
             False,
         )
     estimated = {key: 1000.0 / height for key, height in heights.items()}
-    return estimated, "same size estimated from breast extent: no pixel spacing", False
+    return estimated, _tr("same size estimated from breast extent: no pixel spacing"), False
 
 
 def wall_inset(image: ViewImage, pyramid: Pyramid, air: tuple[int, int] | None) -> float:

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from app.state.display import Pyramid, air_range, compose_lut
 from app.state.geometry import geometry_of
 from app.state.hanging_fill import is_hangable, name_of
+from app.state.terms import kind_term
 from inference.exam.types import Exam, ViewImage
+from resources.translation import translate
 from resources.vocabulary import ImageKind
 
 HEIGHT_PX = 120
-_KIND_WORDS = {
-    ImageKind.CESM_LOW: "low energy",
-    ImageKind.CESM_HIGH: "high energy",
-    ImageKind.CESM_RECOMBINED: "recombined",
-    ImageKind.FILM: "film",
-}
+
+
+def _tr(text: str) -> str:
+    return translate("thumbnails", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def small_grey(image: ViewImage, pyramid: Pyramid, height: int = HEIGHT_PX) -> N
 
 def kind_words(images: Iterable[ViewImage]) -> str:
     """Say what kinds of image there are, each once."""
-    words = [_KIND_WORDS.get(image.kind, "FFDM") for image in images]
+    words = [kind_term(image.kind) for image in images]
     return ", ".join(dict.fromkeys(words))
 
 
@@ -62,7 +62,7 @@ def thumbnails_of(
     names = [name_of(image) for image in exam.images]
     for image, name in zip(exam.images, names, strict=True):
         is_hung = is_hangable(image) if shown is None else image.key in shown
-        words = [_KIND_WORDS.get(image.kind, "")]
+        words = ["" if image.kind is ImageKind.FFDM else kind_term(image.kind)]
         if image.acquired is not None:
             words.append(image.acquired.strftime("%H:%M"))
         made.append(
@@ -80,6 +80,6 @@ def thumbnails_of(
 def unread(sentences: Sequence[str]) -> tuple[Thumbnail, ...]:
     """A card without a picture for each file that belongs to the case and never hangs (MG-04)."""
     return tuple(
-        Thumbnail(key=f"file:{number}", label="listed", detail=sentence, hung=False)
+        Thumbnail(key=f"file:{number}", label=_tr("listed"), detail=sentence, hung=False)
         for number, sentence in enumerate(sentences)
     )

@@ -1,0 +1,103 @@
+"""The field's terms for kinds, findings, answers and tools, in the reader's language.
+
+Owns words only; what is stored and logged is the vocabulary's value, whatever the language.
+"""
+
+from __future__ import annotations
+
+from resources.translation import translate
+from resources.vocabulary import Conspicuity, EnhancementType, FindingType, ImageKind
+
+
+def _tr(text: str) -> str:
+    return translate("terms", text)
+
+
+def kind_term(kind: ImageKind) -> str:
+    """What the pixels are, within a sentence."""
+    return {
+        ImageKind.FFDM: _tr("FFDM"),
+        ImageKind.FILM: _tr("film"),
+        ImageKind.CESM_LOW: _tr("low energy"),
+        ImageKind.CESM_HIGH: _tr("high energy"),
+        ImageKind.CESM_RECOMBINED: _tr("recombined"),
+    }[kind]
+
+
+def energy_flag(kind: ImageKind) -> str:
+    """The energy as it stands on an image; "" for images without contrast."""
+    return {
+        ImageKind.CESM_LOW: _tr("LOW ENERGY"),
+        ImageKind.CESM_HIGH: _tr("HIGH ENERGY"),
+        ImageKind.CESM_RECOMBINED: _tr("RECOMBINED"),
+    }.get(kind, "")
+
+
+def finding_term(finding: FindingType) -> str:
+    """Type of a finding."""
+    return {
+        FindingType.MASS: _tr("mass"),
+        FindingType.CALCIFICATION: _tr("calcification"),
+        FindingType.ASYMMETRY: _tr("asymmetry"),
+        FindingType.DISTORTION: _tr("distortion"),
+        FindingType.ENHANCEMENT: _tr("enhancement"),
+    }[finding]
+
+
+def finding_short(finding: FindingType) -> str:
+    """Type of a finding on a narrow button."""
+    return {
+        FindingType.MASS: _tr("mass"),
+        FindingType.CALCIFICATION: _tr("calc"),
+        FindingType.ASYMMETRY: _tr("asym"),
+        FindingType.DISTORTION: _tr("dist"),
+        FindingType.ENHANCEMENT: _tr("enha"),
+    }[finding]
+
+
+def contrast_term(answer: EnhancementType | Conspicuity) -> str:
+    """What a reader answered about the enhancement of a finding."""
+    known: dict[EnhancementType | Conspicuity, str] = {
+        EnhancementType.NONE: _tr("none"),
+        EnhancementType.MASS: _tr("mass"),
+        EnhancementType.NON_MASS: _tr("NME"),
+        EnhancementType.ASYMMETRY: _tr("asymmetry"),
+        Conspicuity.LOW: _tr("low"),
+        Conspicuity.MODERATE: _tr("moderate"),
+        Conspicuity.HIGH: _tr("high"),
+    }
+    return known[answer]
+
+
+def tool_term(name: str) -> str:
+    """What the left mouse button does now."""
+    return {
+        "window": _tr("window"),
+        "zoom": _tr("zoom"),
+        "pan": _tr("pan"),
+        "magnifier": _tr("magnifier"),
+        "mark": _tr("mark"),
+        "ruler": _tr("ruler"),
+        "angle": _tr("angle"),
+        "ellipse": _tr("ellipse"),
+        "text": _tr("text"),
+        "nipple": _tr("nipple"),
+    }.get(name, name)
+
+
+def progress_term(text: str) -> str:
+    """What the AI is doing; the engine says it in English."""
+    verb, _, rest = text.partition(" ")
+    if verb == "preparing" and rest:
+        return _tr("preparing {0}").format(rest)
+    return {
+        "running the network": _tr("running the network"),
+        "drawing maps": _tr("drawing maps"),
+        "kept result": _tr("kept result"),
+        "done": _tr("done"),
+    }.get(text, text)
+
+
+def evidence_term(label: str) -> str:
+    """What a heat map shows; a model's own words stay as they are."""
+    return _tr("cancer evidence") if label == "cancer evidence" else label
