@@ -72,7 +72,7 @@ class _Sums:
 def fit_mixed(
     y: Floats,
     columns: Mapping[str, Floats],
-    random: Mapping[str, Sequence[str]],
+    grouping: Mapping[str, Sequence[str]],
     *,
     level: float = 0.95,
 ) -> MixedFit:
@@ -85,7 +85,7 @@ def fit_mixed(
     columns
         name -> (n,) float64 fixed-effect column; the intercept is added. A column that the ones before it determine
         is dropped and named in ``dropped``.
-    random
+    grouping
         name -> (n,) labels of a random intercept. A term with one level is left to the intercept and dropped.
 
     Notes
@@ -95,11 +95,11 @@ def fit_mixed(
     """
     y = np.asarray(y, dtype=np.float64)
     names, x, dropped = _fixed_columns(len(y), columns)
-    sizes = {name: len(set(labels)) for name, labels in random.items()}
-    dropped += [name for name in random if sizes[name] < 2]
+    sizes = {name: len(set(labels)) for name, labels in grouping.items()}
+    dropped += [name for name in grouping if sizes[name] < 2]
     # the term with most levels comes first: its own block is diagonal and is eliminated without a matrix
-    order = sorted((name for name in random if sizes[name] > 1), key=lambda name: -sizes[name])
-    terms = {name: random[name] for name in order}
+    order = sorted((name for name in grouping if sizes[name] > 1), key=lambda name: -sizes[name])
+    terms = {name: grouping[name] for name in order}
     if len(y) <= x.shape[1] + len(terms):
         raise StatisticsError(
             f"Mixed model: expected more observations than effects, found {len(y)} and {x.shape[1]}."
@@ -113,7 +113,7 @@ def fit_mixed(
     )
     return MixedFit(
         effects=effects,
-        sds={name: float(theta[order.index(name)]) * sigma for name in random if name in terms},
+        sds={name: float(theta[order.index(name)]) * sigma for name in grouping if name in terms},
         residual_sd=sigma,
         deviance=deviance,
         n=len(y),
