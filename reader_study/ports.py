@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reader_study.domain.events import GENESIS, Event
+from reader_study.domain.events import GENESIS, Event, EventKind
 from reader_study.errors import StoreError
 
 
@@ -37,6 +37,12 @@ class EventStore(Protocol):
         ...
 
     def read(self, session_id: str) -> tuple[Event, ...]: ...
+
+    def read_kinds(
+        self, kinds: Sequence[EventKind], session_ids: Sequence[str] | None = None
+    ) -> tuple[Event, ...]:
+        """Events of some kinds only, by session and number, without walking the rest; None = of every session."""
+        ...
 
     def heads(self) -> Mapping[str, Head]: ...
 
@@ -69,6 +75,13 @@ class MemoryEventStore:
 
     def read(self, session_id: str) -> tuple[Event, ...]:
         return tuple(self._sessions.get(session_id, ()))
+
+    def read_kinds(
+        self, kinds: Sequence[EventKind], session_ids: Sequence[str] | None = None
+    ) -> tuple[Event, ...]:
+        wanted = sorted(self._sessions if session_ids is None else set(session_ids))
+        asked = frozenset(kinds)
+        return tuple(event for one in wanted for event in self.read(one) if event.kind in asked)
 
     def heads(self) -> Mapping[str, Head]:
         return {session_id: _head(events) for session_id, events in sorted(self._sessions.items())}

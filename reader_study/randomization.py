@@ -12,11 +12,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from reader_study.domain.conduct import Design
 from reader_study.domain.study import Arm, Case, PlannedRead, Reader, SessionPlan
 from reader_study.errors import StudyError
 
 ALGORITHM = "latin-blocks/1 (SHA-256, PCG64, Fisher-Yates on raw words)"
-DESIGNS: tuple[str, ...] = ("crossover", "parallel", "single")
+DESIGNS: tuple[str, ...] = tuple(Design)
+
+_SEVERAL_PERIODS = frozenset({Design.CROSSOVER, Design.FIXED_SEQUENCE, Design.SPLIT_PLOT})
 
 T = TypeVar("T")
 
@@ -53,8 +56,10 @@ def allocate(
     arms: Sequence[Arm],
     design: str = "crossover",
     strata: Mapping[str, str] | None = None,
+    blocks: int = 1,
+    only: Sequence[str] | None = None,
 ) -> tuple[SessionPlan, ...]:
-    """Make every reader's sessions (RS-R1, RS-R3, RS-D3).
+    """Make every reader's sessions (RS-R1, RS-R3, RS-D2, RS-D3).
 
     Parameters
     ----------
@@ -62,12 +67,19 @@ def allocate(
         With the reader's id they seed everything; the same three give the same list.
     cases, readers, arms
         The study's. Practice cases go into a session of their own, period 0, in the last arm.
-    design : {"crossover", "parallel", "single"}
-        crossover: as many periods as arms; each period a reader reads each part of the cases in another
-        arm, so that in the end every case was read once in every arm. parallel: one period, each reader in
-        one arm. single: one period, everybody in the first arm.
+    design : str
+        One of ``Design``. crossover: as many periods as arms; each period a reader reads each part of the cases
+        in another arm, so that in the end every case was read once in every arm. fixed_sequence: period by
+        period all cases in one arm, in the order of the arms. sequential: one period; each case is locked in
+        the first arm, then finished in the second. parallel: one period, each reader in one arm. split_plot:
+        as crossover, but each block of readers has its own block of cases. single: everybody in the first arm.
     strata : mapping of case id to label, optional
-        Parts are dealt inside each label (truth, type, density), so that arms get equal mixes.
+        Parts are dealt inside each label (truth, type, density), so that arms get equal mixes; the cases' own
+        labels when it is not given.
+    blocks : int
+        Of a split-plot design, 1 elsewhere.
+    only : sequence of reader id, optional
+        Return these readers' sessions only; everybody is still dealt in.
 
     Returns
     -------
@@ -88,12 +100,19 @@ def allocate(
             raise StudyError(
                 f"Allocation: expected at least one {what}, found none; add one to the protocol."
             )
+    _check_design(design, readers=readers, arms=arms, blocks=blocks)
     ranks = _ranks(readers, study_id=study_id, seed=seed)
-    parts = _parts(cases, len(arms), strata or {}, generator(study_id, seed, "parts"))
+    labels = strata if strata is not None else {case.case_id: case.stratum for case in cases}
+    ids = sorted(case.case_id for case in cases if not case.practice)
+    rng_of_parts = generator(study_id, seed, "parts")
+    dealt = _parts(ids, blocks, labels, rng_of_parts) if blocks > 1 else (tuple(ids),)
+    parts_of = [_parts(sorted(block), len(arms), labels, rng_of_parts) for block in dealt]
     practice = tuple(sorted(case.case_id for case in cases if case.practice))
     plans: list[SessionPlan] = []
     for reader in readers:
-        rank = ranks[reader.reader_id]
+        if only is not None and reader.reader_id not in only:
+            continue
+        rank, block = ranks[reader.reader_id] // blocks, ranks[reader.reader_id] % blocks
         rng = generator(study_id, seed, reader.reader_id)
 
         def session(
@@ -106,10 +125,25 @@ def allocate(
 
         if practice:
             order = shuffled(practice, rng)
-            plans.append(session(0, [PlannedRead(case_id=c, arm_id=arms[-1].arm_id) for c in order]))
-        for period in range(1, (len(arms) if design == "crossover" else 1) + 1):
-            plans.append(session(period, _period(period, rank, parts, arms, design, rng)))
+            first = arms[0].arm_id if design == Design.SEQUENTIAL else None
+            read = [PlannedRead(case_id=c, arm_id=arms[-1].arm_id, first_arm_id=first) for c in order]
+            plans.append(session(0, read))
+        for period in range(1, (len(arms) if design in _SEVERAL_PERIODS else 1) + 1):
+            plans.append(session(period, _period(period, rank, parts_of[block], arms, design, rng)))
     return tuple(plans)
+
+
+def _check_design(design: str, *, readers: Sequence[Reader], arms: Sequence[Arm], blocks: int) -> None:
+    if design == Design.SEQUENTIAL and [arm.ai.shown for arm in arms] != [False, True]:
+        raise StudyError(
+            "Design: expected an arm without AI and then one with AI for a sequential design,"
+            f" found {', '.join(arm.arm_id for arm in arms)}; correct the arms."
+        )
+    if (blocks > 1) is not (design == Design.SPLIT_PLOT) or not 1 <= blocks <= len(readers):
+        raise StudyError(
+            "Design: expected 2 or more blocks, no more than readers, for a split-plot design and 1 for others,"
+            f" found {blocks} for {design}; correct the protocol."
+        )
 
 
 def _ranks(readers: Sequence[Reader], *, study_id: str, seed: int) -> dict[str, int]:
@@ -124,9 +158,8 @@ def _ranks(readers: Sequence[Reader], *, study_id: str, seed: int) -> dict[str, 
 
 
 def _parts(
-    cases: Sequence[Case], count: int, strata: Mapping[str, str], rng: np.random.Generator
+    ids: Sequence[str], count: int, strata: Mapping[str, str], rng: np.random.Generator
 ) -> tuple[tuple[str, ...], ...]:
-    ids = sorted(case.case_id for case in cases if not case.practice)
     parts: list[list[str]] = [[] for _ in range(count)]
     dealt = 0  # goes on over the strata, so that parts differ in size by one at most
     for label in sorted({strata.get(case_id, "") for case_id in ids}):
@@ -146,17 +179,20 @@ def _period(
 ) -> list[PlannedRead]:
     count = len(arms)
     blocks: list[tuple[str, tuple[str, ...]]] = []
-    if design == "crossover":
+    first: str | None = None
+    if design in {Design.CROSSOVER, Design.SPLIT_PLOT}:
         for offset in range(count):
             # Block order turns with the rank, the arm of a part with the period.
             arm = (offset + rank + period) % count
             part = (arm + period + rank // count) % count
             blocks.append((arms[arm].arm_id, parts[part]))
     else:
-        arm_id = arms[rank % count if design == "parallel" else 0].arm_id
+        turn = {Design.PARALLEL: rank % count, Design.FIXED_SEQUENCE: period - 1, Design.SEQUENTIAL: 1}
+        first = arms[0].arm_id if design == Design.SEQUENTIAL else None
+        arm_id = arms[turn.get(Design(design), 0)].arm_id
         blocks.append((arm_id, tuple(case_id for part in parts for case_id in part)))
     return [
-        PlannedRead(case_id=case_id, arm_id=arm_id)
+        PlannedRead(case_id=case_id, arm_id=arm_id, first_arm_id=first)
         for arm_id, part in blocks
         for case_id in shuffled(part, rng)
     ]

@@ -32,12 +32,22 @@ class Times:
     interrupted: bool  # more than one opening, or a cut one: raw_s is then a lower bound
 
 
+def provisional_times(events: Sequence[Event]) -> Times:
+    """Measure the part of a sequential reading that ends with its provisional answer."""
+    end = next(i for i, event in enumerate(events) if event.kind is _K.PROVISIONAL_SUBMITTED)
+    return _times(events[: end + 1], _K.PROVISIONAL_SUBMITTED)
+
+
 def reading_times(events: Sequence[Event]) -> Times:
     """Measure one reading from its events in log order (all of one case; session ends may be among them)."""
+    return _times(events, _K.ASSESSMENT_SUBMITTED)
+
+
+def _times(events: Sequence[Event], submitted: EventKind) -> Times:
     openings = _openings(events)
     measured = [_measure(opening) for opening in openings]
     painted = [one for one in measured if one is not None]
-    locked = any(event.kind is _K.ASSESSMENT_SUBMITTED for event in events)
+    locked = any(event.kind is submitted for event in events)
     raw = sum(one.raw for one in painted)
     paused = sum(one.paused for one in painted)
     idle = sum(one.idle for one in painted)

@@ -1,18 +1,19 @@
-"""One row of a reader's work list: progress, and whether the session may be opened yet (order, washout).
+"""One row of a reader's work list: progress, and whether the session may be opened yet (order, gate, washout).
 
-Decides from folded records only; ``sessions`` enforces what is said here.
+Decides from progress only; ``sessions`` enforces what is said here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
-from reader_study.clock import from_utc_text
-from reader_study.domain.reading import Phase, SessionRecord
+from reader_study.clock import from_utc_text, to_utc_text
 from reader_study.domain.study import SessionPlan, Study
+from reader_study.progress import Progress
 
-_SECONDS_A_DAY = 86_400.0
+SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +29,14 @@ class SessionStatus:
     available: bool
     why_not: str | None  # a sentence when not available
     next_case_id: str | None  # None when closed
+    interrupted: bool = False  # a sitting was cut off at least once
+    idle_spells: int = 0  # how often no input came beyond the idle threshold
+    signed: bool = False
+    opens_utc: str | None = None  # ISO 8601 UTC from which the washout is over; None = not waiting for it
 
 
 def session_status(
-    study: Study, plan: SessionPlan, record_of: Callable[[str], SessionRecord], utc_now: str
+    study: Study, plan: SessionPlan, progress: Mapping[str, Progress], utc_now: str
 ) -> SessionStatus:
     """Return the row of one session.
 
@@ -39,49 +44,68 @@ def session_status(
     ----------
     study, plan
         The session and the study it belongs to.
-    record_of : callable
-        Folded record of a session by its id; asked for this reader's sessions only.
+    progress : mapping of session id to Progress
+        Of this reader's sessions.
     utc_now : str
         The calendar time, ISO 8601 UTC; the washout is measured against it (RS-D4).
     """
-    record = record_of(plan.session_id)
-    current = record.current
-    why_not = "every case is read and locked."
-    waits = None if current is None else _waits_for(study, plan, record_of, utc_now)
+    mine = progress[plan.session_id]
+    waits = None if mine.finished else _waits_for(study, plan, progress, utc_now)
+    opens = None if mine.finished or mine.started_utc else washout_ends(study, plan, progress)
     return SessionStatus(
         session_id=plan.session_id,
         period=plan.period,
-        n_done=record.index,
-        n_total=len(record.readings),
-        started=record.phase is not Phase.NEW,
-        closed=current is None,
-        available=current is not None and waits is None,
-        why_not=why_not if current is None else waits,
-        next_case_id=None if current is None else current.case_id,
+        n_done=len(mine.locked),
+        n_total=len(plan.entries),
+        started=mine.started_utc is not None,
+        closed=mine.finished,
+        available=not mine.finished and waits is None,
+        why_not="every case is read and locked." if mine.finished else waits,
+        next_case_id=mine.next_case_id,
+        interrupted=mine.recovered > 0,
+        idle_spells=mine.idle_spells,
+        signed=mine.signed,
+        opens_utc=opens,
     )
 
 
-def _waits_for(
-    study: Study, plan: SessionPlan, record_of: Callable[[str], SessionRecord], utc_now: str
-) -> str | None:
-    record = record_of(plan.session_id)
-    if record.phase is not Phase.NEW or record.overridden:
+def washout_ends(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> str | None:
+    """Return when the last of the session's cases that was read in an earlier period was locked, plus the washout.
+
+    ISO 8601 UTC; None when no case was read before.
+    """
+    again = _read_before(study, plan, progress)
+    if not again:
         return None
+    return to_utc_text(from_utc_text(max(again)) + timedelta(days=study.washout_days))
+
+
+def _read_before(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> list[str]:
     mine = {entry.case_id for entry in plan.entries}
+    return [
+        when
+        for other in study.plans_of(plan.reader_id)
+        if other.period < plan.period
+        for case_id, when in progress[other.session_id].locked.items()
+        if case_id in mine
+    ]
+
+
+def _waits_for(study: Study, plan: SessionPlan, progress: Mapping[str, Progress], utc_now: str) -> str | None:
+    own = progress[plan.session_id]
+    if own.started_utc is not None or own.overrides:
+        return None
     for other in study.plans_of(plan.reader_id):
-        if other.period >= plan.period:
-            continue
-        earlier = record_of(other.session_id)
-        if not earlier.finished:
+        gated = other.period > 0 or study.training.gate
+        if other.period < plan.period and gated and not progress[other.session_id].finished:
             return f"period {other.period} comes first; finish it."
-        again = [r.locked_utc for r in earlier.readings if r.case_id in mine and r.locked_utc is not None]
-        if not again:
-            continue
-        last = from_utc_text(max(again))
-        days = (from_utc_text(utc_now) - last).total_seconds() / _SECONDS_A_DAY
-        if days < study.washout_days:
-            return (
-                f"washout of {study.washout_days:g} days is not over, {study.washout_days - days:.1f} days are left;"
-                " come back then or ask the coordinator."
-            )
+    again = _read_before(study, plan, progress)
+    if not again:
+        return None
+    days = (from_utc_text(utc_now) - from_utc_text(max(again))).total_seconds() / SECONDS_A_DAY
+    if days < study.washout_days:
+        return (
+            f"washout of {study.washout_days:g} days is not over, {study.washout_days - days:.1f} days are left;"
+            " come back then or ask the coordinator."
+        )
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reader_study.domain.conduct import CallOf, Consistency
 from reader_study.domain.study import Scale
 from resources.vocabulary import (
     BackgroundEnhancement,
@@ -40,6 +41,7 @@ class Finding:
     birads: str | None = None  # None = not asked
     enhancement: EnhancementType | None = None  # contrast exams only (CEM-08); None = not asked
     conspicuity: Conspicuity | None = None
+    call: bool | None = None  # True = malignant, False = benign; None = not asked
 
     def __post_init__(self) -> None:
         if not 0 <= self.suspicion <= 100:
@@ -69,6 +71,7 @@ class Assessment:
     density: Density | None = None
     recall: bool | None = None
     contrast: bool = False  # the exam is a contrast one, so that the scale's contrast questions were asked
+    call: bool | None = None  # True = malignant, False = benign; None = not asked or not answered
 
     def breast(self, laterality: Laterality) -> BreastAssessment | None:
         return next((breast for breast in self.breasts if breast.laterality is laterality), None)
@@ -80,9 +83,12 @@ class FieldProblem:
 
     field: str
     sentence: str
+    warning: bool = False  # may be submitted all the same, once the reader confirms
 
 
-def problems(assessment: Assessment, scale: Scale) -> tuple[FieldProblem, ...]:
+def problems(
+    assessment: Assessment, scale: Scale, findings: Sequence[Finding] = ()
+) -> tuple[FieldProblem, ...]:
     """List what keeps an assessment from being submitted, in the order of the form (RS-C1, RS-C2).
 
     Parameters
@@ -91,11 +97,13 @@ def problems(assessment: Assessment, scale: Scale) -> tuple[FieldProblem, ...]:
         The form as it stands.
     scale : Scale
         The protocol's categories, required fields and consistency rules.
+    findings : sequence of Finding
+        The marks of the case, for the call that some protocols ask of each.
 
     Returns
     -------
     tuple of FieldProblem
-        Empty when the assessment may be submitted.
+        Empty when the assessment may be submitted; ``warning`` ones may be confirmed.
     """
     found: list[FieldProblem] = []
     if not assessment.breasts:
@@ -114,7 +122,21 @@ def problems(assessment: Assessment, scale: Scale) -> tuple[FieldProblem, ...]:
     if assessment.density is None and "density" in scale.require:
         found.append(FieldProblem(field="density", sentence="Breast density is missing; choose a to d."))
     found.extend(_recall_problems(assessment, scale))
+    found.extend(_call_problems(assessment, scale, findings))
     return tuple(found)
+
+
+def _call_problems(assessment: Assessment, scale: Scale, findings: Sequence[Finding]) -> list[FieldProblem]:
+    if scale.call is CallOf.CASE and assessment.call is None:
+        return [FieldProblem(field="call", sentence="The call is missing; choose benign or malignant.")]
+    if scale.call is CallOf.LESION:
+        open_marks = sum(finding.call is None for finding in findings)
+        if open_marks:
+            sentence = (
+                f"{open_marks} of {len(findings)} marks have no call; choose benign or malignant for each."
+            )
+            return [FieldProblem(field="findings", sentence=sentence)]
+    return []
 
 
 def _breast_problems(breast: BreastAssessment, scale: Scale) -> list[FieldProblem]:
@@ -122,8 +144,10 @@ def _breast_problems(breast: BreastAssessment, scale: Scale) -> list[FieldProble
     word = "Right" if breast.laterality is Laterality.RIGHT else "Left"
     found: list[FieldProblem] = []
 
-    def add(field: str, sentence: str) -> None:
-        found.append(FieldProblem(field=f"{side}.{field}", sentence=f"{word} breast: {sentence}"))
+    def add(field: str, sentence: str, *, warning: bool = False) -> None:
+        found.append(
+            FieldProblem(field=f"{side}.{field}", sentence=f"{word} breast: {sentence}", warning=warning)
+        )
 
     if breast.birads is None:
         if "birads" in scale.require:
@@ -147,6 +171,7 @@ def _breast_problems(breast: BreastAssessment, scale: Scale) -> list[FieldProble
             "suspicion",
             f"BI-RADS {breast.birads} does not go with a probability of malignancy of {breast.suspicion};"
             f" at most {scale.max_benign_suspicion}, or change the category.",
+            warning=scale.consistency is Consistency.WARN,
         )
     return found
 
@@ -169,18 +194,19 @@ def _recall_problems(assessment: Assessment, scale: Scale) -> list[FieldProblem]
         if "recall" not in scale.require:
             return []
         return [FieldProblem(field="recall", sentence="The recall decision is missing; choose yes or no.")]
+    mild = scale.consistency is Consistency.WARN
     categories = {breast.birads for breast in assessment.breasts if breast.birads is not None}
     if not scale.match_recall or not categories:
         return []
     if not assessment.recall and categories & RECALL_CATEGORIES:
         worst = sorted(categories & RECALL_CATEGORIES)[-1]
         sentence = f"No recall does not go with BI-RADS {worst}; change the recall decision or the category."
-        return [FieldProblem(field="recall", sentence=sentence)]
+        return [FieldProblem(field="recall", sentence=sentence, warning=mild)]
     if assessment.recall and categories <= NO_RECALL_CATEGORIES:
         sentence = (
             "Recall does not go with BI-RADS 1 or 2 in every breast; change the decision or a category."
         )
-        return [FieldProblem(field="recall", sentence=sentence)]
+        return [FieldProblem(field="recall", sentence=sentence, warning=mild)]
     return []
 
 
@@ -203,6 +229,7 @@ def finding_to_json(finding: Finding) -> dict[str, object]:
         "suspicion": int(finding.suspicion),
         "birads": finding.birads,
         **{name: answer.value for name, answer in contrast.items() if answer is not None},
+        **({} if finding.call is None else {"call": finding.call}),
     }
 
 
@@ -224,6 +251,7 @@ def finding_from_json(value: Mapping[str, object]) -> Finding:
         birads=None if value["birads"] is None else str(value["birads"]),
         enhancement=None if value.get("enhancement") is None else EnhancementType(str(value["enhancement"])),
         conspicuity=None if value.get("conspicuity") is None else Conspicuity(str(value["conspicuity"])),
+        call=_flag(value.get("call")),
     )
 
 
@@ -242,6 +270,7 @@ def assessment_to_json(assessment: Assessment) -> dict[str, object]:
         "density": None if assessment.density is None else assessment.density.value,
         "recall": assessment.recall,
         **({"contrast": True} if assessment.contrast else {}),
+        **({} if assessment.call is None else {"call": assessment.call}),
     }
 
 
@@ -273,7 +302,12 @@ def assessment_from_json(value: Mapping[str, object]) -> Assessment:
         density=None if value["density"] is None else Density(str(value["density"])),
         recall=None if recall is None else bool(recall),
         contrast=bool(value.get("contrast", False)),
+        call=_flag(value.get("call")),
     )
+
+
+def _flag(value: object) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _number(value: object, field: str) -> float:

@@ -46,7 +46,28 @@ class EventKind(StrEnum):
     COVERAGE_RECORDED = "CoverageRecorded"
     ASSESSMENT_SUBMITTED = "AssessmentSubmitted"
     READING_LOCKED = "ReadingLocked"
+    PROVISIONAL_SUBMITTED = "ProvisionalSubmitted"
+    ASSESSMENT_AMENDED = "AssessmentAmended"
+    INSTRUCTION_ACKNOWLEDGED = "InstructionAcknowledged"
+    FEEDBACK_SHOWN = "FeedbackShown"
+    SESSION_SIGNED = "SessionSigned"
+    # What coordinators, statisticians and administrators do: in the study's own chain (``reader_study.audit``).
+    PROTOCOL_DRAFTED = "ProtocolDrafted"
+    PROTOCOL_FROZEN = "ProtocolFrozen"
+    PROTOCOL_AMENDED = "ProtocolAmended"
+    ALLOCATION_MADE = "AllocationMade"
+    READER_ENROLLED = "ReaderEnrolled"
+    ACCOUNT_CHANGED = "AccountChanged"
+    CASES_IMPORTED = "CasesImported"
+    TRUTH_IMPORTED = "TruthImported"
+    OVERRIDE_RECORDED = "OverrideRecorded"
+    STUDY_LOCKED = "StudyLocked"
+    EXPORT_MADE = "ExportMade"
+    BACKUP_MADE = "BackupMade"
+    RESULTS_SEEN = "ResultsSeen"
 
+
+AUDIT_KINDS: tuple[EventKind, ...] = tuple(EventKind)[tuple(EventKind).index(EventKind.PROTOCOL_DRAFTED) :]
 
 _CASE: dict[str, tuple[type, ...]] = {"case_id": (str,)}
 _OPENING: dict[str, tuple[type, ...]] = {
@@ -57,6 +78,14 @@ _OPENING: dict[str, tuple[type, ...]] = {
     "seed": (int,),
     "plan": (list,),
     "environment": (dict,),
+}
+_AUDIT: dict[str, tuple[type, ...]] = {
+    "who": (str,),
+    "role": (str,),
+    "subject": (str,),
+    "old": (dict, type(None)),
+    "new": (dict, type(None)),
+    "why": (str,),
 }
 _MAYBE_CASE: dict[str, tuple[type, ...]] = {"case_id": (str, type(None))}
 
@@ -85,6 +114,12 @@ BODIES: Mapping[EventKind, tuple[int, Mapping[str, tuple[type, ...]]]] = {
     EventKind.COVERAGE_RECORDED: (1, _CASE | {"images": (dict,)}),
     EventKind.ASSESSMENT_SUBMITTED: (1, _CASE | {"assessment": (dict,), "position": (int,)}),
     EventKind.READING_LOCKED: (1, _CASE),
+    EventKind.PROVISIONAL_SUBMITTED: (1, _CASE | {"assessment": (dict,), "position": (int,)}),
+    EventKind.ASSESSMENT_AMENDED: (1, _CASE | {"old": (dict,), "assessment": (dict,), "reason": (str,)}),
+    EventKind.INSTRUCTION_ACKNOWLEDGED: (1, {"instruction_sha256": (str,)}),
+    EventKind.FEEDBACK_SHOWN: (1, _CASE | {"truth": (dict,)}),
+    EventKind.SESSION_SIGNED: (1, {"signed_by": (str,), "name": (str,), "meaning": (str,)}),
+    **dict.fromkeys(AUDIT_KINDS, (1, _AUDIT)),
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reader_study.domain.assessment import Assessment, Finding, assessment_from_json, finding_from_json
+from reader_study.domain.conduct import Navigation
 from reader_study.domain.events import GENESIS, Body, Event, EventKind, mapping, text
 from reader_study.domain.study import AiPolicy, SessionPlan, Study
 from reader_study.errors import IllegalTransition, StudyError
@@ -56,6 +57,7 @@ TABLE: dict[tuple[State, EventKind], State] = {
         for s in _READING
         for k in (_K.MARK_ADDED, _K.MARK_MOVED, _K.MARK_REMOVED, _K.DRAFT_SAVED)
     },
+    **{(s, _K.PROVISIONAL_SUBMITTED): State.ASSESSING for s in _READING},
     **{(s, _K.PAUSED): State.PAUSED for s in _READING},
     (State.PAUSED, _K.RESUMED): State.ASSESSING,  # back to where it was; see _apply_case
     **{(s, _K.ASSESSMENT_SUBMITTED): State.SUBMITTED for s in _READING},
@@ -70,6 +72,11 @@ SESSION_TABLE: dict[tuple[Phase, EventKind], Phase] = {
     (Phase.NEW, _K.OVERRIDE_GRANTED): Phase.NEW,
     (Phase.CLOSED, _K.OVERRIDE_GRANTED): Phase.CLOSED,
     **{(Phase.OPEN, k): Phase.OPEN for k in (_K.FOCUS_LOST, _K.FOCUS_REGAINED, _K.IDLE_DETECTED)},
+    **{
+        (Phase.OPEN, k): Phase.OPEN
+        for k in (_K.INSTRUCTION_ACKNOWLEDGED, _K.FEEDBACK_SHOWN, _K.ASSESSMENT_AMENDED, _K.SESSION_SIGNED)
+    },
+    (Phase.CLOSED, _K.SESSION_SIGNED): Phase.CLOSED,
 }
 
 AI_EVENTS = frozenset({_K.AI_RESULT_RECORDED, _K.AI_REVEALED, _K.AI_HIDDEN})
@@ -90,6 +97,10 @@ class Reading:
     interrupted: bool = False  # left the screen before it was locked
     before_pause: State = State.SHOWN
     locked_utc: str | None = None
+    provisional: Assessment | None = None  # sequential design: the answer locked before AI was revealed
+    provisional_findings: tuple[Finding, ...] = ()
+    provisional_utc: str | None = None
+    amendments: int = 0  # answers changed after the lock, where the protocol lets readers look back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +109,11 @@ class SessionRecord:
 
     plan: SessionPlan
     policies: tuple[AiPolicy, ...]  # one for each entry of the plan
+    first_policies: tuple[
+        AiPolicy | None, ...
+    ]  # in force before the provisional answer; None = no such answer
+    practice: frozenset[str] = frozenset()  # case ids
+    look_back: bool = False
     readings: tuple[Reading, ...]
     phase: Phase = Phase.NEW
     index: int = 0  # of the current case; len(readings) when all are locked
@@ -105,6 +121,8 @@ class SessionRecord:
     head: str = GENESIS
     boot_id: str = ""  # of the last event
     overridden: bool = False  # a washout override was granted
+    acknowledged: str | None = None  # SHA-256 of the instruction that was acknowledged in this session
+    signed: bool = False
 
     @property
     def finished(self) -> bool:
@@ -114,12 +132,33 @@ class SessionRecord:
     def current(self) -> Reading | None:
         return None if self.finished else self.readings[self.index]
 
+    @property
+    def awaits_provisional(self) -> bool:
+        """True while the current case still has to be locked in its first arm."""
+        current = self.current
+        if current is None or self.first_policies[self.index] is None:
+            return False
+        return current.provisional is None
+
+    @property
+    def policy(self) -> AiPolicy | None:
+        """What of the AI the current case may show now; None when all cases are locked."""
+        if self.finished:
+            return None
+        return self.first_policies[self.index] if self.awaits_provisional else self.policies[self.index]
+
 
 def begin(study: Study, plan: SessionPlan) -> SessionRecord:
     """Return the record of a session that has no event yet."""
+    arms = {arm.arm_id: arm for arm in study.arms}
     return SessionRecord(
         plan=plan,
-        policies=tuple(study.arm(entry.arm_id).ai for entry in plan.entries),
+        policies=tuple(arms[entry.arm_id].ai for entry in plan.entries),
+        first_policies=tuple(
+            None if entry.first_arm_id is None else arms[entry.first_arm_id].ai for entry in plan.entries
+        ),
+        practice=frozenset(case.case_id for case in study.cases if case.practice),
+        look_back=study.conduct.navigation is Navigation.LOOK_BACK,
         readings=tuple(Reading(case_id=entry.case_id, arm_id=entry.arm_id) for entry in plan.entries),
     )
 
@@ -147,6 +186,12 @@ def apply(record: SessionRecord, event: Event) -> SessionRecord:
 def _apply_session(record: SessionRecord, event: Event, phase: Phase) -> SessionRecord:
     if event.kind is EventKind.OVERRIDE_GRANTED:
         return replace(record, overridden=True)
+    if event.kind is EventKind.INSTRUCTION_ACKNOWLEDGED:
+        return replace(record, acknowledged=text(event.body, "instruction_sha256"))
+    if event.kind is EventKind.SESSION_SIGNED:
+        return _signed(record)
+    if event.kind in {EventKind.FEEDBACK_SHOWN, EventKind.ASSESSMENT_AMENDED}:
+        return _after_lock(record, event)
     if event.kind is EventKind.SESSION_OPENED:
         _check_plan(record, event)
     record = replace(record, phase=phase)
@@ -158,8 +203,40 @@ def _apply_session(record: SessionRecord, event: Event, phase: Phase) -> Session
     return record
 
 
+def _signed(record: SessionRecord) -> SessionRecord:
+    if not record.finished or record.signed:
+        why = "is signed already" if record.signed else "has cases that are not locked"
+        raise IllegalTransition(f"Session {record.plan.session_id} {why}: SessionSigned cannot follow.")
+    return replace(record, signed=True)
+
+
+def _after_lock(record: SessionRecord, event: Event) -> SessionRecord:
+    """Feedback in practice, or an amended answer where the protocol lets readers look back."""
+    case_id = text(event.body, "case_id")
+    amends = event.kind is EventKind.ASSESSMENT_AMENDED
+    allowed = record.look_back if amends else case_id in record.practice
+    at = next((i for i, r in enumerate(record.readings) if r.case_id == case_id), -1)
+    if record.signed or not allowed or at < 0 or record.readings[at].state is not State.LOCKED:
+        rule = "a locked case of an unsigned session with look-back" if amends else "a locked practice case"
+        raise IllegalTransition(f"Case {case_id}: expected {rule}; {event.kind.value} cannot follow.")
+    if not amends:
+        return record
+    reading = record.readings[at]
+    final = assessment_from_json(mapping(event.body, "assessment"))
+    changed = replace(reading, final=final, amendments=reading.amendments + 1)
+    return replace(record, readings=(*record.readings[:at], changed, *record.readings[at + 1 :]))
+
+
+def planned_order(plan: SessionPlan) -> list[list[str]]:
+    """Return the reading order as SessionOpened keeps it: case, arm, and the first arm where there is one."""
+    return [
+        [e.case_id, e.arm_id] if e.first_arm_id is None else [e.case_id, e.arm_id, e.first_arm_id]
+        for e in plan.entries
+    ]
+
+
 def _check_plan(record: SessionRecord, event: Event) -> None:
-    planned = [[entry.case_id, entry.arm_id] for entry in record.plan.entries]
+    planned = planned_order(record.plan)
     if event.body["plan"] != planned:
         raise StudyError(
             f"Session {record.plan.session_id}: expected the reading order it was begun with, found another;"
@@ -181,7 +258,11 @@ def _apply_case(record: SessionRecord, event: Event) -> SessionRecord:
             f" {current.state.value}, found {event.kind.value}."
         )
     if event.kind in AI_EVENTS:
-        _check_ai(record.policies[record.index], current, event)
+        policy = record.policy
+        assert policy is not None, "there is a current case"
+        _check_ai(policy, current, event)
+    if event.kind in {EventKind.PROVISIONAL_SUBMITTED, EventKind.ASSESSMENT_SUBMITTED}:
+        _check_turn(record, current, event)
     if event.kind is EventKind.RESUMED:
         after = current.before_pause
     if event.kind is EventKind.FRAME_PAINTED and (current.findings or current.draft is not None):
@@ -192,6 +273,14 @@ def _apply_case(record: SessionRecord, event: Event) -> SessionRecord:
     reading = replace(reading, state=after)
     record = _with_current(record, reading)
     return replace(record, index=record.index + 1) if after is State.LOCKED else record
+
+
+def _check_turn(record: SessionRecord, current: Reading, event: Event) -> None:
+    if record.awaits_provisional is not (event.kind is EventKind.PROVISIONAL_SUBMITTED):
+        wanted = "the provisional answer" if record.awaits_provisional else "the final answer"
+        raise IllegalTransition(
+            f"Case {current.case_id}: expected {wanted} next; {event.kind.value} cannot follow."
+        )
 
 
 def _check_ai(policy: AiPolicy, current: Reading, event: Event) -> None:
@@ -229,6 +318,15 @@ def _changed(reading: Reading, event: Event) -> Reading:
             return replace(reading, shown_layers=tuple(sorted(layers)))
         case EventKind.PAUSED:
             return replace(reading, before_pause=reading.state)
+        case EventKind.PROVISIONAL_SUBMITTED:
+            answer = assessment_from_json(mapping(body, "assessment"))
+            return replace(
+                reading,
+                provisional=answer,
+                draft=answer,
+                provisional_findings=reading.findings,
+                provisional_utc=event.t_utc,
+            )
         case EventKind.ASSESSMENT_SUBMITTED:
             return replace(reading, final=assessment_from_json(mapping(body, "assessment")))
         case EventKind.READING_LOCKED:

@@ -5,7 +5,7 @@ Owns the nouns and their checks. Holds no truth and no pixels; the truth is in `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reader_study.domain.conduct import (
     CallOf,
@@ -169,11 +169,11 @@ class Study:
     lexicon_version: str = "birads-5-core/1"
     design: Design = Design.CROSSOVER
     blocks: int = 1  # of readers and cases, in a split-plot design
-    purpose: Purpose = Purpose()
-    conduct: Conduct = Conduct()
-    training: Training = Training()
-    disclosure: Disclosure = Disclosure()
-    localisation: Localisation = Localisation()
+    purpose: Purpose = field(default_factory=Purpose)
+    conduct: Conduct = field(default_factory=Conduct)
+    training: Training = field(default_factory=Training)
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    localisation: Localisation = field(default_factory=Localisation)
 
     def __post_init__(self) -> None:
         _distinct("arms", tuple(arm.arm_id for arm in self.arms))

@@ -49,10 +49,9 @@ T = TypeVar("T")
 
 
 def _default(field: Field[Any]) -> object:
-    if field.default is not MISSING:
-        value = field.default
-        return plain(asdict(value)) if hasattr(value, "__dataclass_fields__") else plain(value)
-    return MISSING
+    if field.default_factory is not MISSING:
+        return plain(asdict(field.default_factory()))
+    return MISSING if field.default is MISSING else plain(field.default)
 
 
 def sparse(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Engine, Row, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from reader_study.domain.events import GENESIS, Event, canonical, known_kind
+from reader_study.domain.events import GENESIS, Event, EventKind, canonical, known_kind
 from reader_study.errors import StoreError
 from reader_study.ports import Head, check_follows
 from reader_study.store.schema import EVENTS
@@ -53,6 +53,21 @@ class SqlEventStore:
             raise StoreError(
                 f"Session {session_id}: the log could not be read ({error.orig});"
                 " run verify-log on the database."
+            ) from error
+
+    def read_kinds(
+        self, kinds: Sequence[EventKind], session_ids: Sequence[str] | None = None
+    ) -> tuple[Event, ...]:
+        query = select(EVENTS).where(EVENTS.c.kind.in_([kind.value for kind in kinds]))
+        if session_ids is not None:
+            query = query.where(EVENTS.c.session_id.in_(session_ids))
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(query.order_by(EVENTS.c.session_id, EVENTS.c.seq))
+                return tuple(_to_event(row) for row in rows)
+        except DBAPIError as error:
+            raise StoreError(
+                f"Event log: could not be read ({error.orig}); run verify-log on the database."
             ) from error
 
     def heads(self) -> Mapping[str, Head]:
