@@ -23,10 +23,15 @@ from inference.worker import EngineSpec, WorkerEngine
 from reader_study.clock import SystemClock
 from reader_study.store.database import open_database
 from resources.files import UserFacingError
+from resources.translation import translate
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "dib-mg"
+
+
+def _tr(text: str) -> str:
+    return translate("start", text)
 
 
 class UnavailableEngine:
@@ -78,7 +83,7 @@ def demo_station(demo: DemoStudy, engine: InferenceEngine) -> Workstation:
         exams=demo.exams,
         anchor=demo.anchor,
         engine=engine,
-        hint=f"Demo: reader “{READER}”, password “{PASSWORD}”",
+        hint=_tr("Demo: reader “{0}”, password “{1}”").format(READER, PASSWORD),
     )
 
 

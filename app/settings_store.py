@@ -15,10 +15,15 @@ from platformdirs import user_config_path
 
 from app.state.settings import SCHEMA, Settings, from_json, to_json
 from resources.files import UserFacingError
+from resources.translation import translate
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "settings.json"
+
+
+def _tr(text: str) -> str:
+    return translate("settings_file", text)
 
 
 class SettingsError(UserFacingError):
@@ -62,20 +67,24 @@ class JsonSettings:
         except FileNotFoundError:
             return Settings()
         except (OSError, UnicodeDecodeError) as error:
-            return self._set_aside(f"it cannot be read ({error})")
+            return self._set_aside(_tr("it cannot be read ({0})").format(error))
         try:
             plain = json.loads(text)
         except ValueError as error:
-            return self._set_aside(f"it is no JSON ({error})")
+            return self._set_aside(_tr("it is no JSON ({0})").format(error))
         if not isinstance(plain, dict):
-            return self._set_aside(f"found {type(plain).__name__} in place of names with values")
+            return self._set_aside(
+                _tr("found {0} in place of names with values").format(type(plain).__name__)
+            )
         if isinstance(plain.get("schema"), int) and plain["schema"] > SCHEMA:
             self._set_aside(
-                f"it was written by a newer version (schema {plain['schema']}, expected {SCHEMA})"
+                _tr("it was written by a newer version (schema {0}, expected {1})").format(
+                    plain["schema"], SCHEMA
+                )
             )
         settings, refused = from_json(plain)
         if refused:
-            self._set_aside("not understood: " + ", ".join(refused))
+            self._set_aside(_tr("not understood: {0}").format(", ".join(refused)))
         return settings
 
     def _set_aside(self, why: str) -> Settings:
@@ -84,11 +93,12 @@ class JsonSettings:
             number += 1
         try:
             kept.write_bytes(self._path.read_bytes())
-            where = f"a copy is kept as {kept.name}"
+            where = _tr("a copy is kept as {0}").format(kept.name)
         except OSError as error:
-            where = f"no copy could be kept ({error})"
-        self._problem = f"Settings in {self._path}: {why}; defaults are used for what is missing, {where}."
-        log.warning("settings could not be read whole; %s", where)
+            where = _tr("no copy could be kept ({0})").format(error)
+        words = _tr("Settings in {0}: {1}; defaults are used for what is missing, {2}.")
+        self._problem = words.format(self._path, why, where)
+        log.warning("settings could not be read whole; %s", kept.name)
         return Settings()
 
     def keep(self, settings: Settings) -> None:
@@ -104,6 +114,8 @@ class JsonSettings:
             scratch.replace(self._path)
         except OSError as error:
             raise SettingsError(
-                f"Settings: expected to write {self._path}, found {error.strerror or error}; they hold until the "
-                "program ends, so free the disk or the folder's rights and change them again."
+                _tr(
+                    "Settings: expected to write {0}, found {1}; they hold until the program ends, so free the disk "
+                    "or the folder's rights and change them again."
+                ).format(self._path, error.strerror or error)
             ) from error

@@ -20,6 +20,11 @@ from reader_study.domain.study import Reader, Study
 from reader_study.errors import StudyError
 from reader_study.ports import Clock, EventStore
 from reader_study.sessions import Sessions
+from resources.translation import translate
+
+
+def _tr(text: str) -> str:
+    return translate("workstation", text)
 
 
 @dataclass(kw_only=True)
@@ -43,7 +48,7 @@ class Workstation:
         """Return the reader; SignInRefused with one sentence otherwise."""
         if self.study is None:
             raise StudyError(
-                "Sign in: expected a study on this station, found none; open a study or the demo first."
+                _tr("Sign in: expected a study on this station, found none; open a study or the demo first.")
             )
         return sign_in(self.study, reader_id, password)
 
@@ -51,7 +56,7 @@ class Workstation:
         """Return the one writer of the log."""
         if self.study is None or self.events is None:
             raise StudyError(
-                "Reading: expected a study with a log on this station, found none; open a study first."
+                _tr("Reading: expected a study with a log on this station, found none; open a study first.")
             )
         if self._sessions is None:
             self._sessions = Sessions(
@@ -67,7 +72,7 @@ class Workstation:
         assert self.study is not None
         if self.source is None:
             raise StudyError(
-                "Reading: expected a folder with the study's exams, found none; give it when opening."
+                _tr("Reading: expected a folder with the study's exams, found none; give it when opening.")
             )
         return ReadingController(
             study=self.study,

@@ -25,6 +25,7 @@ from app.state.hanging import Choice, choices, match
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.priors import priors_of
 from app.state.protocol_library import ProtocolLibrary
+from app.state.terms import progress_term
 from app.state.thumbnails import Thumbnail, thumbnails_of
 from inference.engine import InferenceEngine
 from inference.exam.header import TagRow
@@ -33,6 +34,7 @@ from inference.exam.types import Exam, ExamSummary, ViewImage
 from inference.results import ExamResult
 from reader_study.domain.study import AiPolicy, Scale
 from resources.files import UserFacingError
+from resources.translation import translate
 from resources.vocabulary import ImageKind
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,10 @@ ALL_AI = AiPolicy(shown=True, boxes=True, heatmap=True, score=True, operating_th
 # Notes that the screen tells in a place of their own: the line of missing views, the badge, the strip.
 _SEEN_ELSEWHERE = ("Missing of the four", "More than one image of", "Not hung:")
 KEPT_STRIPS = 64  # exams whose thumbnails are kept
+
+
+def _tr(text: str) -> str:
+    return translate("browsing", text)
 
 
 class BrowsingScreen(ReadingScreen, Protocol):
@@ -152,7 +158,7 @@ class BrowseController:
         if ready is not None:
             self._hang(ready)
             return
-        self._screen.show_loading("Loading …")
+        self._screen.show_loading(_tr("Loading …"))
         self._runner.submit(
             "load", partial(self._load, exam_id), self._hang, self._failed, lambda _f, _t: self._looked()
         )
@@ -182,7 +188,7 @@ class BrowseController:
         neighbour = self._neighbour(by)
         if neighbour is None:
             self._screen.show_message(
-                "This is the last exam of the list." if by > 0 else "This is the first exam."
+                _tr("This is the last exam of the list.") if by > 0 else _tr("This is the first exam.")
             )
             return False
         self.open(neighbour)
@@ -223,9 +229,9 @@ class BrowseController:
         return CaseView(
             exam=exam,
             hanging=match(self._library.shelf().protocols, exam, chosen=self._chosen),
-            study_title="Exams",
-            session_title="no study",
-            case_label=f"Exam {exam.exam_id}",
+            study_title=_tr("Exams"),
+            session_title=_tr("no study"),
+            case_label=_tr("Exam {0}").format(exam.exam_id),
             policy=ALL_AI,
             scale=Scale(),
             findings=(),
@@ -250,11 +256,11 @@ class BrowseController:
 
     def _say_notes(self, exam: Exam) -> None:
         notes = [note for note in exam.notes if not note.startswith(_SEEN_ELSEWHERE)]
-        more = f" (+{len(notes) - 1} more notes)" if len(notes) > 1 else ""
+        more = _tr(" (+{0} more notes)").format(len(notes) - 1) if len(notes) > 1 else ""
         self._screen.show_message(f"{notes[0]}{more}" if notes else "")  # the last exam's words go
 
     def _ask_ai(self, exam: Exam) -> None:
-        self._screen.show_ai(AiView(working="AI: waiting"))
+        self._screen.show_ai(AiView(working=_tr("AI: waiting")))
 
         def work(context: TaskContext) -> ExamResult:
             return self._engine.analyse(exam, context.report, context.cancelled)
@@ -263,8 +269,10 @@ class BrowseController:
             "ai",
             work,
             lambda result: self._screen.show_ai(AiView(result=result)),
-            lambda error: self._screen.show_ai(AiView(failure=f"AI not available: {error}")),
-            lambda fraction, text: self._screen.show_ai(AiView(working=f"AI: {text}", fraction=fraction)),
+            lambda error: self._screen.show_ai(AiView(failure=_tr("AI not available: {0}").format(error))),
+            lambda fraction, text: self._screen.show_ai(
+                AiView(working=_tr("AI: {0}").format(progress_term(text)), fraction=fraction)
+            ),
         )
 
     # ---- what one image is
@@ -272,7 +280,7 @@ class BrowseController:
     def set_kind(self, image: ViewImage, kind: ImageKind | None) -> None:
         """Hang the exam anew with the reader's word on what an image shows; None = as the rules say (CEM-01)."""
         if self._case is None or all(image.key != own.key for own in self._case.exam.images):
-            self._screen.show_message("The kind can be set for images of the current exam only.")
+            self._screen.show_message(_tr("The kind can be set for images of the current exam only."))
             return
         self._kinds.set(image.source_id, kind)
         self.open(self._wanted)
@@ -281,7 +289,7 @@ class BrowseController:
         """Read all attributes of an image's file off the UI thread, then hand them over."""
         source = self._source
         if not isinstance(source, FolderSource):
-            self._screen.show_message("These images are not files, so they have no tags to list.")
+            self._screen.show_message(_tr("These images are not files, so they have no tags to list."))
             return
         self._runner.submit("tags", lambda _context: source.tags(image.path), done, self._failed)
 
@@ -302,7 +310,7 @@ class BrowseController:
             return load_priors(self._source, ids)
 
         def failed(error: Exception) -> None:
-            self._screen.show_message(f"A prior exam could not be loaded: {error}")
+            self._screen.show_message(_tr("A prior exam could not be loaded: {0}").format(error))
             self._prefetch()
 
         self._runner.submit("priors", work, self._add_priors, failed)

@@ -23,11 +23,16 @@ from inference.exam.sources import ExamSource, FolderSource
 from inference.exam.types import Exam, ViewImage
 from reader_study.ports import Clock
 from resources.files import UserFacingError
+from resources.translation import translate
 
 log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 Writing = Callable[[datetime], Sequence[Path]]
+
+
+def _tr(text: str) -> str:
+    return translate("objects", text)
 
 
 def load_with_objects(source: ExamSource, exam_id: str) -> LoadedExam:
@@ -49,7 +54,7 @@ class ObjectWriter:
     def save_ai(self, exam: Exam, ai: AiView, folder: Path, *, threshold: float) -> None:
         """Write the AI's answer, or its failure, as CAD SR with its heat maps (MG-34)."""
         if ai.result is None and ai.failure is None:
-            self._say("The AI has not answered yet; save its result when it has.")
+            self._say(_tr("The AI has not answered yet; save its result when it has."))
             return
         result = ai.result
         run = CadRun(
@@ -97,8 +102,13 @@ class ObjectWriter:
 
         def done(paths: Sequence[Path]) -> None:
             first = paths[0]
-            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            self._say(f"Saved {first.name}{more} in {first.parent.name}.")
+            if len(paths) > 1:
+                words = _tr("Saved {0} and {1} more in {2}.").format(
+                    first.name, len(paths) - 1, first.parent.name
+                )
+            else:
+                words = _tr("Saved {0} in {1}.").format(first.name, first.parent.name)
+            self._say(words)
 
         def failed(error: Exception) -> None:
             if not isinstance(error, UserFacingError):

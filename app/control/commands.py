@@ -8,6 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from resources.translation import translate
+
+
+def _tr(text: str) -> str:
+    return translate("commands", text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -122,8 +128,9 @@ def command_table(bindings: Mapping[str, tuple[str, ...]] | None = None) -> dict
             other = taken.get(key.casefold())
             if other is not None:
                 raise ValueError(
-                    f"Key {key}: expected one command, found “{other.title}” and “{command.title}”; "
-                    "give one of them another key."
+                    _tr(
+                        "Key {0}: expected one command, found “{1}” and “{2}”; give one of them another key."
+                    ).format(key, shown_title(other), shown_title(command))
                 )
             taken[key.casefold()] = command
         table[command.command_id] = replace(command, keys=keys)
@@ -142,14 +149,16 @@ def rebound(
     """
     command = next(command for command in COMMANDS if command.command_id == command_id)
     if not keys:
-        raise ValueError(f"“{command.title}”: expected a key, found none; press one.")
+        raise ValueError(_tr("“{0}”: expected a key, found none; press one.").format(shown_title(command)))
     table = command_table(usable(bindings)[0])
     for key in keys:
         for other in table.values():
             if other.command_id != command_id and key.casefold() in {k.casefold() for k in other.keys}:
                 raise ValueError(
-                    f"Key {key}: wanted for “{command.title}”, but it belongs to “{other.title}”; choose another key, "
-                    "or change that command first."
+                    _tr(
+                        "Key {0}: wanted for “{1}”, but it belongs to “{2}”; choose another key, or change that "
+                        "command first."
+                    ).format(key, shown_title(command), shown_title(other))
                 )
     changed = dict(bindings) | {command_id: keys}
     if keys == command.keys:
@@ -179,4 +188,10 @@ def usable(bindings: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str
 
 def tooltip(command: Command) -> str:
     """Title and key, as every control's tooltip says it."""
-    return f"{command.title}  ({command.keys[0]})" if command.keys else command.title
+    title = shown_title(command)
+    return f"{title}  ({command.keys[0]})" if command.keys else title
+
+
+def shown_title(command: Command) -> str:
+    """The command's title in the reader's language."""
+    return _tr(command.title)

@@ -18,6 +18,7 @@ from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
+from app.state.terms import progress_term
 from inference.engine import InferenceEngine
 from inference.exam.objects.model import ExamObjects
 from inference.exam.sources import ExamSource
@@ -29,12 +30,16 @@ from reader_study.domain.study import AiPolicy, Scale, Study
 from reader_study.ports import Clock
 from reader_study.sessions import AssessmentIncomplete, Position, Sessions
 from resources.files import UserFacingError
+from resources.translation import translate
 
 log = logging.getLogger(__name__)
 
 AHEAD = 3  # cases decoded before they are asked for
-PAUSED = "The reading is paused; press Pause to go on."
 NO_AI = AiPolicy(shown=False, boxes=False, heatmap=False, score=False, operating_threshold=0.5)
+
+
+def _tr(text: str) -> str:
+    return translate("reading", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,10 +210,12 @@ class ReadingController:
             session_id, self._session_id = self._session_id, None
             if session_id is not None:
                 self._sessions.close(session_id)
-            self._screen.show_finished(f"All {position.total} cases of this session are read. Thank you.")
+            words = _tr("All {0} cases of this session are read. Thank you.")
+            self._screen.show_finished(words.format(position.total))
             return
         # Blank first: if the next case cannot hang, nothing of the last one (or its AI) stays on screen.
-        self._screen.show_loading(f"Loading case {position.index + 1} of {position.total} …")
+        words = _tr("Loading case {0} of {1} …")
+        self._screen.show_loading(words.format(position.index + 1, position.total))
         self._position = self._sessions.open_case(position.session_id)
         ready = self._prefetched.take(position.exam_id)
         if ready is not None:
@@ -223,7 +230,8 @@ class ReadingController:
     def _loading_failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             log.error("loading failed", exc_info=error)
-        self._stop_at(f"The case could not be loaded: {error} Nothing was lost; tell the coordinator.")
+        words = _tr("The case could not be loaded: {0} Nothing was lost; tell the coordinator.")
+        self._stop_at(words.format(error))
 
     def _stop_at(self, sentence: str) -> None:
         """Leave the page blank but for the sentence, which stays there when the line below has faded."""
@@ -240,20 +248,22 @@ class ReadingController:
         frozen += [(a.exam_digest, b.digest) for a, b in zip(case.priors, loaded.priors, strict=True)]
         for expected, found in frozen:
             if expected and expected != found:
-                self._stop_at(
-                    f"Case {position.index + 1}: the images have changed since the study was frozen "
-                    f"(expected digest {expected[:12]}…, found {found[:12]}…); the case is not shown. "
-                    "Tell the coordinator."
+                words = _tr(
+                    "Case {0}: the images have changed since the study was frozen (expected digest {1}…, found "
+                    "{2}…); the case is not shown. Tell the coordinator."
                 )
+                self._stop_at(words.format(position.index + 1, expected[:12], found[:12]))
                 return
         policy = position.arm.ai if position.arm.ai.shown else NO_AI
         plan = next(p for p in self._study.plans if p.session_id == position.session_id)
         self._case = CaseView(
             exam=exam,
             hanging=match(self._protocols, exam, loaded.priors),
-            study_title=self._study.title,
-            session_title=f"Session {plan.period} ({position.arm.title.lower()})",
-            case_label=f"Case {position.index + 1} of {position.total}",
+            study_title=translate("study", self._study.title),
+            session_title=_tr("Session {0} ({1})").format(
+                plan.period, translate("study", position.arm.title).lower()
+            ),
+            case_label=_tr("Case {0} of {1}").format(position.index + 1, position.total),
             policy=policy,
             scale=self._study.scale,
             findings=tuple(position.reading.findings),
@@ -338,7 +348,7 @@ class ReadingController:
     # ---- AI
 
     def _ask_ai(self, exam: Exam) -> None:
-        self._screen.show_ai(AiView(working="AI: waiting"))
+        self._screen.show_ai(AiView(working=_tr("AI: waiting")))
 
         def work(context: TaskContext) -> ExamResult:
             return self._engine.analyse(exam, context.report, context.cancelled)
@@ -346,12 +356,12 @@ class ReadingController:
         self._runner.submit("ai", work, self._ai_ready, self._ai_failed, self._ai_progress)
 
     def _ai_progress(self, fraction: float, text: str) -> None:
-        self._screen.show_ai(AiView(working=f"AI: {text}", fraction=fraction))
+        self._screen.show_ai(AiView(working=_tr("AI: {0}").format(progress_term(text)), fraction=fraction))
 
     def _ai_failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             log.error("AI failed", exc_info=error)
-        self._screen.show_ai(AiView(failure=f"AI not available: {error}"))
+        self._screen.show_ai(AiView(failure=_tr("AI not available: {0}").format(error)))
 
     def _ai_ready(self, result: ExamResult) -> None:
         if self._case is None or self._session_id is None or not self._case.policy.shown:
@@ -394,7 +404,7 @@ class ReadingController:
 
     def _says_paused(self) -> bool:
         if self.paused:
-            self._screen.show_message(PAUSED)
+            self._screen.show_message(_tr("The reading is paused; press Pause to go on."))
         return self.paused
 
     def _after_marks(self, action: Callable[[str], None]) -> bool:
@@ -423,7 +433,9 @@ class ReadingController:
         if not self._painted:
             self._early_draft = assessment
             self._screen.show_message(
-                "The images are not on screen yet; your answers are kept in the form and saved once they are."
+                _tr(
+                    "The images are not on screen yet; your answers are kept in the form and saved once they are."
+                )
             )
             return
         session_id = self._session_id
@@ -437,11 +449,13 @@ class ReadingController:
         if self._session_id is None:
             return False
         if self._case is None:
-            self._screen.show_message("No case is on screen, so there is nothing to submit.")
+            self._screen.show_message(_tr("No case is on screen, so there is nothing to submit."))
             return False
         if not self._painted:
             self._screen.show_message(
-                "The case is not submitted: its images are not on screen yet; wait for them, then submit."
+                _tr(
+                    "The case is not submitted: its images are not on screen yet; wait for them, then submit."
+                )
             )
             return False
         if self._says_paused():
@@ -453,7 +467,7 @@ class ReadingController:
             return False
         except UserFacingError as error:
             self._screen.show_message(
-                f"{error} The case is not submitted; your marks and answers are still here."
+                _tr("{0} The case is not submitted; your marks and answers are still here.").format(error)
             )
             return False
         self._say_errors(self._next_case)
