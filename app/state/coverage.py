@@ -95,6 +95,12 @@ class ImageCoverage:
             self.total_ms += ms
             self._share = None
 
+    def is_tissue(self, row: float, col: float) -> bool:
+        """True where a stored (row, col) lies in a tissue cell."""
+        r, c = int(row // self.side), int(col // self.side)
+        rows, cols = self.tissue.shape
+        return 0 <= r < rows and 0 <= c < cols and bool(self.tissue[r, c])
+
     def seen(self) -> Seen:
         """Return the share of tissue cells that were visible for at least ``SEEN_MS``."""
         if self._share is None:

@@ -7,7 +7,7 @@ an arc around that view's nipple. The nipple is the reader's mark; nothing here 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from app.state.geometry import geometry_of
 from app.state.measurements import Point
@@ -21,13 +21,19 @@ def nipple_distance_mm(image: ViewImage, nipple: Point, point: Point) -> float |
     return geometry_of(image).distance_mm(nipple, point)
 
 
-def arc(image: ViewImage, nipple: Point, distance_mm: float) -> tuple[tuple[Point, ...], ...]:
+def arc(
+    image: ViewImage,
+    nipple: Point,
+    distance_mm: float,
+    in_breast: Callable[[float, float], bool] = lambda _row, _col: True,
+) -> tuple[tuple[Point, ...], ...]:
     """Return the points of an image at a distance from its nipple.
 
     Parameters
     ----------
     nipple : stored (row, col).
     distance_mm : radius in the breast plane.
+    in_breast : tells whether a stored (row, col) is tissue; the arc is drawn only there.
 
     Returns
     -------
@@ -40,7 +46,7 @@ def arc(image: ViewImage, nipple: Point, distance_mm: float) -> tuple[tuple[Poin
     for turn in _turns():
         row = nipple[0] + distance_mm / image.spacing.row_mm * math.sin(turn)
         col = nipple[1] + distance_mm / image.spacing.col_mm * math.cos(turn)
-        if 0.0 <= row <= rows and 0.0 <= col <= cols:
+        if 0.0 <= row <= rows and 0.0 <= col <= cols and in_breast(row, col):
             pieces[-1].append((row, col))
         elif pieces[-1]:
             pieces.append([])

@@ -72,6 +72,11 @@ class CoverageWatch(QObject):
             self._accounts[key] = ImageCoverage(side=side, tissue=cells, shape=image.pixels.shape)
         return self._accounts[key]
 
+    def tissue_of(self, key: str) -> Callable[[float, float], bool]:
+        """Return what tells whether a stored (row, col) of an image is tissue; everywhere for an unknown image."""
+        account = self.account(key)
+        return (lambda _row, _col: True) if account is None else account.is_tissue
+
     def tick(self) -> None:
         """Credit what was visible since the last look, and look again."""
         now = self._now()

@@ -51,8 +51,8 @@ class ImageTools(QObject):
         self.grid = grid
         self.board = MeasurementBoard(self._on_board)
         self.measures = MeasureLayer(self.board)
-        self.links = PointerLinks(grid, self.board)
         self.coverage = CoverageWatch(grid, self, monotonic_ns=monotonic_ns)
+        self.links = PointerLinks(grid, self.board, self.coverage.tissue_of)
         self._mm_grid = GridLayer()
         self.enhancement = Enhancement(grid, self)
         self._editor = EditTool(self.board, self.measures)

@@ -5,7 +5,7 @@ Where the pointer lies on another image is ``app.state.linked_cursor`` and ``app
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QCoreApplication
 
@@ -27,8 +27,13 @@ def _tr(words: str) -> str:
 class PointerLinks:
     """What the pointer of one viewport puts on the others."""
 
-    def __init__(self, grid: ViewportGrid, board: MeasurementBoard) -> None:
-        self._grid, self._board = grid, board
+    def __init__(
+        self,
+        grid: ViewportGrid,
+        board: MeasurementBoard,
+        tissue_of: Callable[[str], Callable[[float, float], bool]],
+    ) -> None:
+        self._grid, self._board, self._tissue_of = grid, board, tissue_of
         self.layer = CursorLayer()
         self.images: dict[str, ViewImage] = {}
         self.cursor_on = True
@@ -81,7 +86,8 @@ class PointerLinks:
             other = self._board.nipple(target.key) or self._shared_nipple(target)
             if other is not None:
                 words = _tr("{0:.0f} mm from nipple").format(distance)
-                found[target.key] = Arc(lines=arc(target, other, distance), words=words)
+                lines = arc(target, other, distance, self._tissue_of(target.key))
+                found[target.key] = Arc(lines=lines, words=words)
         return found
 
     def _shared_nipple(self, image: ViewImage) -> Point | None:
@@ -123,4 +129,4 @@ def _place_words(target: ViewImage, place: LinkedPoint) -> str:
     words = f"{value:.0f}"
     if target.kind.is_contrast:
         words = _tr("{0} uncalibrated").format(words)
-    return words if place.exact else f"{words}  ({place.method})"
+    return words if place.exact else f"{words}  ({_tr(place.method)})"

@@ -52,17 +52,28 @@ class CursorLayer:
         if found is not None:
             point, words = found
             at = screen.point(point.row, point.col)
-            style = Qt.PenStyle.SolidLine if point.exact else Qt.PenStyle.DashLine
-            painter.setPen(QPen(QColor(theme.ACCENT), 1.2, style))
-            for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-                way = QPointF(x, y)
-                painter.drawLine(at + way * _GAP_PX, at + way * _REACH_PX)
+            for pen in (QPen(QColor(0, 0, 0, 200), 3.0), QPen(QColor(theme.ACCENT), 1.2)):
+                painter.setPen(pen)
+                for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                    way = QPointF(x, y)
+                    painter.drawLine(at + way * _GAP_PX, at + way * _REACH_PX)
             wide = QFontMetricsF(painter.font()).horizontalAdvance(words)
             left = at.x() + _REACH_PX + 4
             if left + wide > view.width() - 4:
                 left = at.x() - _REACH_PX - 4 - wide
-            text(painter, QPointF(left, at.y() + 4), words, QColor(theme.ACCENT))
+            _plated(painter, QPointF(left, at.y() + 4), words)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+
+def _plated(painter: QPainter, at: QPointF, words: str) -> None:
+    """Write on a dark plate: thin figures on dense tissue cannot be read without."""
+    metrics = QFontMetricsF(painter.font())
+    wide = metrics.horizontalAdvance(words)
+    painter.fillRect(
+        QRectF(at.x() - 3, at.y() - metrics.ascent() - 1, wide + 6, metrics.height() + 2),
+        QColor(0, 0, 0, 150),
+    )
+    text(painter, at, words, QColor(theme.ACCENT))
 
 
 def _paint_arc(painter: QPainter, arc: Arc, screen: ScreenMap, view: Viewport) -> None:
@@ -78,7 +89,7 @@ def _paint_arc(painter: QPainter, arc: Arc, screen: ScreenMap, view: Viewport) -
     if lowest is not None:
         wide = QFontMetricsF(painter.font()).horizontalAdvance(arc.words)
         x = min(max(4.0, lowest.x() + 6), view.width() - wide - 4)
-        text(painter, QPointF(x, min(lowest.y() + 14, view.height() - 6.0)), arc.words, QColor(theme.ACCENT))
+        _plated(painter, QPointF(x, min(lowest.y() + 14, view.height() - 6.0)), arc.words)
 
 
 class GridLayer:
@@ -118,11 +129,4 @@ class BadgeLayer:
         metrics = QFontMetricsF(painter.font())
         left = (view.width() - metrics.horizontalAdvance(words)) / 2
         at = QPointF(left, view.height() - 2.6 * metrics.height())
-        plate = QRectF(
-            at.x() - 4,
-            at.y() - metrics.ascent() - 1,
-            metrics.horizontalAdvance(words) + 8,
-            metrics.height() + 2,
-        )
-        painter.fillRect(plate, QColor(0, 0, 0, 170))
-        text(painter, at, words, QColor(theme.ACCENT))
+        _plated(painter, at, words)

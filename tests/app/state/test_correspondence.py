@@ -63,6 +63,13 @@ def test_beyond5_arcs_belong_to_other_views_and_priors_of_the_same_breast() -> N
     assert [one.key for one in found] == ["R-MLO", "R-CC@P1"]
 
 
+def test_beyond5_the_arc_is_drawn_in_the_breast_only() -> None:
+    lines = arc(image("R-MLO"), (200.0, 150.0), 8.0, lambda _row, col: col >= 160.0)
+    assert len(lines) == 1
+    assert min(col for _, col in lines[0]) >= 160.0
+    assert max(col for _, col in lines[0]) == pytest.approx(230.0)
+
+
 def test_beyond5_without_spacing_there_is_no_distance_and_no_arc() -> None:
     bare = image("R-CC", spacing=None)
     assert nipple_distance_mm(bare, (0, 0), (1, 1)) is None
