@@ -196,6 +196,11 @@ def _omnibus(
     ms_t: float, denominator: float, df2: float | None, i_n: int, generalise: Generalise
 ) -> OmnibusTest:
     df1 = float(i_n - 1)
+    if denominator <= 0:
+        raise StatisticsError(
+            f"{generalise.value}: expected estimates that vary, found a variance of {denominator:g};"
+            " every reader may have the same value, or there are too few cases."
+        )
     if generalise is Generalise.CASES:
         chi = df1 * ms_t / denominator
         return OmnibusTest(

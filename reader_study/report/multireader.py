@@ -1,0 +1,171 @@
+"""The accuracy section: areas by reader, Obuchowski-Rockette in the Iowa layout, U-statistics, the AI alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+
+from reader_study.report import figures
+from reader_study.report.inputs import ReportInputs
+from reader_study.report.page import Absent, Cell, Figure, Section, Table, p_shown
+from reader_study.statistics import ustatistics
+from reader_study.statistics.covariance import Estimates, estimates
+from reader_study.statistics.delong import auc_interval, paired_test
+from reader_study.statistics.obuchowski_rockette import Generalise, OrAnalysis, analyse
+from reader_study.statistics.proportions import holm
+from reader_study.statistics.provenance import provenance, provenance_of
+from reader_study.statistics.ratings import StatisticsError
+
+Part = Table | Figure | Absent
+
+
+def attempt(title: str, make: Callable[[], Part]) -> Part:
+    """Make a part, or say in its place why it cannot be made."""
+    try:
+        return make()
+    except StatisticsError as error:
+        return Absent(title=title, why=str(error))
+
+
+def accuracy(inputs: ReportInputs) -> Section:
+    """ROC analysis: readers, the multi-reader tests, components, and the U-statistics."""
+    ratings = inputs.ratings
+    parts: list[Part] = [
+        attempt("Empirical ROC curves", lambda: figures.roc_figure(inputs)),
+        attempt("Distribution of ratings", lambda: figures.distribution_figure(inputs)),
+        attempt("Area under the curve by reader", lambda: _auc_table(inputs)),
+    ]
+    try:
+        found = estimates(ratings)
+    except StatisticsError as error:
+        parts.append(Absent(title="Obuchowski-Rockette analysis", why=str(error)))
+    else:
+        parts += or_parts(found, "auc", "area under the empirical ROC curve")
+    parts.append(attempt("U-statistic analysis", lambda: _u_table(inputs)))
+    if inputs.standalone:
+        parts.append(attempt("AI alone", lambda: _standalone(inputs)))
+    else:
+        parts.append(Absent(title="AI alone", why="no scores of the AI by itself were handed in."))
+    return Section(title="Reader accuracy", parts=tuple(parts))
+
+
+def _auc_table(inputs: ReportInputs) -> Table:
+    ratings = inputs.ratings
+    arms = ratings.modalities
+    rows: list[tuple[Cell, ...]] = []
+    p_values: list[float] = []
+    for j, reader in enumerate(ratings.readers):
+        cells: list[Cell] = [reader]
+        for i in range(len(arms)):
+            one = auc_interval(ratings.scores[i, j], ratings.truth)
+            cells.append(f"{one.auc:.3f} ({one.lower:.3f}–{one.upper:.3f})")
+        if len(arms) > 1:
+            test = paired_test(ratings.scores[0, j], ratings.scores[1, j], ratings.truth)
+            cells += [f"{test.difference:+.3f} ({test.lower:+.3f}–{test.upper:+.3f})", p_shown(test.p_value)]
+            p_values.append(test.p_value)
+        rows.append(tuple(cells))
+    if p_values:
+        rows = [(*row, p_shown(p)) for row, p in zip(rows, holm(p_values), strict=True)]
+    head = ("reader", *arms)
+    if len(arms) > 1:
+        head = (*head, f"{arms[0]} - {arms[1]}", "p", "p (Holm)")
+    source = provenance(
+        "Empirical area under the ROC curve, DeLong intervals; DeLong's paired test",
+        ratings.digest(),
+        readers=len(ratings.readers),
+        cases=len(ratings.cases),
+        exclusions=inputs.exclusions,
+    )
+    return Table(
+        name="auc_by_reader",
+        title="Area under the curve by reader (95 % interval)",
+        head=head,
+        rows=tuple(rows),
+        note=source.sentence(),
+    )
+
+
+def or_parts(found: Estimates, name: str, title: str) -> list[Part]:
+    """The tables of an Obuchowski-Rockette analysis in the layout of the Iowa programs."""
+    parts: list[Part] = []
+    first: OrAnalysis | None = None
+    tests: list[tuple[Cell, ...]] = []
+    gaps: list[tuple[Cell, ...]] = []
+    note = ""
+    for generalise in Generalise:
+        try:
+            result = analyse(found, generalise)
+        except StatisticsError as error:
+            parts.append(Absent(title=f"{title}: {generalise.value}", why=str(error)))
+            continue
+        first = first or result
+        note = note or provenance_of(result).sentence()
+        if result.test is not None:
+            t = result.test
+            tests.append((generalise.value, t.name, t.statistic, t.df1, t.df2, p_shown(t.p_value)))
+        for gap in result.differences:
+            gaps.append((generalise.value, gap.label, gap.estimate, gap.error, gap.df, gap.lower, gap.upper, p_shown(gap.p_value)))  # fmt: skip
+    if first is None:
+        return parts
+    c = first.components
+    parts.append(
+        Table(
+            name=f"{name}_means",
+            title=f"{title}: mean over readers",
+            head=("arm", "estimate", "std. error", "df", "95 % lower", "upper"),
+            rows=tuple((m.label, m.estimate, m.error, m.df, m.lower, m.upper) for m in first.means),
+            note=f"{first.generalise.value.capitalize()}. {note}",
+        )
+    )
+    if tests:
+        parts.append(Table(name=f"{name}_tests", title=f"{title}: tests of equal arms", head=("generalises to", "statistic", "value", "df1", "df2", "p"), rows=tuple(tests), note=note))  # fmt: skip
+        parts.append(Table(name=f"{name}_differences", title=f"{title}: differences of arms", head=("generalises to", "arms", "difference", "std. error", "df", "95 % lower", "upper", "p"), rows=tuple(gaps), note=note))  # fmt: skip
+    parts.append(
+        Table(
+            name=f"{name}_components",
+            title=f"{title}: variance components and covariances",
+            head=("reader", "arm x reader", "error", "Cov1", "Cov2", "Cov3"),
+            rows=((c.reader, c.modality_by_reader, c.error, c.cov1, c.cov2, c.cov3),),
+            note="Cov1: same reader, other arm; Cov2: other reader, same arm; Cov3: both differ. A negative component is an estimate of one near zero and is shown as it is.",
+        )
+    )
+    return parts
+
+
+def _u_table(inputs: ReportInputs) -> Table:
+    arms = inputs.ratings.modalities
+    results = [ustatistics.area(inputs.ratings, arm) for arm in arms]
+    results += [ustatistics.difference(inputs.ratings, a, b) for a, b in combinations(arms, 2)]
+    rows: list[tuple[Cell, ...]] = []
+    for r in results:
+        compares = " - " in r.label and r.label not in arms
+        rows.append((r.label, r.estimate, r.variance, r.df, r.lower, r.upper, p_shown(r.p_value) if compares else "–"))  # fmt: skip
+    negative = [r.label for r in results if r.negative_variance]
+    warning = (
+        f" The variance of {', '.join(negative)} is negative: too few readers or cases." if negative else ""
+    )
+    source = provenance(results[0].method, inputs.ratings.digest(), df_rule="Obuchowski, Gallas & Hillis 2012",
+                        readers=results[0].readers, cases=len(inputs.ratings.cases), exclusions=inputs.exclusions)  # fmt: skip
+    return Table(
+        name="u_statistics",
+        title="U-statistic analysis (also where reads are missing)",
+        head=("arm", "area", "variance", "df", "95 % lower", "upper", "p"),
+        rows=tuple(rows),
+        note=source.sentence() + warning,
+    )
+
+
+def _standalone(inputs: ReportInputs) -> Table:
+    ratings = inputs.ratings
+    scores = np.array([inputs.standalone.get(case, np.nan) for case in ratings.cases])
+    one = auc_interval(scores, ratings.truth)
+    rows: list[tuple[Cell, ...]] = [
+        ("AI alone", int((~np.isnan(scores)).sum()), one.auc, one.lower, one.upper)
+    ]
+    for i, arm in enumerate(ratings.modalities):
+        areas = [auc_interval(ratings.scores[i, j], ratings.truth).auc for j in range(len(ratings.readers))]
+        rows.append((f"mean of readers, {arm}", len(ratings.cases), float(np.mean(areas)), None, None))
+    return Table(name="ai_alone", title="AI alone", head=("", "cases", "AUC", "95 % lower", "upper"), rows=tuple(rows),
+                 note="DeLong interval. The score is the model's own and is calibrated only as its card says.")  # fmt: skip

@@ -1,0 +1,155 @@
+"""The parts of a report: sections of tables, figures and sentences, and their HTML, CSV and SVG files."""
+
+from __future__ import annotations
+
+import csv
+import html
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Cell = str | int | float | None
+
+STYLE = """
+body{font:15px/1.45 Inter,"Noto Sans CJK SC",system-ui,sans-serif;color:#1b1e22;max-width:960px;margin:40px auto;padding:0 24px}
+h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 8px;border-bottom:1px solid #ccd1d6;padding-bottom:4px}
+h3{font-size:15px;margin:22px 0 4px}table{border-collapse:collapse;margin:6px 0 4px;font-variant-numeric:tabular-nums}
+th,td{padding:3px 14px 3px 0;text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}
+thead th{border-top:1.5px solid #1b1e22;border-bottom:1px solid #1b1e22;font-weight:600}
+tbody tr:last-child td{border-bottom:1.5px solid #1b1e22}.note{color:#59616a;font-size:12.5px;margin:2px 0 14px;overflow-wrap:anywhere}
+.warn{background:#fff6e0;border-left:4px solid #e8b04a;padding:8px 12px}.absent{color:#59616a;font-style:italic}
+figure{margin:10px 0}figure img,figure svg{max-width:100%;height:auto}nav a{margin-right:14px;color:#315b8c}
+@media print{body{margin:0;max-width:none}h2{break-after:avoid}table,figure{break-inside:avoid}nav{display:none}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under a head; ``note`` stands below and says how it was made."""
+
+    name: str  # file name of its CSV, without ending
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One SVG picture."""
+
+    name: str
+    title: str
+    svg: str = field(repr=False)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """Something that a reader expects here and why it is not given."""
+
+    title: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading, sentences, and parts in order."""
+
+    title: str
+    words: tuple[str, ...] = ()
+    parts: tuple[Table | Figure | Absent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    warning: str
+    sections: tuple[Section, ...]
+
+
+def shown(value: Cell) -> str:
+    """A cell as the page prints it: p-values never as 0, four digits for fractions, an en dash for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "–"
+        if value and abs(value) < 0.0001:
+            return f"{value:.2e}"
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
+    return str(value)
+
+
+def p_shown(p: float | None) -> str:
+    """A p-value as journals print it."""
+    if p is None or math.isnan(p):
+        return "–"
+    return "<.0001" if p < 0.0001 else f"{p:.4f}".lstrip("0")
+
+
+def to_html(report: Report) -> str:
+    """One self-contained page; figures are inline SVG."""
+    e = html.escape
+    links = " ".join(f"<a href='#s{k}'>{e(s.title)}</a>" for k, s in enumerate(report.sections))
+    body = [
+        f"<h1>{e(report.title)}</h1><p>{e(report.subtitle)}</p><p class='warn'>{e(report.warning)}</p><nav>{links}</nav>"
+    ]
+    for k, section in enumerate(report.sections):
+        body.append(f"<h2 id='s{k}'>{e(section.title)}</h2>")
+        body += [f"<p>{e(sentence)}</p>" for sentence in section.words]
+        body += [_part(part) for part in section.parts]
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{e(report.title)}</title><style>{STYLE}</style>"
+        f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _part(part: Table | Figure | Absent) -> str:
+    e = html.escape
+    if isinstance(part, Absent):
+        return f"<h3>{e(part.title)}</h3><p class='absent'>Not given: {e(part.why)}</p>"
+    note = f"<p class='note'>{e(part.note)}</p>" if part.note else ""
+    if isinstance(part, Figure):
+        return f"<h3>{e(part.title)}</h3><figure>{_inline(part)}</figure>{note}"
+    head = "".join(f"<th>{e(cell)}</th>" for cell in part.head)
+    rows = "".join("<tr>" + "".join(f"<td>{e(shown(c))}</td>" for c in row) + "</tr>" for row in part.rows)
+    return f"<h3>{e(part.title)}</h3><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+
+
+def _inline(figure: Figure) -> str:
+    """The SVG without its XML head, its ids made its own: several on one page must not share clip paths."""
+    svg = re.sub(r"^.*?(?=<svg)", "", figure.svg, flags=re.DOTALL)
+    prefix = re.sub(r"\W", "_", figure.name)
+    svg = re.sub(r'id="([^"]+)"', rf'id="{prefix}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
+    return re.sub(r'xlink:href="#([^"]+)"', rf'xlink:href="#{prefix}-\1"', svg)
+
+
+def write(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write report.html, one CSV a table and one SVG a figure; returns the files, the page first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    page.write_text(to_html(report), encoding="utf-8")
+    files = [page]
+    for section in report.sections:
+        for part in section.parts:
+            if isinstance(part, Table):
+                files.append(_csv(part, folder / f"{part.name}.csv"))
+            elif isinstance(part, Figure):
+                path = folder / f"{part.name}.svg"
+                path.write_text(part.svg, encoding="utf-8")
+                files.append(path)
+    return tuple(files)
+
+
+def _csv(table: Table, path: Path) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(table.head)
+        writer.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
+    return path
