@@ -53,6 +53,7 @@ TEST_TOOLS = {
     "dcmcjpeg": "dcmtk",
     "Xvfb": "xvfb",
     "pg_createcluster": "postgresql",
+    "Rscript": "r-base-core r-cran-lmertest",  # lme4 judges our mixed model of reading times
 }
 
 
