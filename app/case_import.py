@@ -155,6 +155,11 @@ def _import_woman(
     work = _CaseWork(case_id=case_id, who=who, key=key, folder=store.stage(case_id))
     try:
         exams = [work.write(number, group, beside) for number, group in enumerate(woman.groups)]
+        case = StoredCase(
+            case_id=case_id, woman=fingerprint, exam=exams[0], priors=tuple(exams[1:]), age_years=work.age
+        )
+        linked(_links(case_id, woman))
+        store.publish(case)
     except ExamError as error:
         store.discard()
         outcome.rows += [FileRow(source=name, outcome="refused", sentence=str(error)) for name in files]
@@ -162,13 +167,6 @@ def _import_woman(
     except BaseException:
         store.discard()
         raise
-    ages = [item.age for item in woman.groups[0].items if item.age is not None]
-    case = StoredCase(
-        case_id=case_id, woman=fingerprint, exam=exams[0], priors=tuple(exams[1:]),
-        age_years=min(ages[0], _OLDEST_TOLD) if ages else None,
-    )  # fmt: skip
-    linked(_links(case_id, woman))
-    store.publish(case)
     outcome.cases.append(case)
     outcome.rows += work.rows
 
@@ -187,6 +185,7 @@ class _CaseWork:
     folder: Path
     rows: list[FileRow] = field(default_factory=list)
     number: int = 0
+    age: int | None = None  # at the current exam, as the files tell it now
 
     def write(self, order: int, group: Group, beside: Sequence[ImportEntry]) -> StoredExam:
         """Write one exam's files and prove by the digest that its views and pixels are what they were."""
@@ -206,6 +205,8 @@ class _CaseWork:
             raise ExamError(
                 f"Case {self.case_id}: expected the same views and pixels after de-identification, found others; left out."
             )
+        if order == 0:
+            self.age = exam.age
         return StoredExam(
             exam_id=exam.exam_id,
             digest=exam.digest,

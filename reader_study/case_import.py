@@ -105,7 +105,11 @@ class CaseStore:
             if goal.exists():  # moved, but never entered: an import that was cut off in between
                 shutil.rmtree(goal)
             (self.staging / case.case_id).replace(goal)
-            _replace(self.root / MANIFEST, _text([*self.cases, case]))
+            try:
+                _replace(self.root / MANIFEST, _text([*self.cases, case]))
+            except OSError:
+                shutil.rmtree(goal, ignore_errors=True)
+                raise
         self.cases.append(case)
         self.discard()
 

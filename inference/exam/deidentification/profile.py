@@ -112,8 +112,10 @@ def _unlisted(vr: str, keyword: str) -> Rule:
         return Rule(decision=Decision.DESCEND)
     if vr == "UI":
         return Rule(decision=Decision.UID)  # standard UIDs map to themselves
-    if vr == "PN":
+    if vr in {"PN", "AE"}:
         return Rule(decision=Decision.DUMMY)
+    if vr == "UR":  # addresses carry ids and hosts in their paths
+        return Rule(decision=Decision.REMOVE)
     if vr in {"DA", "DT"}:
         return Rule(decision=Decision.SHIFT, otherwise=Decision.REMOVE)
     if vr in _TEXT or keyword in _TYPED:
