@@ -27,7 +27,7 @@ def texts() -> dict[str, tuple[str, ...]]:
     commands = found.setdefault("commands", set())
     for command in COMMANDS:
         commands.update({command.title, command.group})
-    for context, text in _protocol_titles():
+    for context, text in (*_protocol_titles(), *_model_words(), *_demo_titles()):
         found.setdefault(context, set()).add(text)
     return {context: tuple(sorted(group)) for context, group in sorted(found.items())}
 
@@ -73,6 +73,20 @@ def _titles(content: object) -> Iterator[tuple[str, str]]:
     elif isinstance(content, list):
         for value in content:
             yield from _titles(value)
+
+
+def _model_words() -> Iterator[tuple[str, str]]:
+    """What the scores of the packaged models mean."""
+    for path in sorted((ROOT / "resources" / "models").glob("*/card.json")):
+        card = json.loads(path.read_text(encoding="utf-8"))
+        yield "model", str(card["score_meaning"])
+
+
+def _demo_titles() -> Iterator[tuple[str, str]]:
+    """Titles of the demo study and its arms; those of other studies are their authors' words."""
+    for node in ast.walk(ast.parse((ROOT / "app" / "demo_study.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.keyword) and node.arg == "title" and isinstance(node.value, ast.Constant):
+            yield "study", str(node.value.value)
 
 
 def gaps(language: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -35,7 +35,7 @@ class PercentField(QWidget):
         self.edit.setMaxLength(3)
         self.edit.setFixedWidth(58)
         self.edit.setPlaceholderText("–")
-        self.edit.setToolTip(f"{title}: 0 = certainly not, 100 = certainly malignant")
+        self.edit.setToolTip(_tr("{0}: 0 = certainly not, 100 = certainly malignant").format(title))
         self.edit.setAccessibleName(title)
         self._problem = QLabel("")
         self._problem.setProperty("role", "error")

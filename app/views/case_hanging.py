@@ -39,7 +39,8 @@ def stage_keys(stage: Stage) -> set[str]:
 def same_places(one: Stage, other: Stage) -> bool:
     """True when two steps differ in nothing that is on screen, as when priors only came to be known."""
     bare = [
-        replace(stage, title="", cells=tuple(_bare(cell) for cell in stage.cells)) for stage in (one, other)
+        replace(stage, title="", words="", cells=tuple(_bare(cell) for cell in stage.cells))
+        for stage in (one, other)
     ]
     return bare[0] == bare[1]
 
@@ -148,8 +149,8 @@ class CaseHanging:
         """A step for an image that no step hangs, made because the user asked for it by its thumbnail."""
         why = _tr("asked for by its thumbnail; no step of the protocol hangs it")
         cell = Cell(row=0, col=0, image_key=image.key, why=why, label=image.view.label)
-        title = _tr("{0}, listed").format(name_of(image))
-        return Stage(title=title, rows=1, cols=1, cells=(cell,), zoom=ZoomMode.FIT)
+        title, words = f"{name_of(image)}, listed", _tr("{0}, listed").format(name_of(image))
+        return Stage(title=title, words=words, rows=1, cols=1, cells=(cell,), zoom=ZoomMode.FIT)
 
     # ---- why
 

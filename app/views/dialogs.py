@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.control.commands import Command
+from app.views.sign_in import PRODUCT
 
 
 def _tr(text: str) -> str:
@@ -113,7 +114,7 @@ def about(version: str, parent: QWidget | None = None) -> QDialog:
     dialog.setWindowTitle(_tr("About Negatoscope"))
     layout = QVBoxLayout(dialog)
     layout.setContentsMargins(32, 28, 32, 24)
-    title = QLabel(f"Negatoscope {version}")
+    title = QLabel(f"{PRODUCT} {version}")
     title.setProperty("role", "heading")
     text = QLabel(
         _tr(

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
 from app.state.coverage import tissue_cells
@@ -23,13 +23,6 @@ from app.views import theme
 from app.views.painting import ScreenMap, text
 from inference.exam.types import ViewImage
 
-_MODE_WORDS = {
-    ZoomMode.FIT: "fit",
-    ZoomMode.SAME: "same size",
-    ZoomMode.ACTUAL: "actual pixels",
-    ZoomMode.TRUE: "true size",
-    ZoomMode.FREE: "free",
-}
 _PAD = 10.0
 _HALO = QColor(0, 0, 0, 200)
 _STEP_PX = 8.0  # how finely the tissue's edge is looked for along a line of text
@@ -42,6 +35,10 @@ _NARROW_PX, _NARROW_LINES = 560.0, 3
 
 Cells = tuple[int, NDArray[np.bool_]]
 _CELLS: WeakKeyDictionary[Pyramid, Cells] = WeakKeyDictionary()
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("edges", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +106,18 @@ def _cell_index(places: NDArray[np.float64], side: int, count: int) -> NDArray[n
 
 def size_line(state: ViewportState) -> str:
     """Zoom factor and size mode, as MG-13 wants them."""
-    return f"{scale_text(state.scale)}  {_MODE_WORDS[state.zoom_mode]}"
+    return f"{scale_text(state.scale)}  {mode_words(state.zoom_mode)}"
+
+
+def mode_words(mode: ZoomMode) -> str:
+    """How the size of a picture was chosen."""
+    return {
+        ZoomMode.FIT: _tr("fit"),
+        ZoomMode.SAME: _tr("same size"),
+        ZoomMode.ACTUAL: _tr("actual pixels"),
+        ZoomMode.TRUE: _tr("true size"),
+        ZoomMode.FREE: _tr("free"),
+    }[mode]
 
 
 def fitting(
@@ -190,9 +198,9 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
 def _flags(info: EdgeInfo) -> tuple[str, ...]:
     own = list(info.words.flags)
     if info.state.flipped_h or info.state.flipped_v:
-        own.append("FLIPPED BY USER")
+        own.append(_tr("FLIPPED BY USER"))
     if info.state.inverted:
-        own.append("INVERTED")
+        own.append(_tr("INVERTED"))
     return tuple(own)
 
 
@@ -234,7 +242,7 @@ def _paint_scale_bar(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QC
     x = _PAD if info.air_left else size.width() - _PAD
     if info.mm_per_px is None:
         place = QPointF(x, size.height() - _PAD - step)
-        text(painter, place, "no scale: spacing not recorded", colour, right=right)
+        text(painter, place, _tr("no scale: spacing not recorded"), colour, right=right)
         return
     most = size.height() * 0.35
     length_mm = next((mm for mm in (100, 50, 20, 10, 5, 2, 1) if mm / info.mm_per_px <= most), 1)

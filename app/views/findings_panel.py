@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.control.reading import AiView
+from app.state.terms import contrast_term, finding_short, finding_term
 from app.views.assessment_panel import PercentField
 from app.views.choice_row import ChoiceRow
 from reader_study.domain.assessment import Finding
@@ -39,7 +40,7 @@ class MarkEditor(QFrame):
         self.setObjectName("markEditor")
         self._where = QLabel("")
         self._where.setProperty("role", "secondary")
-        types = [(t.value, t.value[:4]) for t in FindingType]
+        types = [(t.value, finding_short(t)) for t in FindingType]
         self.finding = ChoiceRow("mark.type", _tr("Type"), types, self)
         self.enhancement = ChoiceRow("mark.enhancement", _tr("Enhancement"), [
             (EnhancementType.NONE.value, _tr("none")), (EnhancementType.MASS.value, _tr("mass")),
@@ -155,9 +156,12 @@ class FindingsPanel(QFrame):
         self._list.clear()
         for number, finding in enumerate(findings, 1):
             view = finding.image_key.split("/", maxsplit=1)[0].replace("-", " ")
-            enhances = [answer.value for answer in (finding.enhancement, finding.conspicuity) if answer]
+            enhances = [
+                contrast_term(answer) for answer in (finding.enhancement, finding.conspicuity) if answer
+            ]
             said = f"   {', '.join(enhances)}" if enhances else ""
-            item = QListWidgetItem(f"{number}  {finding.finding.value}  {view}   {finding.suspicion} %{said}")
+            kind = finding_term(finding.finding)
+            item = QListWidgetItem(f"{number}  {kind}  {view}   {finding.suspicion} %{said}")
             item.setData(Qt.ItemDataRole.UserRole, finding.finding_id)
             self._list.addItem(item)
         self._list.blockSignals(False)
@@ -237,6 +241,5 @@ class AiPanel(QFrame):
             for name, value in rows
         )
         self._scores.setText(f"<table>{cells}</table>")
-        self._meaning.setText(
-            f"{result.score_meaning}\n{result.model_id} {result.model_version} · {result.device}"
-        )
+        meaning = QCoreApplication.translate("model", result.score_meaning)
+        self._meaning.setText(f"{meaning}\n{result.model_id} {result.model_version} · {result.device}")

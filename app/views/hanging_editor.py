@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.display import ZoomMode
-from app.state.hanging import Choice, Protocol
+from app.state.hanging import Choice, Protocol, title_words
 from app.state.hanging_rules import StageRule
 from app.state.protocol_library import ProtocolLibrary
 from app.views import theme
@@ -148,7 +148,7 @@ class HangingEditor(QDialog):
         self.protocols.clear()
         for choice in self._choices:
             own = _tr("my own: ") if choice.protocol.own else ""
-            item = QListWidgetItem(f"{own}{choice.protocol.title}\n    {choice.why}")
+            item = QListWidgetItem(f"{own}{title_words(choice.protocol.title)}\n    {choice.why}")
             if not choice.fits:
                 item.setForeground(QColor(theme.TEXT_SECONDARY))
             self.protocols.addItem(item)
@@ -162,7 +162,7 @@ class HangingEditor(QDialog):
         self._pool = [stage for choice in self._choices for stage in choice.protocol.stages]
         names = [(c.protocol.title, stage.title) for c in self._choices for stage in c.protocol.stages]
         self.pool.clear()
-        self.pool.addItems([f"{title}: {step}" for title, step in names])
+        self.pool.addItems([f"{title_words(title)}: {title_words(step)}" for title, step in names])
 
     def _say(self, sentence: str) -> None:
         self._said.setText(sentence)
@@ -177,20 +177,21 @@ class HangingEditor(QDialog):
             return
         self._stages = list(protocol.stages)
         self.each_view.setChecked(protocol.each_view is not None)
-        self.title.setText(protocol.title if protocol.own else _tr("My {0}").format(protocol.title.lower()))
+        known = title_words(protocol.title)
+        self.title.setText(protocol.title if protocol.own else _tr("My {0}").format(known.lower()))
         self._list_steps(0)
 
     def _list_steps(self, row: int) -> None:
         self.steps.clear()
         for number, stage in enumerate(self._stages, 1):
             self.steps.addItem(
-                f"{number}  {stage.title}   {stage.rows} x {stage.cols}, {zoom_words(stage.zoom)}"
+                f"{number}  {title_words(stage.title)}   {stage.rows} x {stage.cols}, {zoom_words(stage.zoom)}"
             )
         self.steps.setCurrentRow(min(max(row, 0), len(self._stages) - 1))
 
     def _show_step(self, row: int) -> None:
         if 0 <= row < len(self._stages):
-            self.step_title.setText(self._stages[row].title)
+            self.step_title.setText(title_words(self._stages[row].title))
             self.zoom.setCurrentIndex(_ZOOMS.index(self._stages[row].zoom))
 
     def _change_step(self, stage: StageRule) -> None:
@@ -201,7 +202,7 @@ class HangingEditor(QDialog):
 
     def _rename(self) -> None:
         row, words = self.steps.currentRow(), self.step_title.text().strip()
-        if words and 0 <= row < len(self._stages):
+        if 0 <= row < len(self._stages) and words not in {"", title_words(self._stages[row].title)}:
             self._change_step(replace(self._stages[row], title=words))
 
     def _resize_step(self, index: int) -> None:

@@ -175,7 +175,8 @@ class KeysPage(QWidget):
     def export(self, path: Path) -> None:
         """Write the keys in force, a line a command."""
         lines = [
-            f"{c.group}\t{c.title}\t{' / '.join(c.keys)}" for c in command_table(self._bindings).values()
+            f"{QCoreApplication.translate('commands', c.group)}\t{self._title(c.command_id)}\t{' / '.join(c.keys)}"
+            for c in command_table(self._bindings).values()
         ]
         try:
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ Shows the bare picture: no heat map and no box lies between the reader and the t
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from app.state.coverage import visible_box
@@ -85,7 +85,9 @@ class Magnifier:
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(target)
         painter.setFont(theme.font(theme.SMALL_PX))
-        words = scale_text(scale) + ("  INVERTED" if self.inverted else "")
+        words = scale_text(scale) + (
+            "  " + QCoreApplication.translate("edges", "INVERTED") if self.inverted else ""
+        )
         metrics = painter.fontMetrics()
         plate = QRectF(target.left() + 1, target.bottom() - 20, metrics.horizontalAdvance(words) + 10, 19)
         painter.fillRect(plate, QColor(0, 0, 0, 170))

@@ -38,7 +38,6 @@ from resources.files import UserFacingError
 if TYPE_CHECKING:
     from app.views.settings_view import SettingsView
 
-TITLE = "Negatoscope – research use only"
 IDLE_S = 60.0
 MEASURING = ("ruler", "angle", "ellipse", "text", "nipple")
 PAN_STEPS = {
@@ -58,7 +57,7 @@ class MainWindow(QMainWindow):
 
     def __init__(self, workstation: Workstation, *, version: str) -> None:
         super().__init__()
-        self.setWindowTitle(TITLE)
+        self.setWindowTitle(_tr("Negatoscope – research use only"))
         self.resize(1600, 1000)
         self._station, self._version = workstation, version
         self.runner = QtTaskRunner(self)
@@ -264,7 +263,10 @@ class MainWindow(QMainWindow):
         self.sign_in.show_problem("")
         study = self._station.study
         self.sign_in.set_study(
-            study.title if study else _tr("No study is open on this station."), self._station.hint
+            QCoreApplication.translate("study", study.title)
+            if study
+            else _tr("No study is open on this station."),
+            self._station.hint,
         )
         self.stack.setCurrentWidget(self.sign_in)
         self.sign_in.reader.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -286,7 +288,8 @@ class MainWindow(QMainWindow):
         except UserFacingError as error:
             self.sign_in.show_problem(str(error))
             return
-        self.worklist.set_sessions(self._station.study.title, self._reader.name, sessions)
+        title = QCoreApplication.translate("study", self._station.study.title)
+        self.worklist.set_sessions(title, self._reader.name, sessions)
         self.stack.setCurrentWidget(self.worklist)
 
     # ---- reading
@@ -457,7 +460,9 @@ class MainWindow(QMainWindow):
             self.exams.set_exams(exams)
             said = _tr("{0} exams.  {1} files listed and not hung (not for reading), {2} refused.")
             words = said.format(len(exams), beside, refused)
-            self.exams.show_state(words if exams else f"{words}  {_tr('The import report (Ctrl+R) says why.')}")
+            self.exams.show_state(
+                words if exams else f"{words}  {_tr('The import report (Ctrl+R) says why.')}"
+            )
 
         self._browser.list_exams(listed, self.exams.show_state)
 
@@ -512,8 +517,9 @@ class MainWindow(QMainWindow):
             self._open_dialog(dialog)
 
     def _show_report(self) -> None:
+        read, listed, refused = _tr("read"), _tr("listed"), _tr("REFUSED")
         lines = [
-            f"{'read' if e.accepted else 'listed' if e.listed else 'REFUSED':8} {e.path}: {e.sentence}"
+            f"{read if e.accepted else listed if e.listed else refused:8} {e.path}: {e.sentence}"
             for e in self._report.entries
         ]
         self._open_dialog(

@@ -24,11 +24,11 @@ from app.state.measurements import (
     roi_stats,
     ruler_length,
 )
+from app.state.terms import energy_flag
 from app.views import theme
 from app.views.painting import ScreenMap, text
 from app.views.viewport import Viewport
 from inference.exam.types import ViewImage
-from resources.vocabulary import ImageKind
 
 HANDLE_PX, GRAB_PX = 3.5, 8.0
 _KEPT_WORDS = 256
@@ -48,12 +48,7 @@ def length_words(length: Length) -> str:
 
 def kind_words(image: ViewImage) -> str:
     """Name the energy of a contrast image as the field does; empty for others."""
-    names = {
-        ImageKind.CESM_LOW: _tr("LOW ENERGY"),
-        ImageKind.CESM_HIGH: _tr("HIGH ENERGY"),
-        ImageKind.CESM_RECOMBINED: _tr("RECOMBINED"),
-    }
-    return names.get(image.kind, "")
+    return energy_flag(image.kind)
 
 
 def stats_words(stats: RoiStats, image: ViewImage) -> str:

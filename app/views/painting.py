@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPen, QPolygonF
 
 from app.state.geometry import ViewGeometry
@@ -245,7 +245,9 @@ def paint_legend(
     top = size.height() - _PAD - 3.6 * step
     quiet = QColor(theme.TEXT_SECONDARY)
     painter.drawImage(QRectF(left, top, width, height), strip, QRectF(0, 0, 256, 1))
-    words = f"{layer.label}, at most {layer.opacity * 100:.0f} %"
+    words = QCoreApplication.translate("painting", "{0}, at most {1:.0f} %").format(
+        layer.label, 100 * layer.opacity
+    )
     text(painter, QPointF(left if air_left else left + width, top - 4), words, quiet, right=not air_left)
     text(painter, QPointF(left, top + height + step * 0.9), "0", quiet)
     text(painter, QPointF(left + width / 2, top + height + step * 0.9), "0.5", quiet)

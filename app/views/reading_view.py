@@ -29,6 +29,7 @@ from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
 from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
+from app.state.terms import tool_term
 from app.views.assessment_panel import AssessmentPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.case_objects import CaseObjects
@@ -409,7 +410,7 @@ class ReadingView(QWidget):
         assert self._case is not None
         stage = self._case.hanging.stages[self._stage]
         self._stage_label.setText(
-            f"{self._stage + 1}/{self.stage_count}  {stage.title}      {self._keys['help.keys']} {_tr('keys')}"
+            f"{self._stage + 1}/{self.stage_count}  {stage.shown_title}      {self._keys['help.keys']} {_tr('keys')}"
         )
         self.hanging.mark_active()
 
@@ -471,7 +472,7 @@ class ReadingView(QWidget):
 
     def _show_tool(self) -> None:
         view = self.grid.active()
-        words = _tr("tool: {0}").format(self._tool_name)
+        words = _tr("tool: {0}").format(tool_term(self._tool_name))
         if view is not None and view.image is not None:
             state = view.state()
             voi = view.image.presentation.vois[state.voi_index]
@@ -630,7 +631,9 @@ class ReadingView(QWidget):
         ready = _tr("Ready. Boxes {0}, map {1}, scores {2}.").format(boxes, heat, score)
         layers = ready if self._ai.result is not None else ""
         self.ai_panel.set_state(self._ai, show_scores=policy.score, layers=layers)
-        self.ai_panel.set_cad(self.objects.cad_words(self._keys["cad.marks"]), failed=self.objects.cad_failed())
+        self.ai_panel.set_cad(
+            self.objects.cad_words(self._keys["cad.marks"]), failed=self.objects.cad_failed()
+        )
         on = [
             _tr("boxes {0} ≥ {1:.2f}").format(boxes, self._threshold)
             if policy.boxes
@@ -640,7 +643,7 @@ class ReadingView(QWidget):
             else _tr("map {0} off").format(heat),
             _tr("score {0} on").format(score) if policy.score else _tr("score {0} off").format(score),
         ]
-        self._layers_label.setText("AI:  " + "   ".join(on))
+        self._layers_label.setText(_tr("AI:  {0}").format("   ".join(on)))
 
     def toggle_layer(self, layer: str) -> None:
         """Switch 'boxes', 'heatmap' or 'score'; the log is told before the pixels are."""

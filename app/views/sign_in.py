@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButto
 
 from app.control.commands import Command, tooltip
 
+PRODUCT = "Negatoscope"
+
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate("sign_in", text)
@@ -35,7 +37,7 @@ class SignInView(QWidget):
         card.setProperty("role", "card")
         card.setMinimumWidth(400)
         card.setMaximumWidth(640)
-        title = QLabel("Negatoscope")
+        title = QLabel(PRODUCT)
         title.setProperty("role", "heading")
         self._study = _secondary("")
         self.reader = QLineEdit()

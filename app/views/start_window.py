@@ -21,7 +21,6 @@ from app.views.sign_in import SignInView
 from app.views.theme import font, stylesheet
 from app.views.translator import speak
 
-TITLE = "Negatoscope – research use only"
 SIZE_PX = (1600, 1000)
 
 T = TypeVar("T")
@@ -69,7 +68,7 @@ class StartWindow(QMainWindow):
 
     def __init__(self, *, sign_in: bool) -> None:
         super().__init__()
-        self.setWindowTitle(TITLE)
+        self.setWindowTitle(QCoreApplication.translate("main", "Negatoscope – research use only"))
         self.resize(*SIZE_PX)
         self._loop: QEventLoop | None = None
         self._closed = False

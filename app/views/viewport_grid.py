@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QRect, Signal
+from PySide6.QtCore import QCoreApplication, QRect, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -33,6 +33,10 @@ _PLACE_CHANGES = frozenset(
 )
 
 
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("grid", text)
+
+
 class ViewportGrid(QWidget):
     """Shows one stage; keeps each image's window while stages change, and forgets it with the case."""
 
@@ -49,7 +53,7 @@ class ViewportGrid(QWidget):
         super().__init__(parent)
         self.linked_window = True
         self.linked_zoom = False
-        self.same_size = SameSize(scales={}, mm_per_px=None, reason="no image")
+        self.same_size = SameSize(scales={}, mm_per_px=None, reason="")
         self._pool: list[Viewport] = []
         self._look: Callable[[Viewport], None] = lambda _view: None
         self._stage: Stage | None = None
@@ -173,7 +177,7 @@ class ViewportGrid(QWidget):
     def _hang(self, view: Viewport, cell: Cell, key: str | None) -> None:
         image = None if key is None else self._images.get(key)
         if image is None or key is None:
-            view.set_empty_text(f"{cell.label}\nnot in this exam" if cell.label else "")
+            view.set_empty_text(_tr("{0}\nnot in this exam").format(cell.label) if cell.label else "")
             view.set_annotation(AnnotationText())
             view.show_image(None)
             return

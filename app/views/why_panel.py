@@ -10,8 +10,9 @@ from html import escape
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QDialog, QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
-from app.state.hanging import Cell, Match, Stage
+from app.state.hanging import Cell, Match, Stage, title_words
 from app.state.hanging_fill import name_of
+from app.state.terms import kind_term
 from app.views import theme
 from inference.exam.types import ViewImage
 
@@ -31,7 +32,7 @@ def why_sections(
     match: Match, stage: Stage, cell: Cell, image: ViewImage | None
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Headings and sentences that explain one viewport; sections without a sentence are left out."""
-    shown = _tr("nothing") if image is None else f"{name_of(image)} ({image.kind.value}), {image.key}"
+    shown = _tr("nothing") if image is None else f"{name_of(image)} ({kind_term(image.kind)}), {image.key}"
     toggled = image is not None and cell.image_key not in {None, image.key}
     sections: list[tuple[str, tuple[str, ...]]] = [
         (
@@ -41,8 +42,10 @@ def why_sections(
         (
             _tr("Placed by"),
             (
-                _tr("protocol {0}").format(match.reasons[0] if match.reasons else match.protocol.title),
-                _tr("step “{0}”, row {1}, column {2}").format(stage.title, cell.row + 1, cell.col + 1),
+                _tr("protocol {0}").format(
+                    match.reasons[0] if match.reasons else title_words(match.protocol.title)
+                ),
+                _tr("step “{0}”, row {1}, column {2}").format(stage.shown_title, cell.row + 1, cell.col + 1),
                 cell.why,
             ),
         ),
