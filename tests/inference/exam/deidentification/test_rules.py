@@ -73,7 +73,7 @@ def test_rsa6_every_attribute_that_the_profile_removes_is_gone() -> None:
         elif row["keyword"]:
             vr = dictionary_VR(Tag(int(row["tag"], 16))).split(" ")[0]
             ds.add_new(Tag(int(row["tag"], 16)), vr, _value(vr))
-    before = {f"{int(tag):08X}" for tag in ds}
+    before = {f"{int(element.tag):08X}" for element in ds}
     deidentify_dataset(ds, key=KEY, who=WHO, identifiers=identifiers_of(ds))
     for row in rows:
         tag = row["tag"].replace("XX", "00")
