@@ -59,6 +59,7 @@ class HitRule(StrEnum):
 
     RADIUS = "radius"  # centre no farther than radius_mm from the lesion's centre
     CONTOUR = "contour"  # centre inside the lesion's outline
+    BOX = "box"  # centre inside the box around the outline
 
 
 class Surplus(StrEnum):

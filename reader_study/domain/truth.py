@@ -16,7 +16,11 @@ from resources.vocabulary import FindingType, Laterality, Pathology
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrueLesion:
-    """One lesion in one image: centre (row, col) in stored-file pixels; ``lesion_id`` joins its views."""
+    """One lesion in one image: centre (row, col) in stored-file pixels; ``lesion_id`` joins its views.
+
+    ``contour`` are its corners (row, col) in order, () = not drawn; ``radius_mm`` its size where it is a circle;
+    ``spacing_mm`` the (row, col) distance of pixels; None = not known.
+    """
 
     lesion_id: str
     image_key: str
@@ -24,6 +28,9 @@ class TrueLesion:
     col: float
     finding: FindingType
     malignant: bool
+    contour: tuple[tuple[float, float], ...] = ()
+    radius_mm: float | None = None
+    spacing_mm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,9 @@ def _truth(path: Path, item: object) -> Truth:
                     col=float(lesion["col"]),
                     finding=FindingType(lesion["finding"]),
                     malignant=bool(lesion["malignant"]),
+                    contour=tuple((float(row), float(col)) for row, col in lesion.get("contour", [])),
+                    radius_mm=None if lesion.get("radius_mm") is None else float(lesion["radius_mm"]),
+                    spacing_mm=_spacing(lesion.get("spacing_mm")),
                 )
                 for lesion in item.get("lesions", [])
             ),
@@ -77,3 +87,11 @@ def _truth(path: Path, item: object) -> Truth:
         raise StudyError(
             f"{path}: case {case}: expected case_id, breasts and lesions, found {error!r}."
         ) from error
+
+
+def _spacing(value: object) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"spacing_mm: expected row and column distance, found {value!r}")
+    return float(value[0]), float(value[1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from reader_study.domain.study import Study
 from reader_study.domain.study_json import protocol_hash, study_from_text, study_to_text
 from reader_study.errors import StoreError
+from reader_study.permissions import Account, Role
 from reader_study.ports import EventStore
+from reader_study.store import protocols
 from reader_study.store.event_store import SqlEventStore
 from reader_study.store.migrate import bring_up_to_date, stored_version
+from reader_study.store.protocols import ProtocolVersion
 from reader_study.store.schema import (
     ACCOUNTS,
     EVENTS,
@@ -53,6 +58,10 @@ class Database:
                 ).scalar()
                 if known != digest:
                     _refuse_if_begun(connection, study.study_id)
+                    if protocols.is_frozen(connection, study.study_id):
+                        raise StoreError(
+                            f"Study {study.study_id}: its protocol is frozen; save the change as an amendment."
+                        )
                     _write_study(connection, study, digest)
                 for reader in study.readers:
                     if reader.password_hash is not None:
@@ -76,9 +85,7 @@ class Database:
         """Return a study with its readers' password hashes; StoreError when there is none of that id."""
         try:
             with self._engine.connect() as connection:
-                body = connection.execute(
-                    select(STUDIES.c.body).where(STUDIES.c.study_id == study_id)
-                ).scalar()
+                body = protocols.newest_body(connection, study_id)
                 rows = connection.execute(
                     select(ACCOUNTS.c.reader_id, ACCOUNTS.c.password_hash).where(
                         ACCOUNTS.c.study_id == study_id
@@ -92,9 +99,57 @@ class Database:
             known = ", ".join(self.studies()) or "none"
             raise StoreError(f"Study {study_id}: not in this database (it has: {known}); name one of these.")
         study = study_from_text(body)
-        hashes = {row.reader_id: row.password_hash for row in rows}
+        hashes = {row.reader_id: row.password_hash or None for row in rows}
         readers = tuple(replace(one, password_hash=hashes.get(one.reader_id)) for one in study.readers)
         return replace(study, readers=readers)
+
+    def freeze(self, study_id: str, *, made_by: str, made_utc: str, reason: str = "") -> None:
+        """Keep a draft as the first frozen version of its protocol; StoreError when it is frozen already."""
+        with self._saving(f"Protocol of {study_id}") as connection:
+            protocols.freeze(connection, study_id, made_by=made_by, made_utc=made_utc, reason=reason)
+
+    def amend(self, study: Study, *, made_by: str, made_utc: str, reason: str) -> None:
+        """Keep a new version of a frozen protocol; StudyError when it would change what has been read under it."""
+        with self._saving(f"Protocol of {study.study_id}") as connection:
+            protocols.amend(connection, study, made_by=made_by, made_utc=made_utc, reason=reason)
+
+    def protocol_versions(self, study_id: str) -> tuple[ProtocolVersion, ...]:
+        """Return every frozen version of a protocol, oldest first; none of a draft."""
+        with self._engine.connect() as connection:
+            return protocols.versions(connection, study_id)
+
+    def begun_sessions(self, study_id: str) -> frozenset[str]:
+        """Return the ids of the study's sessions that have events."""
+        with self._engine.connect() as connection:
+            return protocols.begun_sessions(connection, study_id)
+
+    def put_account(self, study_id: str, account: Account) -> None:
+        """Keep an account of a study, or replace its name, role and password."""
+        with self._saving(f"Account {account.account_id}") as connection:
+            _write_account(connection, study_id, account)
+
+    def accounts(self, study_id: str) -> tuple[Account, ...]:
+        """Return the study's accounts by id; its readers are among them once they have a password."""
+        query = select(ACCOUNTS).where(ACCOUNTS.c.study_id == study_id).order_by(ACCOUNTS.c.reader_id)
+        names = {reader.reader_id: reader.name for reader in self.study(study_id).readers}
+        with self._engine.connect() as connection:
+            return tuple(
+                Account(
+                    account_id=row.reader_id,
+                    name=row.name or names.get(row.reader_id, row.reader_id),
+                    role=Role(row.role),
+                    password_hash=row.password_hash or None,
+                )
+                for row in connection.execute(query)
+            )
+
+    @contextmanager
+    def _saving(self, what: str) -> Iterator[Connection]:
+        try:
+            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(f"{what}: could not be saved ({error.orig}); nothing was changed.") from error
 
     def studies(self) -> tuple[str, ...]:
         """Return the ids of all studies, sorted."""
@@ -274,3 +329,13 @@ def _write_password(connection: Connection, study_id: str, reader_id: str, passw
             index_elements=["study_id", "reader_id"], set_={"password_hash": password_hash}
         )
     )
+
+
+def _write_account(connection: Connection, study_id: str, account: Account) -> None:
+    values = {
+        "password_hash": account.password_hash or "",
+        "role": account.role.value,
+        "name": account.name,
+    }
+    put = _insert(connection)(ACCOUNTS).values(study_id=study_id, reader_id=account.account_id, **values)
+    connection.execute(put.on_conflict_do_update(index_elements=["study_id", "reader_id"], set_=values))

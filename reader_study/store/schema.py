@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Table, Text
 
-SCHEMA_VERSION = 1  # the number of the newest revision in ``migrations/versions``
+SCHEMA_VERSION = 2  # the number of the newest revision in ``migrations/versions``
 
 METADATA = MetaData()
 # nanoseconds since boot pass 2**31 within seconds; SQLite's INTEGER holds 64 bits whatever it is called
@@ -45,5 +45,20 @@ ACCOUNTS = Table(
     METADATA,
     Column("study_id", Text, ForeignKey("studies.study_id"), primary_key=True),
     Column("reader_id", Text, primary_key=True),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),  # "" = cannot sign in yet
+    Column("role", Text, nullable=False, server_default="reader"),
+    Column("name", Text),  # NULL = as in the protocol
+)
+
+# Every frozen version of a protocol, the first one too; append-only.
+PROTOCOLS = Table(
+    "protocols",
+    METADATA,
+    Column("study_id", Text, ForeignKey("studies.study_id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("protocol_hash", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("t_utc", Text, nullable=False),
 )

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Engine, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from reader_study.errors import StoreError
 from reader_study.store.database import make_engine, open_database, shown
-from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, STUDIES
+from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, PROTOCOLS, STUDIES
 from reader_study.verify import verify_log
 
 Chain = tuple[Mapping[str, object], ...]
@@ -124,7 +124,27 @@ def _studies(source: Connection, target: Connection, name: str) -> tuple[str, ..
     fresh = [dict(r) for r in _rows(source, ACCOUNTS) if (r["study_id"], r["reader_id"]) not in accounts]
     if fresh:
         target.execute(ACCOUNTS.insert(), fresh)
+    _protocols(source, target, name)
     return tuple(new)
+
+
+def _protocols(source: Connection, target: Connection, name: str) -> None:
+    """Take the frozen versions that the target lacks; two different ones of a number are refused."""
+    ours = {(r["study_id"], r["number"]): r["protocol_hash"] for r in _rows(target, PROTOCOLS)}
+    theirs = _rows(source, PROTOCOLS)
+    for row in theirs:
+        if ours.get((row["study_id"], row["number"]), row["protocol_hash"]) != row["protocol_hash"]:
+            raise StoreError(
+                f"Study {row['study_id']}: expected the same protocol version {row['number']} in {name}, found another;"
+                " nothing was copied: merge databases of the same amendments."
+            )
+    fresh = [dict(row) for row in theirs if (row["study_id"], row["number"]) not in ours]
+    if fresh:
+        target.execute(PROTOCOLS.insert(), fresh)
+    known = set(_column(target, PLANS, "session_id"))
+    added = [dict(row) for row in _rows(source, PLANS) if row["session_id"] not in known]
+    if added:  # sessions that an amendment brought
+        target.execute(PLANS.insert(), added)
 
 
 def _continuation(source: Connection, target: Connection, session_id: str, name: str) -> Chain:
@@ -145,7 +165,12 @@ def _chain(connection: Connection, session_id: str) -> Chain:
 
 
 def _rows(connection: Connection, table: Table) -> list[Mapping[str, object]]:
-    return [dict(row) for row in connection.execute(select(table)).mappings()]
+    """Every row; of a database of an older schema, with the columns it has."""
+    if not inspect(connection).has_table(table.name):
+        return []
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    columns = [column for column in table.c if column.name in there]
+    return [dict(row) for row in connection.execute(select(*columns)).mappings()]
 
 
 def _column(connection: Connection, table: Table, column: str) -> list[str]:

@@ -102,7 +102,7 @@ def test_two_programs_on_one_session_cannot_both_append(database_url, study, clo
     databases[0].save_study(study)
     sessions = [Sessions(study=study, store=d.events, clock=clock) for d in databases]
     for one in sessions:
-        one.worklist("r1")  # both have read the empty log
+        one.position(SID)  # both have read the empty log
     sessions[0].open(SID, "r1", {})
     with pytest.raises(StoreError, match="open elsewhere"):
         sessions[1].open(SID, "r1", {})
