@@ -120,6 +120,12 @@ def load_exam(source: ExamSource, exam_id: str) -> LoadedExam:
     return LoadedExam(exam=exam, pyramids={image.key: Pyramid(image.pixels) for image in exam.images})
 
 
+def _arm_words(title: str) -> str:
+    """An arm's title within a sentence; only the demo study's arms are known in other languages."""
+    words = translate("study", title)
+    return title.lower() if words == title else words
+
+
 class ReadingController:
     """Carries one open session; every public method is one command of the reader or one report of the screen."""
 
@@ -260,9 +266,7 @@ class ReadingController:
             exam=exam,
             hanging=match(self._protocols, exam, loaded.priors),
             study_title=translate("study", self._study.title),
-            session_title=_tr("Session {0} ({1})").format(
-                plan.period, translate("study", position.arm.title).lower()
-            ),
+            session_title=_tr("Session {0} ({1})").format(plan.period, _arm_words(position.arm.title)),
             case_label=_tr("Case {0} of {1}").format(position.index + 1, position.total),
             policy=policy,
             scale=self._study.scale,

@@ -30,6 +30,17 @@ AI_UNTYPED = "#D0A24A"
 FOCUS_FRAME = "#4A3D22"
 
 FAMILY = "Inter"
+# Simplified Chinese of the systems, before the system's own choice, which may be a Japanese cut of the same signs.
+CJK_FAMILIES = (
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+)
+FAMILIES = (FAMILY, "Segoe UI", "Noto Sans", "DejaVu Sans", *CJK_FAMILIES)
 BASE_PX = 13
 VIEW_LABEL_PX = 19
 SMALL_PX = 11
@@ -70,7 +81,7 @@ def finding_colour(finding: FindingType | None, *, ai: bool) -> QColor:
 def font(pixels: float = BASE_PX, *, scale: float = 1.0, bold: bool = False) -> QFont:
     """Return the program's font with figures of equal width; Qt falls back to the system font without
     Inter."""
-    made = QFont(FAMILY)
+    made = QFont(list(FAMILIES))
     made.setPixelSize(max(8, round(pixels * scale)))
     made.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
     made.setFeature(QFont.Tag("tnum"), 1)
@@ -84,8 +95,9 @@ def stylesheet(scale: float = 1.0) -> str:
     def px(value: float) -> str:
         return f"{max(1, round(value * scale))}px"
 
+    families = ", ".join(f'"{family}"' for family in FAMILIES)
     return f"""
-* {{ font-family: "{FAMILY}", "Segoe UI", "Noto Sans", sans-serif;
+* {{ font-family: {families}, sans-serif;
   font-size: {px(BASE_PX)}; color: {TEXT}; }}
 QWidget {{ background: {CHROME}; }}
 QLabel {{ background: transparent; }}
