@@ -222,7 +222,8 @@ class ImageTools(QObject):
         if self._text.close():
             self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
             return True
-        had = self.board.selection is not None
+        dropped = [tool.abandon() for tool in (self._editor, *self._tools.values())]
+        had = self.board.selection is not None or any(dropped)
         self.board.draw(None)
         self.board.select(None)
         return had

@@ -32,6 +32,12 @@ def _long_enough(view: Viewport, start: Point, end: Point) -> bool:
     return math.hypot(a.x() - b.x(), a.y() - b.y()) >= _SMALLEST_PX
 
 
+def _dropped(board: MeasurementBoard, what: object) -> bool:
+    if what is not None:
+        board.draw(None)
+    return what is not None
+
+
 class StretchTool(QuietTool):
     """Ruler or ellipse: press at one end, drag to the other."""
 
@@ -60,6 +66,10 @@ class StretchTool(QuietTool):
         self._board.draw(None)
         if drawn is not None and _long_enough(view, *drawn.points):
             self._board.put(drawn)
+
+    def abandon(self) -> bool:
+        drawn, self._drawn = self._drawn, None
+        return _dropped(self._board, drawn)
 
 
 class AngleTool(QuietTool):
@@ -105,6 +115,11 @@ class AngleTool(QuietTool):
         if not self._armed:
             self._drawn = None
             self._board.draw(None)
+
+    def abandon(self) -> bool:
+        # The first arm too: every exam has an image of this key, and the next one's must not take it.
+        drawn, self._drawn, self._armed = self._drawn, None, False
+        return _dropped(self._board, drawn)
 
 
 class NippleTool(QuietTool):
@@ -186,6 +201,10 @@ class EditTool(QuietTool):
         if grip is not None:
             self._board.put(grip.moved)
             self._board.select(grip.selection)
+
+    def abandon(self) -> bool:
+        grip, self._grip = self._grip, None
+        return _dropped(self._board, grip)
 
 
 def measuring_tools(board: MeasurementBoard, asked: TextAsked) -> Mapping[str, Tool]:

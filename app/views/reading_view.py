@@ -294,6 +294,7 @@ class ReadingView(QWidget):
         self._case = None
         self.hanging.set_case(None)
         self.objects.set_case(None)
+        self.grid.clear()
         self._pending, self._asked = None, ""
         for label in (self._bar, self._stage_label, self._tool, self._pointer, self._size_note):
             label.setText("")

@@ -6,7 +6,7 @@ the picture to ``app.state.operations``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,9 +54,17 @@ class Tool(Protocol):
 
     def release(self, view: Viewport, at: Pointer) -> None: ...
 
+    def abandon(self) -> bool:
+        """Drop what is half done: another image came under the pointer, or Esc. True when there was something."""
+        ...
+
 
 class Layer(Protocol):
     """Something painted over an image, below the words at the edges."""
+
+    def token(self, image: ViewImage) -> Hashable:
+        """What, besides the place of the picture, decides how it looks; None = it changes all the time."""
+        ...
 
     def paint(self, painter: QPainter, view: Viewport, screen: ScreenMap, image: ViewImage) -> None: ...
 
@@ -80,6 +88,10 @@ class QuietTool:
 
     def release(self, view: Viewport, at: Pointer) -> None:
         """Nothing was taken."""
+
+    def abandon(self) -> bool:
+        """Nothing is ever half done."""
+        return False
 
 
 class DragTool(QuietTool):
@@ -125,6 +137,7 @@ class Mouse:
         self._button: Qt.MouseButton | None = None
         self._start, self._last = QPointF(), QPointF()
         self._active: Tool | None = None
+        self._image: ViewImage | None = None  # what was pressed on
         self._taken = False
 
     def choose(self, view: Viewport, name: str) -> None:
@@ -135,7 +148,9 @@ class Mouse:
         view.viewport().setCursor(self.tools[name].cursor)
 
     def forget(self) -> None:
-        """Drop the drag, as a double click does."""
+        """Drop the drag, as a double click does, or another image that came under it."""
+        if self._active is not None:
+            self._active.abandon()
         self._button = self._active = None
 
     def _pointer(self, view: Viewport, event: QMouseEvent, step: QPointF) -> Pointer | None:
@@ -157,6 +172,7 @@ class Mouse:
         if at is None:
             return
         self._button, self._start, self._last = event.button(), event.position(), event.position()
+        self._image = at.image
         if event.button() is not Qt.MouseButton.LeftButton:
             self._active, self._taken = self._others.get(event.button(), self._pan), False
             return
@@ -171,6 +187,8 @@ class Mouse:
         at = self._pointer(view, event, event.position() - self._last)
         if at is None:
             return None
+        if at.image is not self._image:
+            self.forget()  # a drag that began on one image never ends on another
         if self._button is None or self._active is None:
             self.tools[self.name].hover(view, at)
             return None
@@ -179,9 +197,11 @@ class Mouse:
 
     def release(self, view: Viewport, event: QMouseEvent) -> bool:
         """End the drag; True when it was a click that no tool took."""
+        at = self._pointer(view, event, event.position() - self._last)
+        if at is None or at.image is not self._image:
+            self.forget()
         active, self._active = self._active, None
         button, self._button = self._button, None
-        at = self._pointer(view, event, event.position() - self._last)
         if button is None or active is None or at is None:
             return False
         if self._taken:
