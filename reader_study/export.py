@@ -38,7 +38,8 @@ def export_tidy(study: Study, store: EventStore, folder: Path) -> tuple[Path, ..
     Returns
     -------
     tuple of Path
-        sessions, readings, findings, times, coverage and ai_scores.csv, data_dictionary.csv, README.txt.
+        sessions, readings, findings, times, coverage, ai_scores, exposure, washout, allocation and audit.csv,
+        data_dictionary.csv, README.txt.
 
     Raises
     ------

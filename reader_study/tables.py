@@ -1,245 +1,76 @@
-"""Turns the log into tidy tables: sessions, readings, findings, times, coverage, AI scores. Rebuildable at any time.
+"""Turns the log into tidy tables: sessions, readings, findings, times, coverage, AI, washout. Rebuildable any time.
 
-Each table is a tuple of columns (with what it means) and rows of plain values. Writing them is ``export.py``.
-Practice cases are left out of every table but sessions (RS-T1).
+Each table is a tuple of columns (``table_columns``) and rows of plain values. Writing them is ``export.py``. Practice
+cases are left out of every table but sessions and allocation (RS-T1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from reader_study.coverage import coverage_of
-from reader_study.domain.assessment import BreastAssessment, Finding, finding_from_json
+from reader_study.design_tables import WashoutFold, allocation_table, audit_table
+from reader_study.domain.assessment import Assessment, BreastAssessment, Finding, finding_from_json
 from reader_study.domain.events import Event, EventKind, mapping, text
 from reader_study.domain.reading import Reading, SessionRecord, State, fold
 from reader_study.domain.study import SessionPlan, Study
 from reader_study.domain.study_json import protocol_hash
+from reader_study.exposure import exposures
 from reader_study.ports import EventStore
-from reader_study.timing import reading_times
-from resources.vocabulary import (
-    BackgroundEnhancement,
-    Conspicuity,
-    EnhancementSymmetry,
-    EnhancementType,
-    Laterality,
+from reader_study.table_columns import (
+    AI_SCORES,
+    COVERAGE,
+    EXPOSURE,
+    FINDINGS,
+    READINGS,
+    SESSIONS,
+    TIMES,
+    Column,
+    TidyTable,
+    Value,
 )
+from reader_study.timing import Times, provisional_times, reading_times
+from resources.vocabulary import Laterality
 
-Value = str | int | float | bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One column as the data dictionary describes it."""
-
-    name: str
-    type: str
-    unit: str
-    range: str
-    meaning: str
+__all__ = ["FINDINGS", "READINGS", "Column", "TidyTable", "Value", "build_tables"]
 
 
-@dataclass(slots=True, kw_only=True)
-class TidyTable:
-    """One table: its name, columns and rows; every row has as many values as there are columns."""
+class Key(NamedTuple):
+    """What every row of a reading begins with."""
 
-    name: str
-    columns: tuple[Column, ...]
-    rows: list[tuple[Value, ...]] = field(default_factory=list)
-
-    def add(self, *values: Value) -> None:
-        if len(values) != len(self.columns):
-            raise ValueError(f"{self.name}: expected {len(self.columns)} values, found {len(values)}")
-        self.rows.append(values)
-
-
-def _c(name: str, type_: str, meaning: str, unit: str = "", range_: str = "") -> Column:
-    return Column(name=name, type=type_, unit=unit, range=range_, meaning=meaning)
-
-
-_KEY = (
-    _c("study_id", "text", "The study."),
-    _c("session_id", "text", "One reader's sitting plan for one period."),
-    _c("reader_id", "text", "The reader."),
-    _c("period", "integer", "Reading period; washout lies between periods.", range_="1.."),
-    _c("position", "integer", "Place of the case in the reader's order.", range_="1.."),
-    _c("case_id", "text", "The case."),
-    _c("arm_id", "text", "Reading condition."),
-)
-_SECONDS = {"type_": "number", "unit": "s", "range_": "0.."}
-
-SESSIONS = (
-    _KEY[0],
-    _KEY[1],
-    _KEY[2],
-    _c("period", "integer", "Reading period; 0 is practice.", range_="0.."),
-    _c("n_planned", "integer", "Cases planned.", range_="1.."),
-    _c("n_locked", "integer", "Cases submitted and locked.", range_="0.."),
-    _c("n_recovered", "integer", "How often the session was taken up after a crash.", range_="0.."),
-    _c(
-        "washout_overridden",
-        "boolean",
-        "A coordinator let the session begin before its washout.",
-        range_="0, 1",
-    ),
-    _c("first_event_utc", "text", "Time of the first event; empty = not begun.", unit="ISO 8601 UTC"),
-    _c("last_event_utc", "text", "Time of the last event.", unit="ISO 8601 UTC"),
-    _c("n_events", "integer", "Events in the session's chain.", range_="0.."),
-    _c("head_hash", "text", "Hash of the last event.", unit="SHA-256"),
-    _c("protocol_hash", "text", "Hash of the frozen protocol.", unit="SHA-256"),
-)
-READINGS = (
-    *_KEY,
-    _c("exam_digest", "text", "Digest of the exam that was read.", unit="SHA-256"),
-    *(
-        column
-        for side, word in (("R", "right"), ("L", "left"))
-        for column in (
-            _c(
-                f"birads_{side}",
-                "text",
-                f"BI-RADS category, {word} breast; empty = not assessed.",
-                range_="scale",
-            ),
-            _c(f"suspicion_{side}", "integer", f"Probability of malignancy, {word} breast.", "%", "0..100"),
-        )
-    ),
-    _c("suspicion_max", "integer", "Higher of the two breasts: the case's rating.", "%", "0..100"),
-    _c("density", "text", "BI-RADS breast composition; empty = not asked.", range_="a, b, c, d"),
-    _c("recall", "boolean", "Recall decision; empty = not asked.", range_="0, 1"),
-    *(
-        column
-        for side, word in (("R", "right"), ("L", "left"))
-        for column in (
-            _c(
-                f"bpe_{side}",
-                "text",
-                f"Background parenchymal enhancement, {word} breast, contrast exams; empty = not asked.",
-                range_=", ".join(BackgroundEnhancement),
-            ),
-            _c(
-                f"bpe_symmetry_{side}",
-                "text",
-                f"Background enhancement of the {word} breast against the other; empty = not asked.",
-                range_=", ".join(EnhancementSymmetry),
-            ),
-        )
-    ),
-    _c(
-        "seen_1to1_min",
-        "number",
-        "Tissue shown at 1:1, of the image least seen; empty = not counted.",
-        "share",
-        "0..1",
-    ),
-    _c(
-        "seen_1to1_mean",
-        "number",
-        "Tissue shown at 1:1, mean over the images; empty = not counted.",
-        "share",
-        "0..1",
-    ),
-    _c("n_findings", "integer", "Marks left when the case was locked.", range_="0.."),
-    _c("interrupted", "boolean", "The case left the screen before it was locked.", range_="0, 1"),
-    _c("locked_utc", "text", "When the case was locked.", unit="ISO 8601 UTC"),
-)
-FINDINGS = (
-    *_KEY,
-    _c("finding_id", "text", "The mark; one taken back and set again by redo has a row for each time."),
-    _c("status", "text", "kept = there when locked; removed = taken back before.", range_="kept, removed"),
-    _c("image_key", "text", "View and kind of image, e.g. R-CC."),
-    _c("laterality", "text", "Side, from the image.", range_="R, L"),
-    _c("source_id", "text", "SOP Instance UID or path in the manifest."),
-    _c("row", "number", "Row of the mark in the stored file.", "pixel", "0.."),
-    _c("col", "number", "Column of the mark in the stored file.", "pixel", "0.."),
-    *(
-        _c(name, "number", f"{word} of the box, half-open; empty = a point.", "pixel", "0..")
-        for name, word in (
-            ("row0", "First row"),
-            ("col0", "First column"),
-            ("row1", "End row"),
-            ("col1", "End column"),
-        )
-    ),
-    _c("row_mm", "number", "Row in the breast plane; empty = no pixel spacing.", "mm", "0.."),
-    _c("col_mm", "number", "Column in the breast plane; empty = no pixel spacing.", "mm", "0.."),
-    _c("finding_type", "text", "Type of finding.", range_="vocabulary"),
-    _c("suspicion", "integer", "Probability of malignancy of the mark.", "%", "0..100"),
-    _c("birads", "text", "BI-RADS of the mark; empty = not asked.", range_="scale"),
-    _c(
-        "enhancement",
-        "text",
-        "How it enhances on the recombined image (nme = non-mass enhancement); empty = not asked.",
-        range_=", ".join(EnhancementType),
-    ),
-    _c(
-        "conspicuity",
-        "text",
-        "How its enhancement stands out; empty = not asked or none.",
-        range_=", ".join(Conspicuity),
-    ),
-    _c("n_moves", "integer", "How often it was moved or edited.", range_="0.."),
-    _c("added_utc", "text", "When it was set.", unit="ISO 8601 UTC"),
-)
-TIMES = (
-    *_KEY,
-    _c("load_s", meaning="Case asked for -> first paint of all views, first opening.", **_SECONDS),
-    _c("raw_s", meaning="First paint of all views -> submit.", **_SECONDS),
-    _c("active_s", meaning="raw_s less paused_s, idle_s and unfocused_s.", **_SECONDS),
-    _c("paused_s", meaning="Paused by the reader.", **_SECONDS),
-    _c("idle_s", meaning="No input beyond the idle threshold, outside of pauses.", **_SECONDS),
-    _c("unfocused_s", meaning="Another window in front, outside of pauses and idle time.", **_SECONDS),
-    _c("opened_to_submit_s", meaning="Case asked for -> submit, loading included.", **_SECONDS),
-    _c("n_openings", "integer", "How often the case came on screen.", range_="1.."),
-    _c(
-        "interrupted",
-        "boolean",
-        "Left the screen before it was locked; raw_s is a lower bound.",
-        range_="0, 1",
-    ),
-    _c("n_events", "integer", "Events of the reading.", range_="0.."),
-    _c("n_view_changes", "integer", "Pan, zoom and window changes.", range_="0.."),
-)
-COVERAGE = (
-    *_KEY,
-    _c("image_key", "text", "View and kind of image, e.g. R-CC."),
-    _c(
-        "seen_1to1",
-        "number",
-        "Tissue shown at 1:1 or larger for 0.2 s or more; the highest of the openings.",
-        "share",
-        "0..1",
-    ),
-    _c("shown_1to1_s", meaning="How long any part of the image was shown at 1:1 or larger.", **_SECONDS),
-)
-AI_SCORES = (
-    *_KEY,
-    _c("model", "text", "Model name, version and weights digest, as recorded.", unit="key=value; ..."),
-    _c("score_of", "text", "What the score is of: exam, a breast, a view.", range_="as recorded"),
-    _c("score", "number", "The model's score; its meaning is in the model card.", range_="0..1"),
-    _c("n_detections", "integer", "Detections recorded with it.", range_="0.."),
-    _c("recorded_utc", "text", "When it was recorded.", unit="ISO 8601 UTC"),
-)
+    study_id: str
+    session_id: str
+    reader_id: str
+    period: int
+    position: int
+    case_id: str
+    arm_id: str
 
 
 def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
     """Fold the whole log of a study into its tables; the same log gives the same rows in the same order."""
+    cases = {case.case_id: case for case in study.cases}
     sessions = TidyTable(name="sessions", columns=SESSIONS)
     readings = TidyTable(name="readings", columns=READINGS)
     findings = TidyTable(name="findings", columns=FINDINGS)
     times = TidyTable(name="times", columns=TIMES)
     coverage = TidyTable(name="coverage", columns=COVERAGE)
     ai_scores = TidyTable(name="ai_scores", columns=AI_SCORES)
+    exposure = TidyTable(name="exposure", columns=EXPOSURE)
+    washout = WashoutFold(study)
     digest = protocol_hash(study)
     for plan in sorted(study.plans, key=lambda one: one.session_id):
         events = store.read(plan.session_id)
         record = fold(study, plan, events)
+        washout.add(record)
         sessions.add(*_session_row(study, record, events), digest)
         by_case = _by_case(events)
         for position, reading in enumerate(record.readings, start=1):
-            if reading.state is not State.LOCKED or study.case(reading.case_id).practice:
+            case = cases[reading.case_id]
+            if reading.state is not State.LOCKED or case.practice:
                 continue
-            key = (
+            key = Key(
                 study.study_id,
                 plan.session_id,
                 plan.reader_id,
@@ -249,15 +80,21 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
                 reading.arm_id,
             )
             mine = by_case[reading.case_id]
-            readings.add(*key, study.case(reading.case_id).exam_digest, *_reading_values(reading, mine))
-            times.add(*key, *_time_values(mine))
+            first = plan.entries[position - 1].first_arm_id
+            for stage_key, *rest in _reading_rows(key, first, reading, mine):
+                readings.add(*stage_key, rest[0], case.exam_digest, *rest[1:])
+            for row in _time_rows(key, first, mine):
+                times.add(*row)
             for one in coverage_of(mine):
                 coverage.add(*key, one.image_key, one.share, one.dwell_ms / 1000)
-            for mark in _mark_values(mine):
+            for mark in _mark_values(mine, None if first is None else reading.provisional_findings):
                 findings.add(*key, *mark)
             for score in _score_values(mine):
                 ai_scores.add(*key, *score)
-    return sessions, readings, findings, times, coverage, ai_scores
+            for shown in exposures(mine):
+                exposure.add(*key, *shown)
+    rest_of = (exposure, washout.table(), allocation_table(study), audit_table(study, store))
+    return sessions, readings, findings, times, coverage, ai_scores, *rest_of
 
 
 def _by_case(events: Sequence[Event]) -> dict[str, list[Event]]:
@@ -283,28 +120,58 @@ def _session_row(study: Study, record: SessionRecord, events: Sequence[Event]) -
         events[0].t_utc if events else None,
         events[-1].t_utc if events else None,
         len(events),
+        *_signature(events),
         record.head if events else None,
     )
 
 
-def _reading_values(reading: Reading, events: Sequence[Event]) -> tuple[Value, ...]:
-    final = reading.final
-    assert final is not None, "a locked reading was submitted"
-    breasts = [final.breast(side) for side in (Laterality.RIGHT, Laterality.LEFT)]
+def _signature(events: Sequence[Event]) -> tuple[Value, Value]:
+    signed = next((event for event in events if event.kind is EventKind.SESSION_SIGNED), None)
+    return (None, None) if signed is None else (text(signed.body, "signed_by"), signed.t_utc)
+
+
+def _reading_rows(
+    key: Key, first_arm: str | None, reading: Reading, events: Sequence[Event]
+) -> Iterator[tuple[Any, ...]]:
+    """One row a locked answer: key with the answer's arm, stage, and the values."""
+    assert reading.final is not None, "a locked reading was submitted"
+    final = (reading.final, len(reading.findings), reading.amendments, reading.locked_utc)
+    if first_arm is None:
+        yield key, "only", *_reading_values(*final, reading, events)
+        return
+    assert reading.provisional is not None, "a sequential reading has a provisional answer"
+    end = next(i for i, event in enumerate(events) if event.kind is EventKind.PROVISIONAL_SUBMITTED)
+    early = (reading.provisional, len(reading.provisional_findings), 0, reading.provisional_utc)
+    yield key._replace(arm_id=first_arm), "provisional", *_reading_values(*early, reading, events[: end + 1])
+    yield key, "final", *_reading_values(*final, reading, events)
+
+
+def _reading_values(
+    answer: Assessment,
+    n_findings: int,
+    n_amendments: int,
+    locked_utc: str | None,
+    reading: Reading,
+    events: Sequence[Event],
+) -> tuple[Value, ...]:
+    breasts = [answer.breast(side) for side in (Laterality.RIGHT, Laterality.LEFT)]
     answers = [(None, None) if one is None else (one.birads, one.suspicion) for one in breasts]
     shares = [one.share for one in coverage_of(events)]
     rated = [suspicion for _, suspicion in answers if suspicion is not None]
     return (
         *(value for pair in answers for value in pair),
         max(rated) if rated else None,
-        None if final.density is None else final.density.value,
-        final.recall,
+        None if answer.density is None else answer.density.value,
+        answer.recall,
+        answer.call,
         *(value for one in breasts for value in _contrast_values(one)),
         min(shares) if shares else None,
         sum(shares) / len(shares) if shares else None,
-        len(reading.findings),
+        n_findings,
         reading.interrupted,
-        reading.locked_utc,
+        any(event.kind is EventKind.IDLE_DETECTED for event in events),
+        n_amendments,
+        locked_utc,
     )
 
 
@@ -315,8 +182,21 @@ def _contrast_values(breast: BreastAssessment | None) -> tuple[Value, Value]:
     return None if breast.bpe is None else breast.bpe.value, None if symmetry is None else symmetry.value
 
 
-def _time_values(events: Sequence[Event]) -> tuple[Value, ...]:
-    times = reading_times(events)
+def _time_rows(key: Key, first_arm: str | None, events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
+    whole = reading_times(events)
+    if first_arm is None:
+        yield *key, "only", *_time_values(whole, events, None)
+        return
+    early = provisional_times(events)
+    end = next(i for i, event in enumerate(events) if event.kind is EventKind.PROVISIONAL_SUBMITTED)
+    yield *key._replace(arm_id=first_arm), "provisional", *_time_values(early, events[: end + 1], None)
+    after = None if whole.raw_s is None or early.raw_s is None else whole.raw_s - early.raw_s
+    yield *key, "final", *_time_values(whole, events, after)
+
+
+def _time_values(
+    times: Times, events: Sequence[Event], after_provisional_s: float | None
+) -> tuple[Value, ...]:
     return (
         times.load_s,
         times.raw_s,
@@ -327,12 +207,16 @@ def _time_values(events: Sequence[Event]) -> tuple[Value, ...]:
         times.opened_to_submit_s,
         times.openings,
         times.interrupted,
+        times.idle_s > 0,
+        after_provisional_s,
         len(events),
         sum(event.kind is EventKind.VIEW_CHANGED for event in events),
     )
 
 
-def _mark_values(events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
+def _mark_values(
+    events: Sequence[Event], provisional: Sequence[Finding] | None
+) -> Iterator[tuple[Value, ...]]:
     marks: list[tuple[Finding, str, int, str]] = []  # the mark, status, moves, when set; in order of setting
     for event in events:
         if event.kind is EventKind.MARK_ADDED:
@@ -363,6 +247,8 @@ def _mark_values(events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
             mark.birads,
             None if mark.enhancement is None else mark.enhancement.value,
             None if mark.conspicuity is None else mark.conspicuity.value,
+            mark.call,
+            None if provisional is None else any(m.finding_id == mark.finding_id for m in provisional),
             moves,
             added,
         )
