@@ -22,8 +22,8 @@ from inference.exam.deidentification.whole_file import deidentify
 from inference.exam.grouping import Group, Item, group_items
 from inference.exam.pictures import decode_picture
 from inference.exam.sources import FolderSource, ImportEntry, load_group, read_items
-from inference.exam.types import Exam, ExamError
-from reader_study.case_import import CaseStore, StoredCase, StoredExam, written
+from inference.exam.types import Exam, ExamError, ViewImage
+from reader_study.case_import import CaseStore, StoredCase, StoredExam, StoredImage, written
 
 _OLDEST_TOLD = 90
 
@@ -210,7 +210,7 @@ class _CaseWork:
         return StoredExam(
             exam_id=exam.exam_id,
             digest=exam.digest,
-            images={image.key: (image.pixels.shape[0], image.pixels.shape[1]) for image in exam.images},
+            images={image.key: _stored(image) for image in exam.images},
             source=self.key.fingerprint("exam", group.exam_id),
         )
 
@@ -283,6 +283,12 @@ class _CaseWork:
 _TEXT = (
     "may contain text: {} lines of letter-like shapes outside the breast; look at the image before readers do"
 )
+
+
+def _stored(image: ViewImage) -> StoredImage:
+    rows, cols = image.pixels.shape
+    at = image.spacing
+    return StoredImage(rows=rows, cols=cols, spacing_mm=None if at is None else (at.row_mm, at.col_mm))
 
 
 def _moved(day: date | None, days: int) -> str | None:

@@ -9,9 +9,10 @@ import typer
 
 from app.case_import import import_cases
 from app.files import program_folders
-from app.import_reports import add_links, link_path, report_path, write_report
+from app.import_reports import add_links, link_path, read_links, report_path, write_report
 from inference.exam.deidentification.site_key import open_key
 from reader_study.case_import import open_store, write_protocol_cases
+from reader_study.truth_import import read_truth_csv, write_truth
 from resources.files import UserFacingError
 
 
@@ -53,8 +54,43 @@ def cases_command(
     )
 
 
+def truth_command(
+    truth: Annotated[
+        Path, typer.Argument(metavar="TRUTH.csv", help="One row a lesion and image, or a breast.")
+    ],
+    store: Annotated[Path, typer.Option(help="Case folder of the study.")],
+    out: Annotated[Path, typer.Option(help="Truth file to write; keep it away from readers.")],
+    links: Annotated[
+        Path | None, typer.Option(help="Table of cases and patients, where the file names patients.")
+    ] = None,
+) -> None:
+    """Check the truth of a study's cases and keep it; nothing is written while one cell is wrong."""
+    try:
+        cases = open_store(store)
+        found = read_truth_csv(truth, cases, read_links(links) if links is not None else None)
+        for problem in found.problems:
+            typer.echo(problem, err=True)
+        if found.problems:
+            typer.echo(f"{len(found.problems)} cells to correct; nothing was written.", err=True)
+            raise typer.Exit(2)
+        write_truth(found.truths, out)
+    except UserFacingError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    malignant = sum(one.malignant for one in found.truths)
+    lesions = len({(one.case_id, lesion.lesion_id) for one in found.truths for lesion in one.lesions})
+    typer.echo(
+        f"{len(found.truths)} of {len(cases.cases)} cases, {malignant} malignant, {lesions} lesions: {out}"
+    )
+    if found.lacking:
+        typer.echo(f"Without truth: {', '.join(found.lacking)}")
+    if found.half:
+        typer.echo(f"Breasts that nothing is said of: {', '.join(found.half)}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the group ``study`` that the study side registered before."""
     group = next(g.typer_instance for g in app.registered_groups if g.name == "study")
     assert group is not None
     group.command("import-cases")(cases_command)
+    group.command("import-truth")(truth_command)

@@ -28,12 +28,21 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """Size of an image in stored-file pixels, and the (row, col) distance of its pixels; None = not recorded."""
+
+    rows: int
+    cols: int
+    spacing_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredExam:
-    """One exam as the readers' program will list it; ``images`` gives (rows, cols) by image key."""
+    """One exam as the readers' program will list it; ``images`` by image key."""
 
     exam_id: str
     digest: str
-    images: Mapping[str, tuple[int, int]]
+    images: Mapping[str, StoredImage]
     source: str  # fingerprint of the exam it was made from
 
 
@@ -230,6 +239,17 @@ def _exam(item: object) -> StoredExam:
     return StoredExam(
         exam_id=str(item["exam_id"]),
         digest=str(item["digest"]),
-        images={str(key): (int(size[0]), int(size[1])) for key, size in item["images"].items()},
+        images={str(key): _image(image) for key, image in item["images"].items()},
         source=str(item["source"]),
+    )
+
+
+def _image(item: Mapping[str, object]) -> StoredImage:
+    spacing = item["spacing_mm"]
+    if spacing is not None and not (isinstance(spacing, list) and len(spacing) == 2):
+        raise ValueError(f"spacing_mm: expected two distances, found {spacing!r}")
+    return StoredImage(
+        rows=int(str(item["rows"])),
+        cols=int(str(item["cols"])),
+        spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
     )
