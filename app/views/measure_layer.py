@@ -7,6 +7,7 @@ from its tissue (MG-07).
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -107,6 +108,13 @@ class MeasureLayer:
                 self._words.clear()
             self._words[item] = measurement_words(item, image, self.partner_of(image))
         return self._words[item]
+
+    def token(self, image: ViewImage) -> Hashable:
+        """The measurements of the image and of its partner, and which of them is selected."""
+        partner = self.partner_of(image) if image.kind.is_contrast else None
+        shared = () if partner is None else self._board.on_image(partner.key)
+        own = self._board.on_image(image.key)
+        return (own, shared, self._board.selection, id(self.images)) if own or shared else ()
 
     def paint(self, painter: QPainter, view: Viewport, screen: ScreenMap, image: ViewImage) -> None:
         own = self._board.on_image(image.key)

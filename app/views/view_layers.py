@@ -40,6 +40,9 @@ class CursorLayer:
         self.points: dict[str, tuple[LinkedPoint, str]] = {}  # by image key; the words beside it
         self.arcs: dict[str, Arc] = {}
 
+    def token(self, _image: ViewImage) -> None:
+        """It follows the pointer."""
+
     def paint(self, painter: QPainter, view: Viewport, screen: ScreenMap, image: ViewImage) -> None:
         found, arc = self.points.get(image.key), self.arcs.get(image.key)
         if found is None and arc is None:
@@ -98,6 +101,10 @@ class GridLayer:
     def __init__(self) -> None:
         self.on = False
 
+    def token(self, _image: ViewImage) -> bool:
+        """Lines or none."""
+        return self.on
+
     def paint(self, painter: QPainter, view: Viewport, screen: ScreenMap, image: ViewImage) -> None:  # noqa: ARG002
         spacing = screen.geometry.hung_spacing
         if not self.on or spacing is None:
@@ -120,6 +127,10 @@ class BadgeLayer:
 
     def __init__(self) -> None:
         self.keys: set[str] = set()  # images shown enhanced
+
+    def token(self, image: ViewImage) -> bool:
+        """Words or none."""
+        return image.key in self.keys
 
     def paint(self, painter: QPainter, view: Viewport, screen: ScreenMap, image: ViewImage) -> None:  # noqa: ARG002
         if image.key not in self.keys:

@@ -16,14 +16,15 @@ from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QWhe
 from PySide6.QtWidgets import QGraphicsView, QWidget
 
 from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMode, window_of
-from app.state.geometry import chest_wall_is_right, orientation_letters
+from app.state.geometry import chest_wall_is_right
 from app.state.measurements import modality_value
 from app.state.operations import applied, clamped
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
 from app.state.sizing import fitted
-from app.views import edge_text, painting, theme
+from app.views import painting
 from app.views.image_item import ImageItem
 from app.views.magnifier import Magnifier
+from app.views.over_picture import OverPicture
 from app.views.tools import Layer, Mouse, Tool, basic_tools
 from inference.exam.types import Box, ViewImage
 from resources.vocabulary import Laterality
@@ -63,17 +64,13 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         self.box.addItem(self.item, ignoreBounds=True)
         self.setCentralItem(self.box)
         self._state = ViewportState()
-        self._items: tuple[OverlayItem, ...] = ()
-        self._heat: HeatLayer | None = None
-        self._words = AnnotationText()
-        self._words_shown = True
         self._empty_words = ""
         self._focused = False
         self._paints = 0
         self._awaiting_paint = False
         self._magnifier = Magnifier()
         self._mouse = Mouse(basic_tools())
-        self._layers: tuple[Layer, ...] = ()
+        self._over = OverPicture()
         # Chooses the pixels to show for an image (the enhanced ones); None = the file's.
         self.pixels_for: Callable[[ViewImage], Pyramid | None] | None = None
         self.pitch_mm: float | None = None  # size of a screen pixel; None = monitor not calibrated
@@ -86,6 +83,16 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
     @property
     def image(self) -> ViewImage | None:
         return self.item.image
+
+    @property
+    def overlays(self) -> tuple[OverlayItem, ...]:
+        """The boxes and marks over the image."""
+        return self._over.items
+
+    @property
+    def over(self) -> OverPicture:
+        """What lies over the picture; for painting it elsewhere and for counting its memory."""
+        return self._over
 
     @property
     def paint_count(self) -> int:
@@ -105,7 +112,7 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         other = self.pixels_for(image) if image is not None and self.pixels_for is not None else None
         if other is not None:
             self.item.set_pyramid(other)
-        self._items, self._heat = (), None
+        self._over.clear()
         self.item.set_heat(None)
         self._awaiting_paint = image is not None
         if image is None:
@@ -134,23 +141,23 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
 
     def set_overlays(self, items: Sequence[OverlayItem]) -> None:
         """Draw these boxes and marks over the image, and no others."""
-        self._items = tuple(items)
+        self._over.items = tuple(items)
         self.refresh()
 
     def set_heat(self, layer: HeatLayer | None) -> None:
         """Lay a heat map over the image, or take it away."""
-        self._heat = layer
+        self._over.heat = layer
         self.item.set_heat(layer)
         self.refresh()
 
     def set_annotation(self, words: AnnotationText) -> None:
         """Write these words at the edges."""
-        self._words = words
+        self._over.words = words
         self.refresh()
 
     def show_annotation(self, shown: bool) -> None:
         """Show or hide identity, technique and evidence; view label and size stay (MG-27)."""
-        self._words_shown = shown
+        self._over.words_shown = shown
         self.refresh()
 
     def set_focused(self, focused: bool) -> None:
@@ -165,7 +172,7 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
         """Give the left button more tools; ``editor`` takes presses on handles; ``layers`` are painted over."""
         self._mouse.tools |= tools
         self._mouse.editor = editor
-        self._layers = (*self._layers, *layers)
+        self._over.layers = (*self._over.layers, *layers)
 
     def set_tool(self, name: str) -> None:
         """Choose what the left button does; ValueError for an unknown tool."""
@@ -296,38 +303,13 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
             painter.fillRect(size, Qt.GlobalColor.black)
             painting.paint_empty(painter, size, self._empty_words, scale=self.text_scale)
         else:
-            self._paint_over(painter, size, screen, self.image)
+            self._over.paint(painter, size, self, screen)
+            self._magnifier.paint(painter, self.item, self._state, screen, self.devicePixelRatioF())
         if self._focused:
             side = self.image.view.laterality if self.image is not None else Laterality.RIGHT
             air_left = chest_wall_is_right(side, flipped_h=self._state.flipped_h)
             painting.paint_frame(painter, size, air_left=air_left)
         painter.restore()
-
-    def _paint_over(
-        self, painter: QPainter, size: QRectF, screen: painting.ScreenMap, image: ViewImage
-    ) -> None:
-        scale, state = self.text_scale, self._state
-        if self._items:
-            words_font = theme.font(theme.SMALL_PX, scale=scale)
-            painting.paint_items(painter, self._items, screen, words_font, width=size.width(), scale=scale)
-        for layer in self._layers:
-            layer.paint(painter, self, screen, image)
-        spacing = screen.geometry.hung_spacing
-        air_left = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
-        info = edge_text.EdgeInfo(
-            words=self._words,
-            letters=orientation_letters(image.view, flipped_h=state.flipped_h, flipped_v=state.flipped_v),
-            state=state,
-            air_left=air_left,
-            mm_per_px=None if spacing is None else spacing[0] / screen.scale,
-            shown=self._words_shown,
-            legend=self._heat is not None,
-            clearance=edge_text.clearance_of(image, self.item.pyramid, screen, size, air_left=air_left),
-        )
-        edge_text.paint_edges(painter, size, info, scale=scale)
-        if self._heat is not None:
-            painting.paint_legend(painter, size, self._heat, air_left=air_left, scale=scale)
-        self._magnifier.paint(painter, self.item, state, screen, self.devicePixelRatioF())
 
     # ------------------------------------------------------------ Qt: mouse
 

@@ -237,4 +237,5 @@ def _owned(grid: ViewportGrid) -> int:
         total += sum(
             a.nbytes for a in (item._values, item._grey, item._table, item._spare[2]) if a is not None
         )
+        total += view.over.held_bytes
     return total

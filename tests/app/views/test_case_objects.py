@@ -77,7 +77,7 @@ def items(window: MainWindow, kind: OverlayKind) -> dict[str, list[bool]]:
     found = {}
     for view in window.reading.grid.viewports():
         if view.image is not None:
-            found[view.image.key] = [item.selected for item in view._items if item.kind is kind]
+            found[view.image.key] = [item.selected for item in view.overlays if item.kind is kind]
     return found
 
 
@@ -120,7 +120,7 @@ def test_beyond5_a_click_or_tab_on_a_finding_lights_its_partner_in_the_other_vie
     key(browser, Qt.Key.Key_K)
     key(browser, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
     view = next(v for v in browser.reading.grid.viewports() if v.image is not None and v.image.key == "R-CC")
-    item = next(i for i in view._items if i.kind is OverlayKind.CAD)
+    item = next(i for i in view.overlays if i.kind is OverlayKind.CAD)
     assert item.point is not None
     QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view.widget_point(*item.point).toPoint())
     lit = items(browser, OverlayKind.CAD)
@@ -207,7 +207,7 @@ def test_mg35_a_key_marks_key_images_and_they_are_saved(browser: MainWindow, qtb
     view = browser.reading.grid.active()
     assert view is not None
     assert view.image is not None
-    assert "KEY IMAGE" in view._words.flags
+    assert "KEY IMAGE" in view.over.words.flags
     browser.save_object("keys", tmp_path)
     qtbot.waitUntil(lambda: bool(list(tmp_path.glob("*_key_*.dcm"))), timeout=20_000)
     (path,) = tmp_path.glob("*_key_*.dcm")
@@ -227,7 +227,7 @@ def test_mg35_key_images_of_others_are_flagged_when_the_exam_opens(
     case = replace(browser._browser.case, objects=ExamObjects(keys=(keys,)))
     browser.reading.show_case(case)
     flagged = [
-        v.image.key for v in browser.reading.grid.viewports() if v.image and "KEY IMAGE" in v._words.flags
+        v.image.key for v in browser.reading.grid.viewports() if v.image and "KEY IMAGE" in v.over.words.flags
     ]
     assert flagged == [marked]
 

@@ -159,7 +159,7 @@ def test_mg09_mg41_current_and_prior_of_other_pixel_size_hang_at_one_size(desk: 
     assert len(views) == 8
     assert max(lengths) - min(lengths) < 0.2
     assert {view.image.spacing.row_mm for view in views} == {0.4, 0.5}
-    flags = [view._words.flags for view in views if view.image is not None and "@P1" in view.image.key]
+    flags = [view.over.words.flags for view in views if view.image is not None and "@P1" in view.image.key]
     assert len(flags) == 4
     assert all(any("PRIOR" in flag and "1 y 11 mo" in flag for flag in one) for one in flags)
 
@@ -187,11 +187,11 @@ def test_mg39_d_shows_the_duplicate_below_and_the_badge_counts(desk: Desk) -> No
     view = grid.viewports()[1]
     assert view.image is not None
     first = view.image.key
-    assert "1/2 newest" in view._words.flags
+    assert "1/2 newest" in view.over.words.flags
     grid.set_active(view)
     desk.press(Qt.Key.Key_D)
     assert view.image.key != first
-    assert "2/2 older" in view._words.flags
+    assert "2/2 older" in view.over.words.flags
     desk.press(Qt.Key.Key_D)
     assert view.image.key == first
 

@@ -71,7 +71,7 @@ def browser(folder: Path, reading: ReadingView) -> BrowseController:
 
 
 def written(view: ReadingView) -> str:
-    words = [viewport._words for viewport in view.grid.viewports()]
+    words = [viewport.over.words for viewport in view.grid.viewports()]
     return "\n".join(line for one in words for line in (*one.identity, *one.technique, one.view_label))
 
 
@@ -110,7 +110,7 @@ def test_mg23_every_viewport_names_side_and_view(reading: ReadingView, browser: 
     assert len(shown) >= 4
     for viewport in shown:
         assert viewport.image is not None
-        assert viewport._words.view_label == viewport.image.view.label
+        assert viewport.over.words.view_label == viewport.image.view.label
 
 
 def test_all_tags_of_the_active_image_are_searchable(reading: ReadingView, browser: BrowseController) -> None:

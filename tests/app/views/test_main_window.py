@@ -100,7 +100,7 @@ def test_rs_r2_an_unaided_case_has_no_ai_control_at_all(qtbot, open_window) -> N
     assert window.reading.ai.result is None
     for key in (Qt.Key.Key_B, Qt.Key.Key_H, Qt.Key.Key_S):
         QTest.keyClick(window.reading.grid, key)
-    assert all(not view._items for view in window.reading.grid.viewports())
+    assert all(not view.overlays for view in window.reading.grid.viewports())
     window._show_keys()
     assert not any("AI" in label.text() for label in window._dialog.findChildren(type(window.done)))
     window._dialog.close()
@@ -111,9 +111,9 @@ def test_an_aided_case_shows_boxes_only_after_the_key(qtbot, open_window) -> Non
     start_reading(qtbot, window)
     qtbot.waitUntil(lambda: window.reading.ai.result is not None, timeout=30_000)
     window.reading._threshold = 0.0
-    assert all(not view._items for view in window.reading.grid.viewports())
+    assert all(not view.overlays for view in window.reading.grid.viewports())
     QTest.keyClick(window.reading.grid, Qt.Key.Key_B)
-    assert any(view._items for view in window.reading.grid.viewports())
+    assert any(view.overlays for view in window.reading.grid.viewports())
 
 
 def test_a_layer_changes_only_when_the_log_takes_it(qtbot, open_window) -> None:

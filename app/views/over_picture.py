@@ -1,0 +1,98 @@
+"""What one viewport paints over its picture: marks, layers of the tools, the words at the edges, the legend.
+
+Keeps what stands still as small pictures, so that a change of greys costs no drawing; the heat map itself belongs to
+``app.views.image_item``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QPainter
+
+from app.state.geometry import chest_wall_is_right, orientation_letters
+from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
+from app.views import edge_text, painting, theme
+from app.views.kept_layer import KeptLayer
+from app.views.painting import ScreenMap
+from app.views.tools import Layer
+
+if TYPE_CHECKING:
+    from app.views.viewport import Viewport
+
+
+class OverPicture:
+    """Everything over one viewport's picture; it paints what it was told last."""
+
+    def __init__(self) -> None:
+        self.items: tuple[OverlayItem, ...] = ()
+        self.heat: HeatLayer | None = None
+        self.words = AnnotationText()
+        self.words_shown = True  # False hides identity, technique and evidence (MG-27)
+        self.layers: tuple[Layer, ...] = ()
+        self._marks, self._edges = KeptLayer(), KeptLayer()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the kept pictures."""
+        return self._marks.held_bytes + self._edges.held_bytes
+
+    def clear(self) -> None:
+        """Another picture comes: its marks and map are not this one's."""
+        self.items, self.heat = (), None
+        self._marks.forget()
+        self._edges.forget()
+
+    def paint(self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap) -> None:
+        """Paint over the picture of ``view``; ``painter`` in its logical pixels, ``size`` with its corner at 0, 0."""
+        image = view.image
+        if image is None:
+            return
+        tokens = [(layer, layer.token(image)) for layer in self.layers]
+        steady = [layer for layer, token in tokens if token is not None]
+        key = (self.items, screen, view.text_scale, tuple(token for _, token in tokens))
+        self._marks.paint(painter, size, key, lambda on: self._paint_marks(on, size, view, screen, steady))
+        for layer, token in tokens:
+            if token is None:
+                layer.paint(painter, view, screen, image)
+        self.paint_edges(painter, size, view, screen)
+
+    def _paint_marks(
+        self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap, layers: Sequence[Layer]
+    ) -> None:
+        if self.items:
+            scale = view.text_scale
+            font = theme.font(theme.SMALL_PX, scale=scale)
+            painting.paint_items(painter, self.items, screen, font, width=size.width(), scale=scale)
+        for layer in layers:
+            if view.image is not None:
+                layer.paint(painter, view, screen, view.image)
+
+    def paint_edges(self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap) -> None:
+        """Paint the words, letters and scale at the edges, and the heat map's legend."""
+        image, state, scale, heat = view.image, view.state(), view.text_scale, self.heat
+        if image is None:
+            return
+        spacing = screen.geometry.hung_spacing
+        air_left = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
+        info = edge_text.EdgeInfo(
+            words=self.words,
+            letters=orientation_letters(image.view, flipped_h=state.flipped_h, flipped_v=state.flipped_v),
+            state=replace(state, center=None, width=None),  # greys are not written at the edges
+            air_left=air_left,
+            mm_per_px=None if spacing is None else spacing[0] / screen.scale,
+            shown=self.words_shown,
+            legend=heat is not None,
+        )
+        pyramid = view.item.pyramid
+
+        def draw(on: QPainter) -> None:
+            free = edge_text.clearance_of(image, pyramid, screen, size, air_left=air_left)
+            edge_text.paint_edges(on, size, replace(info, clearance=free), scale=scale)
+            if heat is not None:
+                painting.paint_legend(on, size, heat, air_left=air_left, scale=scale)
+
+        self._edges.paint(painter, size, (info, screen, scale, heat, pyramid), draw)

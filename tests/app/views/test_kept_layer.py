@@ -1,0 +1,85 @@
+"""What lies over a picture looks the same kept as drawn, and is drawn anew only when it changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
+
+from app.views.kept_layer import KeptLayer, lit_rects
+
+SIZE = QRectF(0, 0, 301, 203)
+
+
+def _canvas(ratio: float) -> QImage:
+    picture = QImage(round(301 * ratio), round(203 * ratio), QImage.Format.Format_RGB32)
+    picture.fill(QColor(90, 120, 30))
+    picture.setDevicePixelRatio(ratio)
+    return picture
+
+
+def _draw(painter: QPainter) -> None:
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    painter.setPen(QPen(QColor(200, 40, 10, 200), 3.0))
+    painter.drawEllipse(QPointF(120.5, 80.25), 60.0, 30.0)
+    painter.drawLine(QPointF(0, 0), QPointF(300, 202))
+    painter.setFont(QFont("sans", 11))
+    painter.setPen(QColor(255, 255, 255))
+    painter.drawText(QPointF(10, 190), "28 kV  90 mAs")
+
+
+def _values(picture: QImage) -> np.ndarray:
+    flat = np.frombuffer(picture.constBits(), np.uint8)
+    return flat.reshape(picture.height(), picture.width(), 4)[..., :3].astype(int)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.25, 2.0])
+def test_mg43_a_kept_layer_looks_as_drawn(qapp: object, ratio: float) -> None:
+    drawn = _canvas(ratio)
+    painter = QPainter(drawn)
+    _draw(painter)
+    painter.end()
+    layer = KeptLayer()
+    for _ in range(3):
+        kept = _canvas(ratio)
+        painter = QPainter(kept)
+        layer.paint(painter, SIZE, "same", _draw)
+        painter.end()
+    assert layer.held_bytes > 0
+    # Blending twice at a translucent edge rounds twice: two grey levels of 255 at most.
+    assert np.abs(_values(kept) - _values(drawn)).max() <= 2
+    assert np.abs(_values(kept) - _values(_canvas(ratio))).max() > 50
+
+
+def test_mg43_a_layer_is_drawn_again_only_when_its_key_or_its_size_changes(qapp: object) -> None:
+    calls: list[int] = []
+    layer = KeptLayer()
+
+    def paint(key: str, size: QRectF = SIZE) -> int:
+        picture = _canvas(1.0)
+        painter = QPainter(picture)
+        layer.paint(painter, size, key, lambda _on: calls.append(1))
+        painter.end()
+        return len(calls)
+
+    assert [paint("a") for _ in range(4)] == [1, 2, 2, 2]  # directly, into the kept picture, then never
+    assert [paint("b"), paint("a"), paint("b")] == [3, 4, 5]  # what moves is never kept
+    assert [paint("b"), paint("b")] == [6, 6]
+    assert paint("b", QRectF(0, 0, 300, 203)) == 7
+    layer.forget()
+    assert layer.held_bytes == 0
+    assert paint("b") == 8
+
+
+def test_kept_parts_cover_every_lit_pixel_and_little_else(qapp: object) -> None:
+    picture = QImage(500, 260, QImage.Format.Format_ARGB32_Premultiplied)
+    picture.fill(0)
+    spots = [(0, 0), (499, 0), (31, 32), (32, 31), (250, 130), (251, 200), (499, 259)]
+    for x, y in spots:
+        picture.setPixelColor(x, y, QColor(1, 2, 3, 4))
+    rects = lit_rects(picture)
+    assert all(sum(rect.contains(x, y) for rect in rects) == 1 for x, y in spots)
+    assert sum(rect.width() * rect.height() for rect in rects) <= len(spots) * 32 * 32
+    picture.fill(0)
+    assert not lit_rects(picture)
