@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from reader_study.report.analysis import Choice
 from reader_study.report.inputs import ReportInputs
 from reader_study.report.page import Report, write
 from reader_study.report.sections import write_up
@@ -15,13 +16,14 @@ WARNING = (
 )
 
 
-def make_report(inputs: ReportInputs) -> Report:
-    """Compute every section."""
+def make_report(inputs: ReportInputs, choice: Choice | None = None) -> Report:
+    """Compute every section; ``choice`` is the primary analysis."""
+    choice = choice or Choice(cut=inputs.cut)
     arms = " and ".join(inputs.ratings.modalities)
     count = f"{len(inputs.ratings.readers)} readers, {len(inputs.ratings.cases)} cases, {arms}"
     return Report(title=inputs.title, subtitle=count, warning=WARNING, sections=write_up(inputs))
 
 
-def write_report(inputs: ReportInputs, folder: Path) -> tuple[Path, ...]:
+def write_report(inputs: ReportInputs, folder: Path, choice: Choice | None = None) -> tuple[Path, ...]:
     """Compute and write; returns the files, the page first."""
-    return write(make_report(inputs), folder)
+    return write(make_report(inputs, choice), folder)

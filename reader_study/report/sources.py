@@ -9,6 +9,7 @@ from pathlib import Path
 from reader_study.errors import StudyError
 from reader_study.exchange.files import read_observer_data
 from reader_study.exchange.observer_data import ObserverData, Paradigm, roc_data
+from reader_study.report.file_order import modality_order
 from reader_study.report.inputs import FlowCounts, ReportInputs
 from reader_study.statistics.ratings import Ratings, StatisticsError
 from reader_study.statistics.times import ReadTimes, times_from_rows
@@ -23,6 +24,8 @@ class ReportError(StudyError):
 def inputs_of_file(path: Path, *, cut: float | None = None) -> ReportInputs:
     """Take an iMRMC, RJafroc, MRMCaov or OR-DBM file."""
     data = read_observer_data(path)
+    ratings = data.ratings()
+    order = modality_order(path, ratings.modalities)
     return ReportInputs(
         title=f"Reader study {path.stem}",
         study_id=path.name,
@@ -31,13 +34,15 @@ def inputs_of_file(path: Path, *, cut: float | None = None) -> ReportInputs:
             ("Paradigm", data.paradigm.value),
             ("Design", data.crossing.value),
         ),
-        ratings=data.ratings(),
+        ratings=ratings if order == ratings.modalities else ratings.pick(modalities=order),
         froc=data.froc() if data.paradigm is Paradigm.FROC else None,
         cut=cut,
     )
 
 
-def inputs_of_export(folder: Path, truth: Path, *, cut: float | None = None) -> ReportInputs:
+def inputs_of_export(
+    folder: Path, truth: Path, *, cut: float | None = None, groups: Path | None = None
+) -> ReportInputs:
     """Take an export folder and a truth table.
 
     Parameters
