@@ -23,7 +23,7 @@ from inference.exam.grouping import Group, Item, group_items
 from inference.exam.pictures import decode_picture
 from inference.exam.sources import FolderSource, ImportEntry, load_group, read_items
 from inference.exam.types import Exam, ExamError, ViewImage
-from reader_study.case_import import CaseStore, StoredCase, StoredExam, StoredImage, written
+from reader_study.case_import import CaseStore, StoredCase, StoredExam, StoredImage, only_import, written
 
 _OLDEST_TOLD = 90
 
@@ -95,13 +95,26 @@ def import_cases(
     StudyError
         The case folder cannot be written; cases imported so far stay.
     """
+    with only_import(store):
+        return _import_all(source, store, key, images_only=images_only, linked=linked, told=told)
+
+
+def _import_all(
+    source: Path,
+    store: CaseStore,
+    key: SiteKey,
+    *,
+    images_only: bool,
+    linked: Callable[[Sequence[LinkRow]], None],
+    told: Callable[[str], None],
+) -> ImportOutcome:
     outcome = ImportOutcome()
     items, entries = read_items(source)
     objects = [entry for entry in entries if entry.found is not None]
     used: set[str] = set()
     women = sorted(_women(group_items(items)), key=lambda woman: key.fingerprint("woman", woman.token))
-    for woman in women:
-        told(f"{len(outcome.cases) + 1}/{len(women)}")
+    for number, woman in enumerate(women, start=1):
+        told(f"{number}/{len(women)}")
         beside = [] if images_only else [e for e in objects if e.study_uid in _studies(woman.groups)]
         used |= {entry.path for entry in beside}
         _import_woman(woman, beside, store, key, outcome, linked)
@@ -196,7 +209,7 @@ class _CaseWork:
         for entry in beside:
             if entry.found is not None and entry.study_uid in _studies([group]):
                 self._object(entry.found.member, folder)
-        declared = any(item.member.is_picture for item in group.items)
+        declared = any(item.row is not None for item in group.items)  # a manifest may say more than a header
         exam = None if declared else self._same(folder, original)
         if exam is None:  # what told view or kind was a name that is gone now: say it in a case file
             self._declare(group, names, folder)

@@ -10,10 +10,12 @@ import errno
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import yaml
 
@@ -182,6 +184,40 @@ def write_protocol_cases(store: CaseStore) -> Path:
     with written(store.root):
         _replace(path, yaml.safe_dump({"cases": rows}, sort_keys=False))
     return path
+
+
+@contextmanager
+def only_import(store: CaseStore) -> Iterator[None]:
+    """Hold the case folder for one import; a crash lets go of it.
+
+    Raises
+    ------
+    StudyError
+        Another program imports into the same folder, or the folder cannot be written.
+    """
+    path = store.root / ".import.lock"
+    with written(store.root):
+        store.root.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            raise StudyError(
+                f"{store.root}: expected one import at a time, found another going on; wait until it has ended."
+            ) from error
+        yield  # the empty file stays: taking it away would let two others hold two locks
+
+
+def _lock(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager

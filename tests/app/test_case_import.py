@@ -32,7 +32,7 @@ from inference.exam.objects.presentation_state import ShownImage, gsps
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
 from inference.exam.sources import FolderSource
-from reader_study.case_import import CaseStore, open_store, protocol_cases
+from reader_study.case_import import CaseStore, only_import, open_store, protocol_cases
 from reader_study.errors import StudyError
 from reader_study.protocol_file import read_protocol
 
@@ -142,7 +142,8 @@ def imported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ca
 
 
 def _files(store: CaseStore) -> list[Path]:
-    return sorted(path for path in store.root.rglob("*") if path.is_file())
+    found = (path for path in store.root.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.name != ".import.lock")
 
 
 def test_rsr2_no_identifier_is_left_in_any_byte_or_name_of_the_case_folder(
@@ -327,6 +328,30 @@ def test_rsa6_an_import_cut_off_goes_on_where_it_stopped(
     assert [case.case_id for case in outcome.cases] == ["C0002"]
     assert not (store.exams / "C0002" / "rest.dcm").exists()
     assert len(FolderSource(fresh.exams).list()) == 2
+
+
+def test_rsa6_two_imports_into_one_folder_do_not_run_at_once(source: Path, tmp_path: Path) -> None:
+    store = CaseStore(root=tmp_path / "cases")
+    with only_import(store), pytest.raises(StudyError, match="one import at a time"):
+        import_cases(source / "Quackenbush 2022", store, KEY)
+    import_cases(source / "Quackenbush 2022", store, KEY)
+    assert len(store.cases) == 1
+
+
+def test_rsa6_a_manifest_beside_dicom_files_keeps_what_it_declares(source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    shutil.copytree(source / "Quackenbush 2022", folder)
+    rows = [f"Q1,R,CC,{name},0.123" for name in ("R-CC.dcm",)]
+    (folder / "images.csv").write_text("case_id,laterality,view,path,spacing_mm\n" + "\n".join(rows) + "\n")
+    for path in folder.glob("*.dcm"):
+        if path.name != "R-CC.dcm":
+            path.unlink()
+    store = CaseStore(root=tmp_path / "cases")
+    import_cases(folder, store, KEY)
+    exam = FolderSource(store.exams).load(store.cases[0].exam.exam_id)
+    assert exam.images[0].spacing is not None
+    assert exam.images[0].spacing.row_mm == 0.123
+    assert store.cases[0].exam.images["R-CC"].spacing_mm == (0.123, 0.123)
 
 
 def test_rsa6_a_full_disk_is_a_sentence_and_leaves_nothing_half(
