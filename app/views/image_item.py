@@ -32,6 +32,7 @@ from app.state.display import (
 from app.state.geometry import ViewGeometry, geometry_of
 from app.state.gsdf import DisplayTable
 from app.state.overlays import HeatLayer, heat_argb
+from app.views.kept_layer import lit_rects
 from inference.exam.types import ViewImage
 
 _HEAT_SIDE = 384  # the small map is enlarged smoothly to this many pixels before it is coloured
@@ -292,7 +293,7 @@ class HeatPainter:
         self._layer: HeatLayer | None = None
         self._small: QImage | None = None
         self._small_key: object = None
-        self._ready: QImage | None = None
+        self._ready: list[tuple[int, int, QImage]] | None = None  # the parts with evidence: left, top, picture
         self._ready_key: object = None
         self._last_key: object = None
         self._memory: NDArray[np.uint32] | None = None
@@ -308,7 +309,8 @@ class HeatPainter:
             return
         key = (place, geometry.orientation)
         if key == self._ready_key and self._ready is not None:
-            painter.drawImage(crop.col0, crop.row0, self._ready)
+            for left, top, part in self._ready:
+                painter.drawImage(crop.col0 + left, crop.row0 + top, part)
             return
         if key == self._last_key:
             ready = QImage(crop.cols, crop.rows, QImage.Format.Format_ARGB32_Premultiplied)
@@ -317,7 +319,8 @@ class HeatPainter:
             inner.translate(-crop.col0, -crop.row0)
             self._stretch(inner, self._layer, geometry, place)
             inner.end()
-            self._ready, self._ready_key = ready, key
+            self._ready = [(rect.left(), rect.top(), ready.copy(rect)) for rect in lit_rects(ready)]
+            self._ready_key = key
             painter.drawImage(crop.col0, crop.row0, ready)
             return
         self._last_key = key
