@@ -236,8 +236,14 @@ class ReadingController:
     def _loading_failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             log.error("loading failed", exc_info=error)
-        words = _tr("The case could not be loaded: {0} Nothing was lost; tell the coordinator.")
-        self._stop_at(words.format(error))
+        # Neither the page nor the log repeats the sentence: it may name a file, and a file's name may name a woman.
+        position = self._position
+        log.error("exam %s could not be loaded", position.exam_id if position is not None else "?")
+        words = _tr(
+            "Case {0} could not be loaded. Nothing was lost; tell the coordinator, who sees why when the study's "
+            "images are opened as exams."
+        )
+        self._stop_at(words.format(position.index + 1 if position is not None else "?"))
 
     def _stop_at(self, sentence: str) -> None:
         """Leave the page blank but for the sentence, which stays there when the line below has faded."""
@@ -311,7 +317,7 @@ class ReadingController:
                 self._hang_next = ""
                 self._loading_failed(error)
                 return
-            log.warning("prefetch failed: %s", error)
+            log.warning("prefetch of exam %s failed: %s", wanted, type(error).__name__)
 
         self._fetching = wanted
         self._runner.submit("prefetch", partial(self._load, wanted), kept, failed)

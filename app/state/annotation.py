@@ -176,6 +176,7 @@ def _kind_flag(image: ViewImage, timing: ContrastTiming | None) -> str:
         words.append({"early": _tr("EARLY"), "late": _tr("LATE")}.get(timing.phase, timing.phase.upper()))
         if timing.minutes is not None:
             words.append(_tr("{0:.1f} min p.i.").format(timing.minutes))
+        words.append(_tr("acq {0}").format(timing.order))
     return " ".join(filter(None, words))
 
 

@@ -54,16 +54,19 @@ def kind_words(images: Iterable[ViewImage]) -> str:
 
 
 def thumbnails_of(
-    exam: Exam, pyramids: Mapping[str, Pyramid], hung: Iterable[str] | None = None
+    exam: Exam, pyramids: Mapping[str, Pyramid], hung: Iterable[str] | None = None, *, blinded: bool = False
 ) -> tuple[Thumbnail, ...]:
-    """Make one thumbnail an image, in the order of the exam; ``hung`` are the keys that some stage shows."""
+    """Make one thumbnail an image, in the order of the exam; ``hung`` are the keys that some stage shows.
+
+    ``blinded`` leaves the time of day out, which is identity (MG-27).
+    """
     shown = None if hung is None else set(hung)
     made = []
     names = [name_of(image) for image in exam.images]
     for image, name in zip(exam.images, names, strict=True):
         is_hung = is_hangable(image) if shown is None else image.key in shown
         words = ["" if image.kind is ImageKind.FFDM else kind_term(image.kind)]
-        if image.acquired is not None:
+        if image.acquired is not None and not blinded:
             words.append(image.acquired.strftime("%H:%M"))
         made.append(
             Thumbnail(

@@ -131,7 +131,7 @@ class CaseHanging:
             pyramids = {
                 image.key: case.pyramids.get(image.key) or Pyramid(image.pixels) for image in exam.images
             }
-            made = thumbnails_of(exam, pyramids, hung if number == 0 else None)
+            made = thumbnails_of(exam, pyramids, hung if number == 0 else None, blinded=case.is_blinded)
             if number:
                 gap = gap_words(case.exam.study_date, exam.study_date)
                 made = tuple(

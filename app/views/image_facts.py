@@ -47,6 +47,9 @@ class ImageFacts:
             browser.tags(image, partial(self._open_panel, image))
 
     def _open_panel(self, image: ViewImage, rows: tuple[TagRow, ...]) -> None:
+        view = self._reading.grid.active()
+        if self._reading.is_blinded or view is None or view.image is not image:
+            return  # the answer came when something else was on screen: another exam, a study, nothing
         self._show(TagPanel(f"{image.view.label}   {image.path}", rows, self._reading))
 
     def choose_kind(self) -> None:

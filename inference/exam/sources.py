@@ -355,7 +355,8 @@ def _load_item(item: Item) -> ViewImage | ExamError:
             source, item.member.name, view=item.view, kind=item.kind, spacing_mm=item.row.spacing_mm
         )
     except ExamError as error:
-        _LOG.warning("an image of an exam was left out: %s", error)
+        # Without the file's name, which may name a woman; the exam's notes have the whole sentence.
+        _LOG.warning("an image of an exam was left out: %s", str(error).removeprefix(f"{item.member.name}: "))
         return error
 
 

@@ -176,7 +176,7 @@ def test_cem06_contrast_images_say_phase_and_minutes_after_injection() -> None:
     late = _image(source_id="2", acquired=datetime(2020, 1, 17, 10, 38), qualifier="#2", **shot)
     exam = Exam(exam_id="E", images=(early, late), digest="0")
     said = [annotation(image, exam, blinded=True, technique=False).flags[0] for image in exam.images]
-    assert said == ["LOW ENERGY EARLY 2.5 min p.i.", "LOW ENERGY LATE 8.0 min p.i."]
+    assert said == ["LOW ENERGY EARLY 2.5 min p.i. acq 1", "LOW ENERGY LATE 8.0 min p.i. acq 2"]
 
 
 def test_cem01_a_kind_set_by_the_reader_is_said_on_the_image() -> None:
