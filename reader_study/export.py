@@ -23,7 +23,9 @@ Events in the log: {events}
 """
 
 
-def export_tidy(study: Study, store: EventStore, folder: Path) -> tuple[Path, ...]:
+def export_tidy(
+    study: Study, store: EventStore, folder: Path, *, tables: tuple[TidyTable, ...] | None = None
+) -> tuple[Path, ...]:
     """Write the study's tables into ``folder``; the same log gives the same bytes.
 
     Parameters
@@ -34,6 +36,8 @@ def export_tidy(study: Study, store: EventStore, folder: Path) -> tuple[Path, ..
         The log.
     folder : Path
         Made when missing; nothing in it is overwritten.
+    tables : tuple of TidyTable, optional
+        As ``build_tables`` made them, when they are there already.
 
     Returns
     -------
@@ -46,10 +50,9 @@ def export_tidy(study: Study, store: EventStore, folder: Path) -> tuple[Path, ..
     StudyError
         A file of that name is there already, or the folder cannot be written.
     """
-    tables = build_tables(study, store)
-    events = sum(
-        store.heads()[plan.session_id].count for plan in study.plans if plan.session_id in store.heads()
-    )
+    tables = build_tables(study, store) if tables is None else tables
+    heads = store.heads()
+    events = sum(heads[plan.session_id].count for plan in study.plans if plan.session_id in heads)
     files = {f"{table.name}.csv": _csv([c.name for c in table.columns], table.rows) for table in tables}
     files["data_dictionary.csv"] = _dictionary(tables)
     files["README.txt"] = _README.format(

@@ -45,10 +45,12 @@ def _order(error: ValidationError) -> tuple[bool, list[str]]:
 def _sentence(error: ValidationError) -> str:
     place = ".".join(str(step) for step in error.absolute_path)
     at = f"{place}: " if place else ""
-    found, wanted = error.instance, error.validator_value
+    found: Any = error.instance
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
     match error.validator:
         case "additionalProperties":
-            known = error.schema["properties"]
+            known = schema["properties"]
             strange = sorted(str(key) for key in found if key not in known)
             return f"{at}expected keys of {', '.join(sorted(known))}; found {', '.join(strange)}"
         case "required":

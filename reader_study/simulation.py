@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reader_study.case_steps import Position, Stage
 from reader_study.clock import ManualClock
 from reader_study.domain.assessment import Assessment, BreastAssessment, Finding
+from reader_study.domain.conduct import CallOf
 from reader_study.domain.study import Scale
 from reader_study.domain.truth import TrueLesion, Truth
-from reader_study.sessions import Position, Sessions
+from reader_study.sessions import Sessions
 from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
 # Lowest probability of malignancy, %, of each category; drawn apart from BI-RADS so that all occur.
@@ -40,6 +42,7 @@ class ImageFrame:
     source_id: str
     rows: int
     cols: int
+    spacing_mm: tuple[float, float] | None = None  # (row, col) distance of pixels; None = not known
 
     @property
     def laterality(self) -> Laterality:
@@ -117,7 +120,11 @@ class SimulatedReader:
                 findings.extend(self._marks(mine, truth, suspicion, birads, start=len(findings)))
         recall = any((breast.suspicion or 0) >= _RECALL_FROM for breast in breasts)
         density = tuple(Density)[int(self._rng.integers(4))]
-        assessment = Assessment(breasts=tuple(breasts), density=density, recall=recall)
+        worst = max((breast.suspicion or 0 for breast in breasts), default=0)
+        call = worst >= 50 if scale.call is CallOf.CASE else None
+        if scale.call is CallOf.LESION:
+            findings = [replace(finding, call=finding.suspicion >= 50) for finding in findings]
+        assessment = Assessment(breasts=tuple(breasts), density=density, recall=recall, call=call)
         seconds = float(self._median_s * math.exp(0.35 * self._rng.standard_normal()))
         return SimulatedRead(assessment=assessment, findings=tuple(findings), seconds=seconds)
 
@@ -149,13 +156,16 @@ class SimulatedReader:
             else:
                 spread = self._jitter * max(frame.rows, frame.cols)
                 row, col = self._rng.normal((lesion.row, lesion.col), spread)
+            row, col = float(min(max(row, 0.0), frame.rows - 1)), float(min(max(col, 0.0), frame.cols - 1))
             marks.append(
                 Finding(
                     finding_id=f"f{start + len(marks) + 1}",
                     image_key=frame.image_key,
                     source_id=frame.source_id,
-                    row=float(min(max(row, 0.0), frame.rows - 1)),
-                    col=float(min(max(col, 0.0), frame.cols - 1)),
+                    row=row,
+                    col=col,
+                    row_mm=None if frame.spacing_mm is None else row * frame.spacing_mm[0],
+                    col_mm=None if frame.spacing_mm is None else col * frame.spacing_mm[1],
                     finding=FindingType.MASS if lesion is None else lesion.finding,
                     suspicion=suspicion,
                     birads=birads,
@@ -187,25 +197,36 @@ def read_session(
     The AI is asked, recorded and revealed in arms that show it, and not asked at all in the others.
     """
     position = sessions.open(session_id, reader_id, {"reader": "simulated"})
+    sessions.acknowledge_instruction(session_id)
     read = 0
     while position.case_id is not None and (limit is None or read < limit):
-        sessions.open_case(session_id)
-        clock.advance(0.4)
-        sessions.frame_painted(session_id, clock.monotonic_ns())
-        scores: Mapping[Laterality, float] | None = None
-        if position.arm.ai.shown:
-            scores = ai(position)
-            named = {f"breast:{side.value}": score for side, score in scores.items()}
-            sessions.ai_result_recorded(session_id, named, {"model_id": "simulated"}, ())
-            if position.arm.ai.allows("score"):
-                sessions.ai_revealed(session_id, "score", named)
+        if position.stage is not Stage.FINAL:
+            sessions.open_case(session_id)
+            clock.advance(0.4)
+            sessions.frame_painted(session_id, clock.monotonic_ns())
+        scores = _shown_scores(sessions, position, ai)
         done = reader.read_case(
             images=images(position), scale=scale, truth=truth.get(position.case_id), ai=scores
         )
         clock.advance(done.seconds)
+        for known in position.reading.findings:  # a final answer marks anew
+            sessions.remove_mark(session_id, known.finding_id)
         for finding in done.findings:
             sessions.add_mark(session_id, finding)
-        position = sessions.submit(session_id, done.assessment)
-        read += 1
+        read += position.stage is not Stage.PROVISIONAL
+        position = sessions.submit(session_id, done.assessment, confirmed=True)
     sessions.close(session_id)
     return read
+
+
+def _shown_scores(
+    sessions: Sessions, position: Position, ai: Callable[[Position], Mapping[Laterality, float]]
+) -> Mapping[Laterality, float] | None:
+    if not position.arm.ai.shown:
+        return None
+    scores = ai(position)
+    named = {f"breast:{side.value}": score for side, score in scores.items()}
+    sessions.ai_result_recorded(position.session_id, named, {"model_id": "simulated"}, ())
+    if position.arm.ai.allows("score"):
+        sessions.ai_revealed(position.session_id, "score", named)
+    return scores

@@ -1,0 +1,299 @@
+"""What coordinators, statisticians and administrators do to a study: asked of ``permissions``, then done, then audited.
+
+The one door for it; screens and commands come through here. Knows no truth: what needs it is handed in as work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from reader_study.accounts import SignedIn
+from reader_study.audit import AuditEntry, StudyStage, audit_list, record_action, study_stage
+from reader_study.domain.events import EventKind
+from reader_study.domain.study import Reader, Study
+from reader_study.domain.study_json import protocol_hash
+from reader_study.errors import StudyError
+from reader_study.monitor import BalanceRow, MonitorRow, balance, monitor
+from reader_study.permissions import CLOSED_UNTIL_LOCK, Account, Action, Role, require
+from reader_study.ports import Clock, EventStore
+from reader_study.protocol_file import drawn
+from reader_study.sessions import Sessions
+
+T = TypeVar("T")
+
+
+class StudyDatabase(Protocol):
+    """What the desk asks of the database."""
+
+    @property
+    def events(self) -> EventStore: ...
+
+    def studies(self) -> tuple[str, ...]: ...
+
+    def study(self, study_id: str) -> Study: ...
+
+    def save_study(self, study: Study) -> None: ...
+
+    def freeze(self, study_id: str, *, made_by: str, made_utc: str, reason: str = "") -> None: ...
+
+    def amend(self, study: Study, *, made_by: str, made_utc: str, reason: str) -> None: ...
+
+    def begun_sessions(self, study_id: str) -> frozenset[str]: ...
+
+    def put_account(self, study_id: str, account: Account) -> None: ...
+
+    def accounts(self, study_id: str) -> tuple[Account, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What permitted work hands back: its result, and what the audit keeps of it."""
+
+    subject: str
+    new: Mapping[str, object]
+
+
+class Desk:
+    """One signed-in person's way to one study."""
+
+    def __init__(
+        self,
+        *,
+        database: StudyDatabase,
+        clock: Clock,
+        signed_in: SignedIn,
+        study_id: str,
+        anchor: Path | None = None,
+    ) -> None:
+        self._database, self._clock, self._signed_in = database, clock, signed_in
+        self._study_id, self._anchor = study_id, anchor
+
+    # -- protocol -------------------------------------------------------------------------------------------
+
+    def study(self) -> Study | None:
+        """Return the protocol in force or the draft, without passwords; None when there is none yet."""
+        if self._study_id not in self._database.studies():
+            return None
+        kept = self._database.study(self._study_id)
+        return replace(kept, readers=tuple(replace(one, password_hash=None) for one in kept.readers))
+
+    def stage(self) -> StudyStage:
+        """Return whether the study is drafted, frozen and locked."""
+        return study_stage(self._database.events, self._study_id)
+
+    def draft(self, study: Study, *, why: str = "") -> None:
+        """Keep a new draft with the allocation drawn; StoreError when the protocol is frozen or has begun."""
+        self._require(Action.DRAFT)
+        if study.study_id != self._study_id:
+            raise StudyError(f"Study: expected {self._study_id}, found {study.study_id}; open that study.")
+        old = self.study()
+        self._database.save_study(study)
+        self._record(EventKind.PROTOCOL_DRAFTED, _named(study), old=_facts(old), new=_facts(study), why=why)
+        if old is None or old.plans != study.plans:
+            drawn_now = {
+                "sessions": len(study.plans),
+                "seed": study.seed,
+                "design": study.design.value,
+                "drawn": study.plans == drawn(study),
+            }
+            self._record(EventKind.ALLOCATION_MADE, _named(study), new=drawn_now)
+
+    def freeze(self, *, why: str = "") -> None:
+        """Freeze the draft before the first read; refused while a case has no images."""
+        self._require(Action.FREEZE)
+        study = self._present()
+        empty = [case.case_id for case in study.cases if not case.exam_digest]
+        if empty:
+            raise StudyError(
+                f"Study {study.study_id}: expected every case to be imported, found {len(empty)} without images"
+                f" ({', '.join(empty[:3])}{', …' if len(empty) > 3 else ''}); import them, then freeze."
+            )
+        who, now = self._signed_in.account.account_id, self._clock.utc_now()
+        self._database.freeze(study.study_id, made_by=who, made_utc=now, reason=why)
+        self._record(EventKind.PROTOCOL_FROZEN, _named(study), new=_facts(study), why=why)
+
+    def amend(self, study: Study, *, why: str) -> None:
+        """Keep a new version of the frozen protocol with its reason; what has been read stays as it was."""
+        self._require(Action.AMEND)
+        old = self._present()
+        who, now = self._signed_in.account.account_id, self._clock.utc_now()
+        self._database.amend(study, made_by=who, made_utc=now, reason=why)
+        self._record(EventKind.PROTOCOL_AMENDED, _named(study), old=_facts(old), new=_facts(study), why=why)
+
+    def enrol(self, reader: Reader, *, password_hash: str | None = None, why: str = "") -> Study:
+        """Add a reader: to the draft, drawn anew, or as the next version of a frozen protocol. Returns the study."""
+        self._require(Action.ENROL)
+        old = self._present()
+        grown = replace(old, readers=(*old.readers, reader), plans=())
+        if not self.stage().frozen:
+            new = replace(grown, plans=drawn(grown))
+            self._database.save_study(new)
+        else:
+            added = tuple(plan for plan in drawn(grown) if plan.reader_id == reader.reader_id)
+            version = _next_version(old.protocol_version)
+            new = replace(grown, plans=(*old.plans, *added), protocol_version=version)
+            who, now = self._signed_in.account.account_id, self._clock.utc_now()
+            self._database.amend(new, made_by=who, made_utc=now, reason=why)
+            self._record(EventKind.PROTOCOL_AMENDED, _named(new), old=_facts(old), new=_facts(new), why=why)
+        account = Account(
+            account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=password_hash
+        )
+        self._database.put_account(self._study_id, account)
+        self._record(EventKind.READER_ENROLLED, reader.reader_id, new={"group": reader.group}, why=why)
+        return new
+
+    def put_account(self, account: Account, *, why: str = "") -> None:
+        """Make an account of any role, or change it; passwords never reach the audit."""
+        self._require(Action.ACCOUNTS)
+        known = {one.account_id: one for one in self._database.accounts(self._study_id)}
+        before = known.get(account.account_id)
+        self._database.put_account(self._study_id, account)
+        self._record(
+            EventKind.ACCOUNT_CHANGED,
+            account.account_id,
+            old=None if before is None else {"role": before.role.value, "name": before.name},
+            new={"role": account.role.value, "name": account.name},
+            why=why,
+        )
+
+    # -- while it runs --------------------------------------------------------------------------------------
+
+    def balance(self) -> tuple[BalanceRow, ...]:
+        """Return how many cases of each stratum fall to each arm and period: counts only, nobody's order."""
+        self._require(Action.SEE_BALANCE)
+        return balance(self._present())
+
+    def monitor(self) -> tuple[MonitorRow, ...]:
+        """Return the progress, flags and washout dates of every session; no answers."""
+        self._require(Action.MONITOR)
+        return monitor(self._present(), self._database.events, self._clock.utc_now())
+
+    def grant_override(self, session_id: str, *, why: str) -> None:
+        """Let a session begin before its washout is over (RS-D4); in the session's chain and in the audit."""
+        self._require(Action.OVERRIDE)
+        study = self._present()
+        plan = study.plan(session_id)
+        if plan is None:
+            raise StudyError(
+                f"Session {session_id}: not in study {study.study_id}; choose one from the monitor."
+            )
+        rows = {row.session_id: row for row in self.monitor()}
+        sessions = Sessions(study=study, store=self._database.events, clock=self._clock, anchor=self._anchor)
+        sessions.grant_override(session_id, reason=why, granted_by=self._signed_in.account.account_id)
+        old = {"why_not": rows[session_id].why_not}
+        self._record(EventKind.OVERRIDE_RECORDED, session_id, old=old, new={"rule": "washout"}, why=why)
+
+    def lock(self, *, password: str, name: str, meaning: str, why: str = "") -> None:
+        """Sign and lock the study: nothing more is read, truth and results open (RS-A4).
+
+        Raises
+        ------
+        SignInRefused
+            The password is not this person's.
+        StudyError
+            It is locked already; name or meaning is missing; or readings are open and no reason is given.
+        """
+        self._require(Action.LOCK)
+        self._signed_in.check(password)
+        if self.stage().locked:
+            raise StudyError(f"Study {self._study_id}: it is locked already; export it.")
+        rows = self.monitor()
+        unfinished = sum(row.n_done < row.n_total for row in rows if row.period > 0)
+        if not name.strip() or not meaning.strip() or (unfinished and not why.strip()):
+            raise StudyError(
+                f"Study {self._study_id}: expected name, meaning and, with {unfinished} unfinished sessions, a reason;"
+                " give them to lock it."
+            )
+        heads = self._database.events.heads()
+        ends = {row.session_id: heads[row.session_id].hash for row in rows if row.session_id in heads}
+        signature = {"name": name, "meaning": meaning, "unfinished": unfinished, "heads": ends}
+        self._record(EventKind.STUDY_LOCKED, self._study_id, new=signature, why=why)
+
+    # -- work that is done elsewhere ------------------------------------------------------------------------
+
+    def cases_imported(self, work: Callable[[Study], tuple[Study, Done]], *, why: str = "") -> Study:
+        """Let ``work`` import cases into the draft, keep the study that it returns, and audit it."""
+        self._require(Action.IMPORT_CASES)
+        study, done = work(self._present())
+        self._database.save_study(study)
+        self._record(EventKind.CASES_IMPORTED, done.subject, new=done.new, why=why)
+        return study
+
+    def permitted(
+        self, action: Action, kind: EventKind, work: Callable[[Study], tuple[T, Done]], *, why: str = ""
+    ) -> T:
+        """Do work that an action allows (truth import, export, results, backup); nothing is handed out unaudited."""
+        self._require(action)
+        result, done = work(self._present())
+        self._record(kind, done.subject, new=done.new, why=why)
+        return result
+
+    def events(self, action: Action) -> EventStore:
+        """Return the log for an action that may see it; NotPermitted otherwise."""
+        self._require(action)
+        return self._database.events
+
+    def audit(self) -> Sequence[AuditEntry]:
+        """Return the audit list, oldest first."""
+        self._require(Action.SEE_AUDIT)
+        return audit_list(self._database.events, self._study_id)
+
+    # -- inside ---------------------------------------------------------------------------------------------
+
+    def _present(self) -> Study:
+        study = self.study()
+        if study is None:
+            raise StudyError(f"Study {self._study_id}: expected a protocol, found none; draft it first.")
+        return study
+
+    def _require(self, action: Action) -> None:
+        self._signed_in.touch()
+        study = self.study() if action in CLOSED_UNTIL_LOCK else None
+        require(self._signed_in.account, action, study, locked=self.stage().locked)
+
+    def _record(
+        self,
+        kind: EventKind,
+        subject: str,
+        *,
+        old: Mapping[str, object] | None = None,
+        new: Mapping[str, object] | None = None,
+        why: str = "",
+    ) -> None:
+        record_action(
+            self._database.events,
+            self._clock,
+            study_id=self._study_id,
+            kind=kind,
+            account=self._signed_in.account,
+            subject=subject,
+            old=old,
+            new=new,
+            why=why,
+            anchor=self._anchor,
+        )
+
+
+def _named(study: Study) -> str:
+    return f"protocol {study.protocol_version}"
+
+
+def _facts(study: Study | None) -> dict[str, object] | None:
+    if study is None:
+        return None
+    return {
+        "protocol_version": study.protocol_version,
+        "protocol_hash": protocol_hash(study),
+        "design": study.design.value,
+        "readers": len(study.readers),
+        "cases": len(study.cases),
+        "sessions": len(study.plans),
+    }
+
+
+def _next_version(version: str) -> str:
+    head, _, tail = version.rpartition(".")
+    return f"{head}.{int(tail) + 1}" if head and tail.isdecimal() else f"{version}.1"
