@@ -106,9 +106,13 @@ class SessionLog:
             self._append(session_id)
 
     def _append(
-        self, session_id: str, *steps: tuple[EventKind, Mapping[str, object]], need_anchor: bool = False
+        self,
+        session_id: str,
+        *steps: tuple[EventKind, Mapping[str, object]],
+        need_anchor: bool = False,
+        anybody: bool = False,
     ) -> None:
-        if steps:  # what is queued was let in when it happened
+        if steps and not anybody:  # what is queued was let in when it happened
             self._own_plan(session_id)
         with self._lock:
             record = self._folded(session_id)

@@ -14,7 +14,7 @@ from reader_study.case_steps import AssessmentIncomplete, CaseSteps, Position
 from reader_study.domain.events import EventKind
 from reader_study.domain.reading import Phase, State, planned_order
 from reader_study.errors import StudyError
-from reader_study.permissions import require_own_list
+from reader_study.permissions import Action, require, require_own_list
 from reader_study.progress import read_progress
 from reader_study.training import instruction_digest, instruction_text
 from reader_study.worklist import SessionStatus, session_status
@@ -88,6 +88,8 @@ class Sessions(CaseSteps):
 
     def grant_override(self, session_id: str, *, reason: str, granted_by: str) -> None:
         """Let a session open before its washout has passed; reason and person go into the log (RS-D4)."""
+        if self._account is not None:
+            require(self._account, Action.OVERRIDE, None, locked=False)
         if not reason.strip():
             raise StudyError(
                 f"Session {session_id}: expected a reason for the washout override, found none; give one."
@@ -99,8 +101,8 @@ class Sessions(CaseSteps):
 
     def instruction(self, session_id: str) -> str | None:
         """Return the text that the reader must acknowledge before the first case; None = nothing, or done."""
-        digest = instruction_digest(self._study)
-        if digest is None or self._record(session_id).acknowledged == digest:
+        digest, record = instruction_digest(self._study), self._record(session_id)
+        if digest is None or record.acknowledged == digest:
             return None
         return instruction_text(self._study)
 
@@ -131,9 +133,10 @@ class Sessions(CaseSteps):
     def close(self, session_id: str) -> None:
         """End the sitting; an unfinished session can be taken up later on the same case."""
         with self._lock:
-            record = self._record(session_id)
+            record = self._folded(session_id)  # the station closes for whoever sat there
             if record.phase is Phase.OPEN:
-                self._append(session_id, (EventKind.SESSION_CLOSED, {"finished": record.finished}))
+                body = {"finished": record.finished}
+                self._append(session_id, (EventKind.SESSION_CLOSED, body), anybody=True)
             self._live.discard(session_id)
         if not self._live:
             self._stream.stop()
