@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMainW
 from app.control.browsing import BrowseController
 from app.control.case_objects import ObjectWriter
 from app.control.commands import command_table, usable
+from app.control.picture_export import PictureWriter
 from app.control.reading import ReadingController
 from app.state.display import Change
 from app.state.settings import Settings
@@ -23,6 +24,7 @@ from app.views.exam_browser import ExamBrowser
 from app.views.first_look import watch_first_looks
 from app.views.hanging_editor import HangingEditor
 from app.views.image_facts import ImageFacts
+from app.views.picture_export import PictureExport
 from app.views.preferences import Preferences
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
@@ -75,6 +77,8 @@ class MainWindow(QMainWindow):
         self._facts = ImageFacts(
             self.reading, lambda: self._browser if self._controller is None else None, self._open_dialog
         )
+        writer = PictureWriter(runner=self.runner, clock=workstation.clock, say=self.reading.show_message)
+        self._pictures = PictureExport(self.reading, writer, self._open_dialog)
         self.done = QLabel("")
         self.done.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.done.setProperty("role", "heading")
@@ -173,6 +177,7 @@ class MainWindow(QMainWindow):
             "ai.save": partial(self._save_object, "ai"),
             "display.save": partial(self._save_object, "display"),
             "keys.save": partial(self._save_object, "keys"),
+            "view.picture": self._pictures.ask,
             "case.submit": view.form.submit,
             "case.pause": self._pause,
             "form.focus": view.focus_form,

@@ -14,7 +14,7 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter
 
 from app.state.geometry import chest_wall_is_right, orientation_letters
-from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
+from app.state.overlays import AnnotationText, HeatLayer, OverlayItem, OverlayKind
 from app.views import edge_text, painting, theme
 from app.views.kept_layer import KeptLayer
 from app.views.painting import ScreenMap
@@ -54,45 +54,77 @@ class OverPicture:
         tokens = [(layer, layer.token(image)) for layer in self.layers]
         steady = [layer for layer, token in tokens if token is not None]
         key = (self.items, screen, view.text_scale, tuple(token for _, token in tokens))
-        self._marks.paint(painter, size, key, lambda on: self._paint_marks(on, size, view, screen, steady))
+        self._marks.paint(
+            painter, size, key, lambda on: self.paint_marks(on, size, view, screen, self.items, steady)
+        )
         for layer, token in tokens:
             if token is None:
                 layer.paint(painter, view, screen, image)
-        self.paint_edges(painter, size, view, screen)
+        self._paint_edges(painter, size, view, screen)
 
-    def _paint_marks(
-        self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap, layers: Sequence[Layer]
+    @property
+    def has_ai(self) -> bool:
+        """True while a mark of AI or CAD is painted."""
+        return any(item.kind in {OverlayKind.AI_BOX, OverlayKind.CAD} for item in self.items)
+
+    def paint_marks(
+        self,
+        painter: QPainter,
+        size: QRectF,
+        view: Viewport,
+        screen: ScreenMap,
+        items: Sequence[OverlayItem],
+        layers: Sequence[Layer],
     ) -> None:
-        if self.items:
+        """Paint boxes, marks and layers now, without keeping them."""
+        if items:
             scale = view.text_scale
             font = theme.font(theme.SMALL_PX, scale=scale)
-            painting.paint_items(painter, self.items, screen, font, width=size.width(), scale=scale)
+            painting.paint_items(painter, items, screen, font, width=size.width(), scale=scale)
         for layer in layers:
             if view.image is not None:
                 layer.paint(painter, view, screen, view.image)
 
-    def paint_edges(self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap) -> None:
-        """Paint the words, letters and scale at the edges, and the heat map's legend."""
-        image, state, scale, heat = view.image, view.state(), view.text_scale, self.heat
-        if image is None:
-            return
-        spacing = screen.geometry.hung_spacing
-        air_left = chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h)
-        info = edge_text.EdgeInfo(
-            words=self.words,
-            letters=orientation_letters(image.view, flipped_h=state.flipped_h, flipped_v=state.flipped_v),
-            state=replace(state, center=None, width=None),  # greys are not written at the edges
-            air_left=air_left,
-            mm_per_px=None if spacing is None else spacing[0] / screen.scale,
-            shown=self.words_shown,
-            legend=heat is not None,
+    def _paint_edges(self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap) -> None:
+        info = _edge_info(view, screen, self.words, self.words_shown, self.heat)
+        key = (info, screen, view.text_scale, self.heat, view.item.pyramid)
+        self._edges.paint(
+            painter, size, key, lambda on: self.draw_edges(on, size, view, screen, self.words, self.heat)
         )
-        pyramid = view.item.pyramid
 
-        def draw(on: QPainter) -> None:
-            free = edge_text.clearance_of(image, pyramid, screen, size, air_left=air_left)
-            edge_text.paint_edges(on, size, replace(info, clearance=free), scale=scale)
-            if heat is not None:
-                painting.paint_legend(on, size, heat, air_left=air_left, scale=scale)
+    def draw_edges(
+        self,
+        painter: QPainter,
+        size: QRectF,
+        view: Viewport,
+        screen: ScreenMap,
+        words: AnnotationText,
+        heat: HeatLayer | None,
+    ) -> None:
+        """Draw words, letters and scale at the edges and the map's legend now, without keeping them."""
+        info = _edge_info(view, screen, words, self.words_shown, heat)
+        if info is None or view.image is None:
+            return
+        pyramid, air_left = view.item.pyramid, info.air_left
+        free = edge_text.clearance_of(view.image, pyramid, screen, size, air_left=air_left)
+        edge_text.paint_edges(painter, size, replace(info, clearance=free), scale=view.text_scale)
+        if heat is not None:
+            painting.paint_legend(painter, size, heat, air_left=air_left, scale=view.text_scale)
 
-        self._edges.paint(painter, size, (info, screen, scale, heat, pyramid), draw)
+
+def _edge_info(
+    view: Viewport, screen: ScreenMap, words: AnnotationText, shown: bool, heat: HeatLayer | None
+) -> edge_text.EdgeInfo | None:
+    image, state = view.image, view.state()
+    if image is None:
+        return None
+    spacing = screen.geometry.hung_spacing
+    return edge_text.EdgeInfo(
+        words=words,
+        letters=orientation_letters(image.view, flipped_h=state.flipped_h, flipped_v=state.flipped_v),
+        state=replace(state, center=None, width=None),  # greys are not written at the edges
+        air_left=chest_wall_is_right(image.view.laterality, flipped_h=state.flipped_h),
+        mm_per_px=None if spacing is None else spacing[0] / screen.scale,
+        shown=shown,
+        legend=heat is not None,
+    )

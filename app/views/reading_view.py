@@ -29,7 +29,7 @@ from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
 from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
-from app.state.terms import tool_term
+from app.state.terms import preset_term, tool_term
 from app.views.assessment_panel import AssessmentPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.case_objects import CaseObjects
@@ -377,6 +377,11 @@ class ReadingView(QWidget):
     # ---- hanging
 
     @property
+    def has_images(self) -> bool:
+        """True while a case is on screen and not blanked."""
+        return self._case is not None and not self._paused
+
+    @property
     def is_paused(self) -> bool:
         return self._paused
 
@@ -478,7 +483,7 @@ class ReadingView(QWidget):
             state = view.state()
             voi = view.image.presentation.vois[state.voi_index]
             center, width = view.window()
-            words += f"      W {width:.0f}  C {center:.0f}  {voi.label or voi.function.value}"
+            words += f"      W {width:.0f}  C {center:.0f}  {preset_term(voi.label) or voi.function.value}"
             words += f"      {self.image_tools.words()}"
         self._tool.setText(words)
         self._size_note.setText(self._why_not_same_size())

@@ -63,6 +63,7 @@ TECHNIQUE: tuple[str, ...] = (
     "ContrastBolusVolume",
     "ContrastBolusIngredientConcentration",
     "QualityControlImage",
+    "BurnedInAnnotation",
     "ImageType",
     "PatientOrientation",
     "ViewPosition",

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.bootstrap import study_station
 from app.views.main_window import MainWindow
 from app.views.simulated_reader import _fill_form, _Run
+from app.views.view_export import PictureContent
 from inference.engine import FakeEngine
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
@@ -153,3 +154,13 @@ def test_beyond7_quadrants_undo_and_coverage_reach_the_log_before_the_lock(
     shares = {one.image_key: one.share for one in coverage_of(events)}
     assert shares[key] == 1.0
     assert len(shares) == 4
+
+
+def test_no_picture_is_made_in_a_study(window: MainWindow, tmp_path: Path) -> None:
+    press(window, KEY.Key_P, CTRL)
+    assert window._dialog is None
+    assert "No picture is made in a study" in window.reading._message.text()
+    (tmp_path / "out").mkdir()
+    window._pictures.save(PictureContent(), tmp_path / "out", whole_step=True)
+    QTest.qWait(100)
+    assert not list((tmp_path / "out").iterdir())
