@@ -63,6 +63,7 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
         self._table_inverted: Packed | None = None
         self._display: DisplayTable | None = None
         self._placement: Placement | None = None
+        self._asked: Placement | None = None
         self._crop: Crop | None = None
         self._values: Pixels | None = None
         self._spare: tuple[Placement | None, Crop | None, Pixels | None] = (None, None, None)
@@ -104,6 +105,11 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
     def set_heat(self, layer: HeatLayer | None) -> None:
         """Lay a heat map over the picture, or take it away."""
         self._heat.set_layer(layer)
+
+    def set_placement(self, placement: Placement) -> None:
+        """Say exactly where the picture lies: at 125 % the toolkit's own transform is off by a part of a pixel, and
+        1:1 would be blurred (MG-11)."""
+        self._asked = placement
 
     def set_display(self, display: DisplayTable | None) -> None:
         """Take the monitor's table from P-value to driving level; None = as they are, on an 8-bit surface."""
@@ -177,6 +183,9 @@ class ImageItem(pg.GraphicsObject):  # type: ignore[misc]
             round(widget.height() * ratio),
             round(widget.width() * ratio),
         )
+        asked = self._asked
+        if asked is not None and (asked.height, asked.width) == (placement.height, placement.width):
+            placement = asked
         if placement != self._placement:
             self._resample(placement)
         painter.save()

@@ -22,7 +22,7 @@ from app.state.operations import applied, clamped
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem
 from app.state.sizing import fitted
 from app.views import painting
-from app.views.image_item import ImageItem
+from app.views.image_item import ImageItem, Placement
 from app.views.magnifier import Magnifier
 from app.views.over_picture import OverPicture
 from app.views.tools import Layer, Mouse, Tool, basic_tools
@@ -248,6 +248,7 @@ class Viewport(pg.GraphicsView):  # type: ignore[misc]
     def _place(self) -> None:
         height, width = self.device_size()
         (top, left), scale = self._origin(), self._state.scale
+        self.item.set_placement(Placement(scale, top, left, height, width))
         rect = QRectF(-left / scale, -top / scale, width / scale, height / scale)
         self.box.setRange(rect, padding=0)
         self.box.updateMatrix()  # ViewBox would otherwise do it while painting, and so paint twice

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QCoreApplication, QRect, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QRect, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
@@ -258,6 +258,12 @@ class ViewportGrid(QWidget):
         super().resizeEvent(event)
         self._arrange()
         self.resize_images(ZoomMode.FIT if self._maximised is not None else None)
+
+    def event(self, event: QEvent) -> bool:
+        done = super().event(event)
+        if event.type() is QEvent.Type.DevicePixelRatioChange:  # another monitor: sizes are in its pixels
+            self.resize_images(ZoomMode.FIT if self._maximised is not None else None)
+        return done
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         QPainter(self).fillRect(self.rect(), QColor(theme.IMAGE_BLACK))
