@@ -15,7 +15,7 @@ from app.state.protocol_library import ProtocolLibrary
 from app.state.settings import MemorySettings, SettingsKeeper
 from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource, FolderSource
-from reader_study.accounts import sign_in
+from reader_study.accounts import account_of, sign_in
 from reader_study.domain.study import Reader, Study
 from reader_study.errors import StudyError
 from reader_study.ports import Clock, EventStore
@@ -50,7 +50,10 @@ class Workstation:
             raise StudyError(
                 _tr("Sign in: expected a study on this station, found none; open a study or the demo first.")
             )
-        return sign_in(self.study, reader_id, password)
+        reader = sign_in(self.study, reader_id, password)
+        if self.events is not None:
+            self.sessions().admit(account_of(reader))  # from now on her own list and nothing else
+        return reader
 
     def sessions(self) -> Sessions:
         """Return the one writer of the log."""

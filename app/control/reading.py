@@ -26,7 +26,7 @@ from inference.exam.types import Exam
 from inference.results import ExamResult
 from reader_study.coverage import SeenImage
 from reader_study.domain.assessment import Assessment, Finding
-from reader_study.domain.study import AiPolicy, Scale, Study
+from reader_study.domain.study import AiPolicy, Case, Scale, Study
 from reader_study.ports import Clock
 from reader_study.sessions import AssessmentIncomplete, Position, Sessions
 from resources.files import UserFacingError
@@ -103,6 +103,8 @@ class ReadingScreen(Protocol):
 
     def show_finished(self, sentence: str) -> None: ...
 
+    def show_instruction(self, words: str, confirmed: Callable[[], None]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedExam:
@@ -153,6 +155,9 @@ class ReadingController:
         self._ahead: tuple[str, ...] = ()
         self._fetching = self._hang_next = ""  # exam decoded ahead right now; the one that is waited for
         self._painted = False
+        self._warned: Assessment | None = (
+            None  # answers that drew warnings only, when they were last submitted
+        )
         self._early_draft: Assessment | None = None  # entered before the first paint, saved right after it
         self.paused = False
 
@@ -178,9 +183,20 @@ class ReadingController:
         def go() -> None:
             self._position = self._sessions.open(session_id, reader_id, self._environment)
             self._session_id = session_id
-            self._next_case()
+            words = self._sessions.instruction(session_id)
+            if words is None:
+                self._next_case()
+            else:
+                self._screen.show_instruction(words, self.acknowledge)
 
         self._say_errors(go)
+
+    def acknowledge(self) -> None:
+        """The reader has read the instruction; the first case hangs (RS-T2)."""
+        session_id = self._session_id
+        if session_id is not None and self._case is None:
+            self._say_errors(lambda: self._sessions.acknowledge_instruction(session_id))
+            self._say_errors(self._next_case)
 
     def leave(self, seen: Sequence[SeenImage] = ()) -> None:
         """Close the session; the current case stays open and is resumed next time. ``seen`` as in ``submit``."""
@@ -273,7 +289,9 @@ class ReadingController:
             hanging=match(self._protocols, exam, loaded.priors),
             study_title=translate("study", self._study.title),
             session_title=_tr("Session {0} ({1})").format(plan.period, _arm_words(position.arm.title)),
-            case_label=_tr("Case {0} of {1}").format(position.index + 1, position.total),
+            case_label=" · ".join(
+                (_tr("Case {0} of {1}").format(position.index + 1, position.total), *self._disclosed(case))
+            ),
             policy=policy,
             scale=self._study.scale,
             findings=tuple(position.reading.findings),
@@ -286,6 +304,16 @@ class ReadingController:
         if policy.shown:
             self._ask_ai(exam)
         self._prefetch(position)
+
+    def _disclosed(self, case: Case) -> tuple[str, ...]:
+        """What the protocol tells readers of the woman: age, history."""
+        told = self._study.disclosure.patient
+        words: list[str] = []
+        if "age" in told and case.age_years is not None:
+            words.append(_tr("age {0}").format(case.age_years))
+        if "history" in told and case.history:
+            words.append(case.history)
+        return tuple(words)
 
     def _prefetch(self, position: Position) -> None:
         plan = next(p for p in self._study.plans if p.session_id == position.session_id)
@@ -471,8 +499,11 @@ class ReadingController:
         if self._says_paused():
             return False
         try:
-            self._position = self._sessions.submit(self._session_id, assessment, seen)
+            # What the protocol only warns of goes through when the same answers are submitted again.
+            confirmed, before = assessment == self._warned, self._position
+            self._position = self._sessions.submit(self._session_id, assessment, seen, confirmed=confirmed)
         except AssessmentIncomplete as error:
+            self._warned = assessment if all(problem.warning for problem in error.problems) else None
             self._screen.show_problems({problem.field: problem.sentence for problem in error.problems})
             return False
         except UserFacingError as error:
@@ -480,8 +511,29 @@ class ReadingController:
                 _tr("{0} The case is not submitted; your marks and answers are still here.").format(error)
             )
             return False
-        self._say_errors(self._next_case)
+        self._warned = None
+        if before is not None and self._position.case_id == before.case_id:
+            self._reveal(assessment)
+        else:
+            self._say_errors(self._next_case)
         return True
+
+    def _reveal(self, provisional: Assessment) -> None:
+        """Go on with the same case in its second arm: the provisional answer is locked, now the AI may come."""
+        position, case = self._position, self._case
+        assert position is not None
+        assert case is not None
+        policy = position.arm.ai if position.arm.ai.shown else NO_AI
+        findings = tuple(position.reading.findings)
+        plan = next(p for p in self._study.plans if p.session_id == position.session_id)
+        title = _tr("Session {0} ({1})").format(plan.period, _arm_words(position.arm.title))
+        self._case = replace(case, policy=policy, draft=provisional, findings=findings, session_title=title)
+        self._screen.show_case(self._case)
+        self._screen.show_message(
+            _tr("The first answer is locked. The AI is shown now; give the final answer.")
+        )
+        if policy.shown:
+            self._ask_ai(case.exam)
 
     # ---- time
 

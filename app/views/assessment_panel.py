@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButto
 
 from app.views.choice_row import ChoiceRow
 from reader_study.domain.assessment import Assessment, BreastAssessment
+from reader_study.domain.conduct import CallOf
 from reader_study.domain.study import Scale
 from resources.vocabulary import BackgroundEnhancement, Density, EnhancementSymmetry, Laterality
 
@@ -128,6 +129,8 @@ class AssessmentPanel(QFrame):
                 self._add_contrast(scale, side, name)
         self._add_choice("density", _tr("Density"), [(d.value, d.value) for d in Density])
         self._add_choice("recall", _tr("Recall"), [("n", _tr("no")), ("y", _tr("yes"))])
+        if scale.call is CallOf.CASE:
+            self._add_choice("call", _tr("Call"), [("n", _tr("benign")), ("y", _tr("malignant"))])
         self._layout.addSpacing(6)
         self._layout.addWidget(self._submit)
         self._submit.show()
@@ -186,6 +189,8 @@ class AssessmentPanel(QFrame):
                     row.set_value(None if answer is None else answer.value)
         self._choices["density"].set_value(draft.density.value if draft.density else None)
         self._choices["recall"].set_value(None if draft.recall is None else "y" if draft.recall else "n")
+        if "call" in self._choices:
+            self._choices["call"].set_value(None if draft.call is None else "y" if draft.call else "n")
 
     def assessment(self) -> Assessment:
         """What stands in the form now; unanswered = None."""
@@ -196,6 +201,7 @@ class AssessmentPanel(QFrame):
             density=Density(density) if density else None,
             recall=None if recall is None else recall == "y",
             contrast=self._contrast,
+            call=None if (call := self._answer("call")) is None else call == "y",
         )
 
     def _breast(self, side: Laterality) -> BreastAssessment:
