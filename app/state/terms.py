@@ -33,6 +33,19 @@ def energy_flag(kind: ImageKind) -> str:
     }.get(kind, "")
 
 
+def image_term(key: str) -> str:
+    """An image by its key: "R-CC/cesm_low" is "R CC low energy"; the reader meets no file words."""
+    view, _, rest = key.partition("/")
+    kinds = {kind.value: kind for kind in ImageKind}
+    word = kind_term(kinds[rest]) if rest in kinds else rest
+    return " ".join(filter(None, [view.replace("-", " "), word]))
+
+
+def preset_term(label: str) -> str:
+    """A window preset; what the file calls it stays as it is."""
+    return _tr("Default (from pixels)") if label == "Default (from pixels)" else label
+
+
 def finding_term(finding: FindingType) -> str:
     """Type of a finding."""
     return {

@@ -9,6 +9,11 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 
+def _signs(label: str) -> int:
+    """How wide a label is, in Latin letters; a Chinese sign counts twice."""
+    return sum(2 if ord(sign) >= 0x2E80 else 1 for sign in label)
+
+
 class ChoiceRow(QWidget):
     """One question; ``value`` is None until answered. A problem is a sentence under the buttons."""
 
@@ -41,7 +46,7 @@ class ChoiceRow(QWidget):
             button.setToolTip(f"{title}: {label}")
             self._group.addButton(button, index)
             self._values.append(value)
-            buttons.addWidget(button, 1)
+            buttons.addWidget(button, max(2, _signs(label)))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(2)

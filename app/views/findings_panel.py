@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.control.reading import AiView
-from app.state.terms import contrast_term, finding_short, finding_term
+from app.state.terms import contrast_term, finding_short, finding_term, image_term
 from app.views.assessment_panel import PercentField
 from app.views.choice_row import ChoiceRow
 from reader_study.domain.assessment import Finding
@@ -235,7 +235,7 @@ class AiPanel(QFrame):
             if side in result.breast_scores:
                 rows.append((_tr("Right breast") if side is Laterality.RIGHT else _tr("Left breast"),
                              result.breast_scores[side]))  # fmt: skip
-        rows += [(key.replace("-", " "), value) for key, value in sorted(result.view_scores.items())]
+        rows += [(image_term(key), value) for key, value in sorted(result.view_scores.items())]
         cells = "".join(
             f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>"
             for name, value in rows

@@ -17,6 +17,7 @@ from app.state.display import Change, Operation, Pyramid, ZoomMode
 from app.state.measurement_board import Mark, MeasurementBoard
 from app.state.measurements import Measurement, MeasurementKind
 from app.state.sizing import true_scale
+from app.state.terms import image_term
 from app.views.coverage_watch import CoverageWatch
 from app.views.enhancement import Enhancement
 from app.views.magnifier import FACTORS
@@ -379,5 +380,5 @@ class ImageTools(QObject):
         shares = [(image.key, one.share) for image, one in self.seen_images() if one.share < ALL_SEEN]
         if not shares:
             return ""
-        names = ", ".join(f"{key} {int(100 * share)} %" for key, share in shares)
+        names = ", ".join(f"{image_term(key)} {int(100 * share)} %" for key, share in shares)
         return _tr("Tissue seen at 1:1: {0}. E steps through the rest.").format(names)

@@ -130,6 +130,7 @@ QPushButton:focus, QToolButton:focus {{ border-color: {ACCENT}; }}
 QPushButton:checked, QToolButton:checked {{ background: {ACCENT_DIM}; border-color: {ACCENT}; }}
 QPushButton:disabled, QToolButton:disabled {{ color: {TEXT_DISABLED}; }}
 #submit, #confirmMark, QPushButton[role="choice"] {{ padding: {px(4)} 0; min-width: {px(18)}; }}
+#worklist #submit {{ padding: {px(5)} {px(16)}; }}
 QPushButton[role="quiet"] {{ background: transparent; color: {TEXT_SECONDARY}; }}
 QLabel#blank {{ background: {IMAGE_BLACK}; color: {TEXT_SECONDARY}; }}
 QFrame[role="card"] {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(6)}; }}

@@ -287,7 +287,7 @@ def test_mg44_a_complete_form_says_once_what_was_not_seen_and_does_not_stop_the_
     assert said == []
     reading._warn_unseen(form)
     reading._warn_unseen(form)
-    assert said == ["Tissue seen at 1:1: R-CC 0 %, L-CC 0 %. E steps through the rest."]
+    assert said == ["Tissue seen at 1:1: R CC 0 %, L CC 0 %. E steps through the rest."]
 
 
 def test_a_glimpse_at_actual_pixels_is_not_seen_and_fit_never_is(qtbot: QtBot) -> None:
