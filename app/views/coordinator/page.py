@@ -1,0 +1,206 @@
+"""What every page of the coordinator's area has: a title, a sentence when something failed, and long work with a cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QElapsedTimer, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from app.control.coordinating import Coordinating
+from app.control.tasks import TaskRunner, Work
+from resources.files import UserFacingError
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("coordinator", text)
+
+
+def quiet(text: str) -> QLabel:
+    """A line of secondary text that wraps."""
+    label = QLabel(text)
+    label.setProperty("role", "secondary")
+    label.setWordWrap(True)
+    return label
+
+
+def section(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setProperty("role", "section")
+    return label
+
+
+def button(text: str, action: Callable[[], object], *, role: str = "", tip: str = "") -> QPushButton:
+    made = QPushButton(text)
+    made.setAutoDefault(True)  # Enter presses it where it has the focus
+    if role:
+        made.setProperty("role", role)
+    made.setToolTip(tip)
+    made.clicked.connect(lambda: action())
+    return made
+
+
+def row_of(*parts: QWidget, stretch: bool = True) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(8)
+    for part in parts:
+        row.addWidget(part)
+    if stretch:
+        row.addStretch(1)
+    return row
+
+
+def password_field(hint: str) -> QLineEdit:
+    field = QLineEdit()
+    field.setEchoMode(QLineEdit.EchoMode.Password)
+    field.setPlaceholderText(hint)
+    return field
+
+
+class TaskBar(QWidget):
+    """What is being done, how far, for how long, and a button that stops it."""
+
+    stopped = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.what = QLabel("")
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setFixedWidth(240)
+        self.bar.setFixedHeight(8)
+        self.bar.setTextVisible(False)
+        self.cancel = button(_tr("Cancel"), self.stopped.emit)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.bar, self.what, self.cancel):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        self._clock = QElapsedTimer()
+        self._tick = QTimer(self)
+        self._tick.setInterval(1000)
+        self._tick.timeout.connect(self._say)
+        self._title, self._words = "", ""
+        self.hide()
+
+    def begin(self, title: str) -> None:
+        self._title, self._words = title, ""
+        self.bar.setValue(0)
+        self._clock.start()
+        self._tick.start()
+        self._say()
+        self.show()
+
+    def go_on(self, fraction: float, words: str) -> None:
+        self.bar.setValue(round(1000 * fraction))
+        self._words = words
+        self._say()
+
+    def end(self) -> None:
+        self._tick.stop()
+        self.hide()
+
+    def _say(self) -> None:
+        seconds = self._clock.elapsed() // 1000
+        self.what.setText(_tr("{0}: {1}   {2} s").format(self._title, self._words or "…", seconds))
+
+
+class Page(QWidget):
+    """One page; ``show_study`` fills it from the controller, ``run`` does long work."""
+
+    changed = Signal()  # the study is another now; every page shows it anew
+
+    def __init__(self, title: str, runner: TaskRunner, key: str) -> None:
+        super().__init__()
+        self.title, self._runner, self._key = title, runner, key
+        self.work: Coordinating | None = None
+        heading = QLabel(title)
+        heading.setProperty("role", "heading")
+        self.said = QLabel("")
+        self.said.setWordWrap(True)
+        self.said.hide()
+        self.task = TaskBar()
+        self.task.stopped.connect(self.stop)
+        self.body = QVBoxLayout()
+        self.body.setSpacing(10)
+        self.head = QHBoxLayout()
+        self.head.addWidget(heading)
+        self.head.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 18, 24, 18)
+        layout.setSpacing(10)
+        layout.addLayout(self.head)
+        layout.addWidget(self.said)
+        layout.addWidget(self.task)
+        layout.addLayout(self.body, 1)
+
+    @property
+    def first(self) -> QWidget:
+        """What takes the focus when the page is opened."""
+        return self
+
+    def open(self, work: Coordinating) -> None:
+        """Show the study; a refusal is a sentence, never an empty page without a word."""
+        self.work = work
+        self.tell("")
+        try:
+            self.show_study(work)
+        except UserFacingError as error:
+            self.fail(error)
+
+    def show_study(self, work: Coordinating) -> None:
+        """Fill the page."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Leave nothing of the study on the page."""
+        self.stop()
+        self.work = None
+        self.tell("")
+
+    def tell(self, sentence: str, *, role: str = "ok") -> None:
+        self.said.setProperty("role", role)
+        self.said.setText(sentence)
+        self.said.style().polish(self.said)
+        self.said.setVisible(bool(sentence))
+
+    def fail(self, error: Exception) -> None:
+        if not isinstance(error, UserFacingError):
+            raise error
+        self.tell(str(error), role="error")
+
+    def attempt(self, step: Callable[[Coordinating], object], done: str = "") -> bool:
+        """Do a short step and show every page anew; a refusal is said. True when it was done."""
+        if self.work is None:
+            return False
+        try:
+            step(self.work)
+        except UserFacingError as error:
+            self.fail(error)
+            return False
+        self.changed.emit()
+        self.tell(done)
+        return True
+
+    def run(self, title: str, work: Work, done: Callable[[Any], None]) -> None:
+        """Do long work beside the window."""
+
+        def finished(answer: Any) -> None:
+            self.task.end()
+            done(answer)
+
+        def failed(error: Exception) -> None:
+            self.task.end()
+            self.fail(error)
+
+        self.tell("")
+        self.task.begin(title)
+        self._runner.submit(self._key, work, finished, failed, self.task.go_on)
+
+    def stop(self) -> None:
+        """Stop the long work; what it has done stays done."""
+        if self.task.isVisible() or self.task._tick.isActive():
+            self._runner.cancel(self._key)
+            self.task.end()
+            self.tell(_tr("Cancelled; what was done stays."), role="secondary")

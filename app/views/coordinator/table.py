@@ -1,0 +1,281 @@
+"""The one table of the coordinator's pages: sorts, filters, copies, exports what is shown; all by keyboard.
+
+Holds rows of plain values; what they mean is its page's.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QCoreApplication,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.control.coordination_ports import Row
+from app.views.theme import ERROR
+
+Index = QModelIndex | QPersistentModelIndex
+SORT_ROLE = Qt.ItemDataRole.UserRole
+_TOP = QModelIndex()
+_WIDEST_PX = 420
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("coordinator", text)
+
+
+def cell_text(value: object) -> str:
+    """A value as a person reads it: nothing for None, yes and no, few decimals."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return _tr("yes") if value else _tr("no")
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value)
+
+
+class _Model(QAbstractTableModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.columns: tuple[str, ...] = ()
+        self.rows: tuple[Row, ...] = ()
+        self.wrong: frozenset[int] = frozenset()
+
+    def fill(self, columns: Sequence[str], rows: Sequence[Row], wrong: frozenset[int]) -> None:
+        self.beginResetModel()
+        self.columns, self.rows, self.wrong = tuple(columns), tuple(rows), wrong
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = _TOP) -> int:
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Index = _TOP) -> int:
+        return 0 if parent.isValid() else len(self.columns)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self.columns[section]
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        value = self.rows[index.row()][index.column()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return cell_text(value)
+        if role == SORT_ROLE:
+            return float(value) if isinstance(value, int | float) else cell_text(value)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            side = Qt.AlignmentFlag.AlignRight if number else Qt.AlignmentFlag.AlignLeft
+            return side | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ForegroundRole and index.row() in self.wrong:
+            return QColor(ERROR)
+        return None
+
+
+class _Shown(QSortFilterProxyModel):
+    """Numbers before words, each by its own order; None first."""
+
+    def lessThan(self, left: Index, right: Index) -> bool:
+        one, two = left.data(SORT_ROLE), right.data(SORT_ROLE)
+        if isinstance(one, float) and isinstance(two, float):
+            return one < two
+        if isinstance(one, float) or isinstance(two, float):
+            return isinstance(one, float)
+        return str(one).casefold() < str(two).casefold()
+
+
+class DataTable(QWidget):
+    """Rows with a filter line above; Ctrl+F filters, Ctrl+C copies, a click or Ctrl+1.. on a header sorts."""
+
+    picked = Signal()  # another row is the current one
+    opened = Signal()  # Enter or double click on a row
+
+    def __init__(self, title: str, empty: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title, self._empty = title, empty
+        self.model = _Model()
+        self.shown = _Shown()
+        self.shown.setSourceModel(self.model)
+        self.shown.setFilterKeyColumn(-1)
+        self.shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.view = QTableView()
+        self.view.setModel(self.shown)
+        self.view.setSortingEnabled(True)
+        self.view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setAlternatingRowColors(True)
+        self.view.setShowGrid(False)
+        self.view.setTabKeyNavigation(False)
+        self.view.setWordWrap(False)
+        self.view.verticalHeader().hide()
+        self.view.horizontalHeader().setHighlightSections(False)
+        self.view.horizontalHeader().setStretchLastSection(True)
+        self.view.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(_tr("Filter   Ctrl+F"))
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setMaximumWidth(360)
+        self.filter.textChanged.connect(self._on_filter)
+        self._count = QLabel("")
+        self._count.setProperty("role", "secondary")
+        self.copy_button = QPushButton(_tr("Copy"))
+        self.copy_button.setToolTip(_tr("Copy the chosen rows, or all  (Ctrl+C)"))
+        self.export_button = QPushButton(_tr("Save as CSV …"))
+        for button in (self.copy_button, self.export_button):
+            button.setProperty("role", "quiet")
+        self.copy_button.clicked.connect(self.copy)
+        self.export_button.clicked.connect(self._ask_export)
+        self._hint = QLabel(empty, self.view.viewport())
+        self._hint.setProperty("role", "secondary")
+        self._hint.setWordWrap(True)
+        self._lay_out()
+        self._keys()
+        self.view.activated.connect(lambda _index: self.opened.emit())
+        self.set_rows((), ())
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.filter, 1)
+        head.addWidget(self._count)
+        head.addStretch(1)
+        head.addWidget(self.copy_button)
+        head.addWidget(self.export_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(head)
+        layout.addWidget(self.view, 1)
+
+    def _keys(self) -> None:
+        for key, action in (
+            (QKeySequence.StandardKey.Copy, self.copy),
+            (QKeySequence.StandardKey.Find, self.focus_filter),
+        ):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+
+    def set_rows(
+        self, columns: Sequence[str], rows: Sequence[Row], *, wrong: frozenset[int] = frozenset()
+    ) -> None:
+        """Show rows; the chosen row stays chosen by its first cell. ``wrong`` are row numbers shown as errors."""
+        kept = self.current()
+        new_columns = tuple(columns) != self.model.columns
+        self.model.fill(columns, rows, wrong)
+        if new_columns:
+            self._widen()
+        self._on_filter()
+        model = self.view.selectionModel()
+        model.currentRowChanged.connect(self._on_current, Qt.ConnectionType.UniqueConnection)
+        if kept is not None:
+            self.pick(kept[0])
+
+    def _widen(self) -> None:
+        self.view.resizeColumnsToContents()
+        header = self.view.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        for column in range(len(self.model.columns)):
+            wanted = min(header.sectionSize(column) + 14, _WIDEST_PX)
+            header.resizeSection(column, max(wanted, 56))
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows that are shown, in their order on screen."""
+        return tuple(
+            self.model.rows[self.shown.mapToSource(self.shown.index(row, 0)).row()]
+            for row in range(self.shown.rowCount())
+        )
+
+    def chosen(self) -> tuple[Row, ...]:
+        """The selected rows, in their order on screen."""
+        indexes = sorted(self.view.selectionModel().selectedRows(), key=lambda index: index.row())
+        return tuple(self.model.rows[self.shown.mapToSource(index).row()] for index in indexes)
+
+    def current(self) -> Row | None:
+        index = self.view.currentIndex()
+        source = self.shown.mapToSource(index).row() if index.isValid() else -1
+        return self.model.rows[source] if 0 <= source < len(self.model.rows) else None
+
+    def pick(self, first: object) -> None:
+        """Choose the row whose first cell is this."""
+        for number, row in enumerate(self.rows()):
+            if row[0] == first:
+                self.view.selectRow(number)
+                return
+
+    def copy(self) -> None:
+        """Put the chosen rows, or all that are shown, on the clipboard as tab-separated text with a header."""
+        rows = self.chosen() or self.rows()
+        lines = [self.model.columns, *(tuple(map(cell_text, row)) for row in rows)]
+        QGuiApplication.clipboard().setText("\n".join("\t".join(line) for line in lines))
+
+    def export_to(self, path: Path) -> None:
+        """Write what is shown as CSV; OSError when it cannot be written."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.model.columns)
+        writer.writerows(["" if value is None else value for value in row] for row in self.rows())
+        path.write_text(out.getvalue(), encoding="utf-8")
+
+    def focus_filter(self) -> None:
+        self.filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.filter.selectAll()
+
+    def _ask_export(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, _tr("Save the table"), f"{self._title}.csv", "CSV (*.csv)")
+        if not name:
+            return
+        try:
+            self.export_to(Path(name))
+        except OSError as error:
+            self._count.setText(_tr("Not saved: {0}").format(error.strerror))
+
+    def _on_filter(self) -> None:
+        self.shown.setFilterFixedString(self.filter.text().strip())
+        total, seen = len(self.model.rows), self.shown.rowCount()
+        self._count.setText(
+            _tr("{0} rows").format(total) if seen == total else _tr("{0} of {1} rows").format(seen, total)
+        )
+        self._hint.setText(self._empty if not total else "" if seen else _tr("No row has that text."))
+        self._hint.setVisible(not seen)
+        self._place_hint()
+
+    def set_empty(self, sentence: str) -> None:
+        """Say what to do when there is nothing here."""
+        self._empty = sentence
+        self._on_filter()
+
+    def _place_hint(self) -> None:
+        self._hint.setGeometry(16, 8, max(200, self.view.viewport().width() - 32), 64)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._place_hint()
+
+    def _on_current(self) -> None:
+        self.picked.emit()
