@@ -24,7 +24,7 @@ _DUMMIES: dict[str, object] = {
     "US": 0, "UL": 0, "SS": 0, "SL": 0, "FL": 0.0, "FD": 0.0, "OB": b"\0\0", "OW": b"\0\0",
 }  # fmt: skip
 _STRINGS = frozenset({"AE", "CS", "LO", "LT", "SH", "ST", "UC", "UT"})
-_SEARCHED = frozenset({"LO", "LT", "SH", "ST", "UC", "UT", "PN", "AE"})
+_SEARCHED = frozenset({"CS", "LO", "LT", "SH", "ST", "UC", "UT", "PN", "AE"})
 # Text of a report that names the program and not a person (TID 4019, TID 1004): kept unless it repeats an identifier.
 _PROGRAM_TEXTS = frozenset({"111001", "111002", "111003", "121014", "121015"})
 _BIRTH_DATES = frozenset({"121031"})
@@ -114,6 +114,10 @@ def _concept_of(item: Dataset) -> str:
 
 def _keep(ds: Dataset, element: DataElement, rule: Rule, work: _Work) -> None:
     del rule
+    if isinstance(element.value, bytes):
+        if work.identifiers.written_in(element.value):
+            _remove(ds, element, Rule(decision=Decision.REMOVE), work)
+        return
     texts = texts_of(element.value) if element.VR in _SEARCHED else []
     if any(work.identifiers.named_in(text) for text in texts):
         _dummy(ds, element, Rule(decision=Decision.DUMMY), work)

@@ -22,6 +22,8 @@ _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _MEASURE = re.compile(r"\d{1,3}(?:[.,:]\d{1,3})?")  # no year fits
 _SLASHED = re.compile(r"\d+\s*[/\-]\s*\d+\s*[/\-]\s*\d+")
 _NAMED = frozenset({"PN", "LO", "SH", "ST", "LT", "UT", "UC", "AE"})
+_LEAST_IN_BINARY = 5
+_NO_CHANCE = 6  # letters that do not stand inside another word by chance
 _LEAST = 3  # shorter identifiers (a study id "1") stand everywhere and name nobody
 
 
@@ -39,13 +41,18 @@ class Identifiers:
     words: frozenset[str]
 
     def named_in(self, text: str) -> bool:
-        """Tell whether a text repeats one of them as a word of its own, in any case."""
+        """Tell whether a text repeats one of them, in any case: a long one anywhere, a short one as a word."""
         folded = text.casefold()
         return any(
-            re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", folded)
+            len(word) >= _NO_CHANCE or re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", folded)
             for word in self.words
             if word in folded
         )
+
+    def written_in(self, data: bytes) -> bool:
+        """Tell whether binary data holds one of them; short ones are left out, for tables hold any three bytes."""
+        folded = data.lower()
+        return any(len(word) >= _LEAST_IN_BINARY and word.encode() in folded for word in self.words)
 
 
 def identifiers_of(ds: Dataset) -> Identifiers:

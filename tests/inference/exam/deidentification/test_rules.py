@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import config, dcmwrite
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -95,6 +97,45 @@ def _value(vr: str) -> object:
     if vr in {"OB", "OW", "OF", "OD", "OL", "OV", "UN"}:
         return b"Zephyrine "
     return values.get(vr, "Zephyrine" if vr != "UR" else "https://x.example/Zephyrine")
+
+
+def _full(depth: int) -> Dataset:
+    """Every attribute of the data dictionary that takes a text, a name, an address or a date, with one woman in it."""
+    ds = Dataset()
+    for number, (vr, *_, keyword) in DicomDictionary.items():
+        tag, kind = Tag(number), vr.split(" ")[0]
+        if not keyword or number == 0x00080005 or tag.group < 8 or tag.group in {0x5000, 0x6000, 0x7FE0}:
+            continue
+        if kind in {"LO", "SH", "ST", "LT", "UT", "UC", "PN", "AE", "CS", "UR", "DA", "DT", "UI", "OB"}:
+            ds.add_new(tag, kind, _value(kind))
+        elif kind == "SQ" and depth:
+            ds.add_new(
+                tag,
+                kind,
+                [_full(depth - 1)] if number in {0x0040A730, 0x00081140, 0x00700001, 0x00082218} else [],
+            )
+    return ds
+
+
+def test_rsr2_whatever_attribute_of_the_dictionary_repeats_her_name_or_day_it_is_gone() -> None:
+    ds = _full(2)
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.2"
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = (
+        ds.SOPClassUID,
+        "1.2.3.4.5.6",
+    )
+    out = io.BytesIO()
+    with config.disable_value_validation():
+        dcmwrite(out, ds, enforce_file_format=True)
+    assert len(ds) > 2000
+    before = out.getvalue()
+    clean = deidentify(before, "x.dcm", key=KEY, who=WHO).data
+    for secret in (b"Zephyrine", b"ZEPHYRINE", b"19990909", b"1.2.3.4.5"):
+        assert secret in before
+        found = [clean[max(0, k.start() - 40) : k.end() + 4] for k in re.finditer(re.escape(secret), clean)]
+        assert found == []
 
 
 def test_rsa6_private_and_unknown_attributes_are_removed() -> None:
@@ -282,3 +323,13 @@ def test_rsa6_a_name_written_beside_the_breast_is_found(
     written = np.where(ink > 127, phantom.pixels.max(), phantom.pixels)
     written = np.ascontiguousarray(written.T if sideways else written)
     assert text_like_lines(replace(phantom, pixels=written)) >= 1
+
+
+def test_rsr2_long_identifiers_are_found_inside_words_and_short_ones_as_words_only() -> None:
+    ds = Dataset()
+    ds.PatientName, ds.StudyID = "Quackenbush^Ann", "77"
+    known = identifiers_of(ds)
+    assert known.named_in("exportQUACKENBUSH2")
+    assert known.named_in("for ann_2")
+    assert not known.named_in("Hannover 77")
+    assert not known.named_in("mammography")
