@@ -79,6 +79,7 @@ class HeaderInfo:
     study_uid: str = field(default="", repr=False)
     patient_id: str = field(default="", repr=False)
     patient_key: str = ""
+    birth_date: str = field(default="", repr=False)  # for telling women of one patient id apart; never shown
     sop_instance_uid: str = ""
     modality: str = ""
     transfer_syntax: str = ""
@@ -286,6 +287,7 @@ def _judge(ds: Dataset, syntax: str, body: BinaryIO, size: int, label: str) -> H
         cols=fmt.cols,
         age=int(age[1]) if age else None,
         patient_key=patient_key(header.patient_id_of(ds)),
+        birth_date=str(header.date_of(ds.get("PatientBirthDate")) or ""),
         study_date=header.study_date_of(ds),
     )
 

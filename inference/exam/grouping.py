@@ -6,7 +6,7 @@ Works on names and header facts only. Every fallback leaves a note that the user
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from inference.exam import views
@@ -37,6 +37,7 @@ class Item:
     rule: str = ""
     row: ManifestImage | None = None
     patient_key: str = ""
+    birth_date: str = field(default="", repr=False)
     study_date: date | None = None
     warnings: tuple[str, ...] = ()  # conflicts of the header, one sentence each
 
@@ -95,10 +96,36 @@ def group_items(items: list[Item]) -> list[Group]:
     for item in _by_film_folder([_by_patient_name(item) for item in items]):
         key = f"case|{item.case}" if item.case else f"study|{item.study_uid or item.member.name}"
         groups.setdefault(key, []).append(item)
-    return [_group(key, members) for key, members in groups.items()]
+    parted = [part for key, members in groups.items() for part in _by_woman(key, members)]
+    return _told_apart([_group(*part) for part in parted])
 
 
-def _group(key: str, items: list[Item]) -> Group:
+def _by_woman(key: str, items: list[Item]) -> list[tuple[str, list[Item], str]]:
+    """Part a study that holds several patient ids: breasts of two women never hang side by side as one exam."""
+    women = sorted({item.patient_key for item in items})
+    count = sum(bool(woman) for woman in women)
+    if count < 2 or items[0].case:
+        return [(key, items, "")]
+    said = f"Conflict: {count} patient ids in one study; parted, one exam each, not linked to prior exams."
+    return [(f"{key}|{woman}", [i for i in items if i.patient_key == woman], said) for woman in women]
+
+
+def _told_apart(groups: list[Group]) -> list[Group]:
+    """Unlink exams of one patient id with different birth dates: hospitals give out the same numbers."""
+    born: dict[str, set[str]] = {}
+    for group in groups:
+        found = {item.birth_date for item in group.items if item.birth_date}
+        born.setdefault(group.patient_key, set()).update(found)
+    said = "Conflict: the same patient id with different birth dates; not linked to prior exams."
+    return [
+        replace(group, patient_key="", notes=(*group.notes, said))
+        if group.patient_key and len(born[group.patient_key]) > 1
+        else group
+        for group in groups
+    ]
+
+
+def _group(key: str, items: list[Item], conflict: str = "") -> Group:
     ordered = tuple(
         sorted(
             items, key=lambda i: (i.view.projection, i.view.laterality.value != "R", i.kind, i.member.name)
@@ -113,8 +140,7 @@ def _group(key: str, items: list[Item]) -> Group:
         notes += (f"More than one image of {', '.join(repeated)}.",)
     title = case.rpartition("/")[2] if case else f"Exam {exam_id[1:7]}"
     women = {item.patient_key for item in ordered if item.patient_key}
-    if len(women) > 1 and not case:
-        notes += (f"Conflict: {len(women)} patient ids in one study; not linked to prior exams.",)
+    notes += (conflict,) if conflict else ()
     notes += tuple(dict.fromkeys(text for item in ordered for text in item.warnings))
     dates = sorted(item.study_date for item in ordered if item.study_date is not None)
     return Group(
@@ -122,7 +148,7 @@ def _group(key: str, items: list[Item]) -> Group:
         title=title,
         items=ordered,
         notes=notes,
-        patient_key=women.pop() if len(women) == 1 else "",
+        patient_key=women.pop() if len(women) == 1 and not conflict else "",
         study_date=dates[0] if dates else None,
     )
 
@@ -150,7 +176,8 @@ def _by_film_folder(items: list[Item]) -> list[Item]:
     joined: dict[str, Item] = {}
     for folder, films in folders.items():
         keys, studies = {film.key for film in films}, {film.study_uid for film in films}
-        if 1 < len(films) == len(keys) == len(studies):
+        women = {film.patient_key for film in films if film.patient_key}
+        if 1 < len(films) == len(keys) == len(studies) and len(women) < 2:
             for film in films:
                 joined[film.member.name] = replace(
                     film, case=folder or "films", rule="films with one study each grouped by their folder"

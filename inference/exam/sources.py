@@ -268,6 +268,7 @@ def _dicom_item(member: Member, info: HeaderInfo) -> Item | None:
         age=info.age,
         shape=(info.rows, info.cols),
         patient_key=info.patient_key,
+        birth_date=info.birth_date,
         study_date=info.study_date,
         warnings=tuple(f"{info.view.key}: {text}" for text in info.evidence if "conflict" in text),
     )

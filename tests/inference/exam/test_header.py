@@ -13,6 +13,7 @@ from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr.codedict import codes
 
 from inference.exam import header as header_facts
+from app.state.priors import priors_of
 from inference.exam.dicom import load_view, patient_key, read_header, read_tags
 from inference.exam.sources import FolderSource
 from inference.exam.types import ExamError
@@ -207,13 +208,39 @@ def test_mg01_mg04_an_exam_says_what_of_its_study_is_not_hung_and_why(tmp_path, 
     assert listed == {"raw1.dcm", "raw2.dcm", "qc.dcm", "other.dcm"}
 
 
-def test_two_patient_ids_in_one_study_are_a_conflict_and_link_no_priors(tmp_path, header, file_of, breast):
-    for patient in ("A1", "B2"):
-        (tmp_path / f"{patient}.dcm").write_bytes(file_of(header(PatientID=patient), breast()))
-    (summary,) = FolderSource(tmp_path).list()
-    assert summary.patient_key == ""
-    assert any("2 patient ids in one study" in note for note in summary.notes)
-    assert "A1" not in " ".join(summary.notes)
+def test_mg41_two_patient_ids_in_one_study_are_two_exams_and_link_no_priors(
+    tmp_path, header, file_of, breast
+):
+    for patient, side in (("A1", "L"), ("A1", "R"), ("B2", "L")):
+        ds = header(PatientID=patient, ImageLaterality=side)
+        (tmp_path / f"{patient}{side}.dcm").write_bytes(file_of(ds, breast()))
+    source = FolderSource(tmp_path)
+    exams = source.list()
+    assert sorted(len(source.load(exam.exam_id).images) for exam in exams) == [1, 2]
+    for exam in exams:
+        women = {image.identity["PatientID"] for image in source.load(exam.exam_id).images}
+        assert len(women) == 1
+        assert exam.patient_key == ""
+        assert any("2 patient ids in one study" in note for note in exam.notes)
+        assert "A1" not in " ".join(exam.notes)
+
+
+@pytest.mark.parametrize(
+    ("births", "linked"),
+    [(("19600101", "19600101"), True), (("19600101", ""), True), (("19600101", "19710202"), False)],
+)
+def test_mg41_one_patient_id_with_two_birth_dates_is_two_women(
+    tmp_path, header, file_of, breast, births, linked
+):
+    for k, birth in enumerate(births):
+        ds = header(StudyInstanceUID=f"1.2.{k}", StudyDate=f"20{18 + k}0101", PatientBirthDate=birth)
+        (tmp_path / f"{k}.dcm").write_bytes(file_of(ds, breast()))
+    exams = FolderSource(tmp_path).list()
+    assert len(exams) == 2
+    newest = max(exams, key=lambda exam: str(exam.study_date))
+    assert bool(priors_of(exams, newest)) is linked
+    assert any("birth dates" in note for note in newest.notes) is not linked
+    assert "1960" not in " ".join(newest.notes)
 
 
 # ---- all tags
