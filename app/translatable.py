@@ -1,6 +1,7 @@
 """Finds every text that the user can read in the source code, by context: what a catalogue must hold.
 
-``python -m app.translatable zh_CN`` prints what a language lacks and what it holds in vain.
+``python -m app.translatable zh_CN`` prints what a language lacks and what it holds in vain; with ``--json`` the whole
+catalogue, "" where a translation is lacking, to begin or to mend a language's file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from app.control.commands import COMMANDS
+from resources.files import ResourceError
 from resources.translation import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,17 +91,36 @@ def _demo_titles() -> Iterator[tuple[str, str]]:
             yield "study", str(node.value.value)
 
 
+def _known(language: str) -> Mapping[str, Mapping[str, str]]:
+    """The catalogue; empty for a language that has no file yet."""
+    try:
+        return catalogue(language)
+    except ResourceError:
+        return {}
+
+
+def skeleton(language: str) -> str:
+    """The language's file as it should be: every text, translated where it is so far, nothing in vain."""
+    known = _known(language)
+    whole = {c: {t: known.get(c, {}).get(t, "") for t in group} for c, group in texts().items()}
+    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+
+
 def gaps(language: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Texts that a language lacks, and texts it translates that no code shows."""
     wanted: Mapping[str, tuple[str, ...]] = texts()
-    known = catalogue(language)
+    known = _known(language)
     lacking = [(c, t) for c, group in wanted.items() for t in group if not known.get(c, {}).get(t)]
     needless = [(c, t) for c, group in known.items() for t in group if t not in wanted.get(c, ())]
     return lacking, needless
 
 
 if __name__ == "__main__":
-    missing, vain = gaps(sys.argv[1] if len(sys.argv) > 1 else "zh_CN")
+    named = [word for word in sys.argv[1:] if not word.startswith("-")] or ["zh_CN"]
+    if "--json" in sys.argv:
+        sys.stdout.write(skeleton(named[0]))
+        sys.exit(0)
+    missing, vain = gaps(named[0])
     lines = [f"lacks  {context}: {text!r}" for context, text in missing]
     lines += [f"vain   {context}: {text!r}" for context, text in vain]
     sys.stdout.write("\n".join([*lines, f"{len(missing)} lacking, {len(vain)} in vain"]) + "\n")

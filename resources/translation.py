@@ -56,4 +56,4 @@ def use(language: str) -> None:
 
 def translate(context: str, source: str) -> str:
     """Return ``source`` in the language in use; the source itself where the catalogue lacks it."""
-    return _current["catalogue"].get(context, {}).get(source, source)
+    return _current["catalogue"].get(context, {}).get(source) or source  # "" = not translated yet

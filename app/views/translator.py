@@ -22,7 +22,7 @@ class CatalogueTranslator(QTranslator):
         self, context: str, source: str, _disambiguation: str | None = None, _number: int = -1
     ) -> str | None:
         # None and not the source: Qt then asks the next translator, and shows the source at last
-        return self._catalogue.get(context, {}).get(source)
+        return self._catalogue.get(context, {}).get(source) or None
 
 
 def speak(app: QApplication, setting: str) -> str:

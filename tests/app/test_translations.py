@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import string
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QApplication
 
-from app.translatable import ROOT, gaps, texts, texts_of
+from app.translatable import ROOT, gaps, skeleton, texts, texts_of
 from app.views.translator import CatalogueTranslator
 from resources import translation
 
@@ -101,3 +102,22 @@ def test_a_setting_is_turned_into_a_language_that_exists(setting, language):
 
 def test_the_source_has_texts_in_many_contexts():
     assert len(texts()) > 15
+
+
+def test_a_text_left_empty_shows_in_english(monkeypatch):
+    monkeypatch.setattr(translation, "catalogue", lambda _language: {"terms": {"mass": ""}})
+    translation.use("xx")
+    try:
+        assert translation.translate("terms", "mass") == "mass"
+        assert CatalogueTranslator("xx").translate("terms", "mass") is None
+    finally:
+        monkeypatch.undo()
+        translation.use("en")
+
+
+def test_a_new_language_begins_with_every_text_and_no_translation():
+    begun = json.loads(skeleton("xx"))
+    assert begun["terms"]["mass"] == ""
+    assert {(c, t) for c, group in begun.items() for t in group} == {
+        (c, t) for c, g in texts().items() for t in g
+    }
