@@ -562,3 +562,25 @@ def test_rsa6_read_back_reports_are_unchanged_in_what_they_found(
         (m.finding, m.probability) for m in before.marks
     ]
     assert KEY.uid(before.uid) == after.uid
+
+
+def test_rsa6_film_sets_that_group_by_names_stay_one_exam_without_the_names(tmp_path: Path) -> None:
+    """CBIS-DDSM gives each image its own patient and study; only the patient id's text joins them."""
+    folder = tmp_path / "in"
+    sides = {"L": "LEFT", "R": "RIGHT"}
+    for path in write_phantom_dicom(phantom_exam(PhantomSpec(seed=11, pixel_mm=0.8)), folder):
+        ds = dcmread(path)
+        side, view = path.stem.split("-")
+        ds.PatientID = ds.PatientName = f"Calc-Training_P_00005_{sides[side]}_{view}"
+        ds.StudyInstanceUID = f"1.2.3.4.5.{len(view)}.{ord(side)}"
+        ds.save_as(path, enforce_file_format=True)
+    before = FolderSource(folder)
+    (summary,) = before.list()
+    digest = before.load(summary.exam_id).digest
+    store = CaseStore(root=tmp_path / "cases")
+    outcome = import_cases(folder, store, KEY)
+    assert outcome.count("imported") == 4
+    assert [case.exam.digest for case in store.cases] == [digest]
+    for path in _files(store):
+        assert b"P_00005" not in path.read_bytes()
+        assert b"1.2.3.4.5." not in path.read_bytes()
