@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QCoreApplication, QPointF, QRectF
+from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter
 
 from app.state.coverage import tissue_cells
@@ -164,7 +164,7 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
     text(painter, QPointF(x, y), info.words.view_label, plain, right=right)
     painter.setFont(theme.font(theme.SMALL_PX, scale=scale))
     metrics = QFontMetricsF(painter.font())
-    step = metrics.height()
+    step, ascent = metrics.height(), metrics.ascent()
     y += step * 1.3
     for words in (*filter(None, [info.words.score]), *_flags(info)):
         text(painter, QPointF(x, y), words, loud, right=right)
@@ -172,12 +172,10 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
     text(painter, QPointF(x, size.height() - _PAD), size_line(info.state), quiet, right=right)
     if info.shown:
         most = int(size.height() * _MOST_LINES / step)
-        down = [y - metrics.ascent() + k * step for k in range(most)]
+        down = [y - ascent + k * step for k in range(most)]
         # A letter stands at the air edge at 0.30 of the height: no line runs through it.
         letter = size.height() * 0.30
-        down = [
-            top for top in down if abs(top + metrics.ascent() - letter) > step and top < size.height() * 0.36
-        ]
+        down = [top for top in down if abs(top + ascent - letter) > step and top < size.height() * 0.36]
         _block(painter, info, info.words.identity, down, x, quiet)
         lower = (*info.words.technique, *info.words.evidence)
         if size.width() < _NARROW_PX * scale and len(lower) > _NARROW_LINES:
@@ -187,7 +185,7 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
             )  # many views: keep them calm
         above = size.height() - _PAD - step - (0.0 if info.mm_per_px is not None else step)
         above -= _LEGEND_LINES * step if info.legend else 0.0
-        up = [above - k * step - metrics.ascent() for k in range(most)]
+        up = [above - k * step - ascent for k in range(most)]
         up = [top for top in up if top > size.height() * 0.74]
         # Read from the top down: the places are filled from their upper end.
         _block(painter, info, lower, sorted(up)[-len(lower) :] if lower else (), x, quiet, spare=sorted(up))
@@ -256,8 +254,9 @@ def _paint_scale_bar(painter: QPainter, size: QRectF, info: EdgeInfo, colour: QC
         bars.append(QRectF(min(x, x + inward * reach), top + length * k / ticks, reach + 1, 1))
     # On whole pixels, filled: a stroked line of three pixels costs fifty times as much.
     whole = [QRectF(round(bar.x()), round(bar.y()), bar.width(), round(bar.height())) for bar in bars]
-    for bar in whole:
-        painter.fillRect(bar.adjusted(-1, -1, 1, 1), _HALO)
-    for bar in whole:
-        painter.fillRect(bar, colour)
+    painter.setPen(Qt.PenStyle.NoPen)
+    for brush, grown in ((_HALO, 1), (colour, 0)):
+        painter.setBrush(brush)
+        painter.drawRects([bar.adjusted(-grown, -grown, grown, grown) for bar in whole])
+    painter.setBrush(Qt.BrushStyle.NoBrush)
     text(painter, QPointF(x, top + length + step), f"{length_mm} mm", colour, right=right)

@@ -39,19 +39,28 @@ def lit_rects(picture: QImage) -> list[QRect]:
 
 def _merged(lit: NDArray[np.bool_]) -> list[QRect]:
     """Join lit tiles to runs along a row, and equal runs of rows below each other."""
+    rimmed = np.zeros((lit.shape[0], lit.shape[1] + 2), np.int8)
+    rimmed[:, 1:-1] = lit
+    edges = np.diff(rimmed, axis=1)
+    runs: list[list[tuple[int, int]]] = [[] for _ in range(lit.shape[0])]
+    for (row, first), (_, last) in zip(np.argwhere(edges > 0), np.argwhere(edges < 0), strict=True):
+        runs[row].append((int(first), int(last)))
     done: list[QRect] = []
     growing: dict[tuple[int, int], QRect] = {}
-    for number, line in enumerate(lit):
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], line.view(np.int8), [0]))))
-        runs = {(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)}
-        done += [rect for run, rect in growing.items() if run not in runs]
+    for number, line in enumerate(runs):
+        done += [rect for run, rect in growing.items() if run not in line]
         growing = {
             run: growing[run].adjusted(0, 0, 0, TILE_PX)
             if run in growing
             else QRect(run[0] * TILE_PX, number * TILE_PX, (run[1] - run[0]) * TILE_PX, TILE_PX)
-            for run in sorted(runs)
+            for run in line
         }
     return done + list(growing.values())
+
+
+Parts = list[tuple[QPointF, QImage]]
+_DIRECTLY = 2  # times; a window that opens is painted twice by the toolkit
+_MOST = 2  # looks that are kept: what is toggled, such as the polarity, goes back and forth between two
 
 
 class KeptLayer:
@@ -61,19 +70,23 @@ class KeptLayer:
     """
 
     def __init__(self) -> None:
-        self._last: Hashable = None
-        self._key: Hashable = None
-        self._parts: list[tuple[QPointF, QImage]] = []
+        self._kept: dict[
+            Hashable, Parts | None
+        ] = {}  # the last looks, oldest first; None = drawn once so far
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the kept pictures."""
-        return sum(picture.sizeInBytes() for _, picture in self._parts)
+        return sum(
+            picture.sizeInBytes()
+            for parts in self._kept.values()
+            if not isinstance(parts, int)
+            for _, picture in parts
+        )
 
     def forget(self) -> None:
         """Drop what is kept."""
-        self._last = self._key = None
-        self._parts = []
+        self._kept.clear()
 
     def paint(
         self, painter: QPainter, size: QRectF, key: Hashable, draw: Callable[[QPainter], object]
@@ -90,17 +103,20 @@ class KeptLayer:
         device = painter.device()
         ratio = 1.0 if device is None else device.devicePixelRatioF()
         whole = (key, size.width(), size.height(), ratio)
-        if whole != self._key:
-            if whole != self._last:  # the first time: it may not stay
-                self._last, self._key, self._parts = whole, None, []
-                draw(painter)
-                return
-            self._parts, self._key = _kept(size, ratio, draw), whole
-        for place, picture in self._parts:
+        parts = self._kept.get(whole, 0)
+        if isinstance(parts, int) and parts < _DIRECTLY:  # it may not stay
+            while whole not in self._kept and len(self._kept) >= _MOST:
+                del self._kept[next(iter(self._kept))]
+            self._kept[whole] = parts + 1
+            draw(painter)
+            return
+        if isinstance(parts, int):
+            parts = self._kept[whole] = _parts(size, ratio, draw)
+        for place, picture in parts:
             painter.drawImage(place, picture)
 
 
-def _kept(size: QRectF, ratio: float, draw: Callable[[QPainter], object]) -> list[tuple[QPointF, QImage]]:
+def _parts(size: QRectF, ratio: float, draw: Callable[[QPainter], object]) -> Parts:
     form = QImage.Format.Format_ARGB32_Premultiplied
     canvas = QImage(max(1, round(size.width() * ratio)), max(1, round(size.height() * ratio)), form)
     canvas.fill(0)
