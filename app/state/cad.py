@@ -41,11 +41,34 @@ class CadOverlay:
     hidden: int = 0  # optional marks above the operating point
 
 
-def report_words(reports: Sequence[CadReport]) -> tuple[str, ...]:
-    """Name each report: maker, algorithm with version, state. Without a report, say that there is none."""
+def report_words(reports: Sequence[CadReport], images: Sequence[ViewImage] = ()) -> tuple[str, ...]:
+    """Name each report: maker, algorithm with version, state, and the images that it is not about.
+
+    Without a report, say that there is none.
+    """
     if not reports:
         return (_tr("CAD: no CAD object for this exam"),)
-    return tuple(_words(report) for report in reports)
+    return tuple(_words(report) + _left_out_words(report, images) for report in reports)
+
+
+def left_out(report: CadReport, images: Sequence[ViewImage]) -> tuple[ViewImage, ...]:
+    """Return the images that a report does not name, itself or a source of theirs: it says nothing about them."""
+    named = set(report.image_uids)
+    return tuple(
+        image
+        for image in images
+        if image.reference is None
+        or not named & {image.reference.sop_instance_uid, *(uid for uid, _ in image.reference.sources)}
+    )
+
+
+def _left_out_words(report: CadReport, images: Sequence[ViewImage]) -> str:
+    lacking = left_out(report, images)
+    if not lacking:
+        return ""
+    if len(lacking) == len(images):
+        return _tr(" (names NONE of the images of this exam: it says nothing about them)")
+    return _tr(" (says NOTHING about {0})").format(", ".join(image.key for image in lacking))
 
 
 def _words(report: CadReport) -> str:
@@ -213,6 +236,6 @@ def mark_words(mark: CadMark) -> str:
     return words
 
 
-def has_failed(reports: Sequence[CadReport]) -> bool:
-    """True where a report is of processing that failed or is not stated (MG-30)."""
-    return any(report.state.has_failed for report in reports)
+def has_failed(reports: Sequence[CadReport], images: Sequence[ViewImage] = ()) -> bool:
+    """True where a report is of processing that failed or is not stated, or leaves some of the images out (MG-30)."""
+    return any(report.state.has_failed or left_out(report, images) for report in reports)

@@ -71,7 +71,9 @@ class CaseObjects(QObject):
         self._cad_shown = bool(case.objects.cad) and not self._cad_shown
         unread = case.objects.problems  # a report that cannot be read is not the absence of one
         words = (
-            list(unread) if unread and not case.objects.cad else [*report_words(case.objects.cad), *unread]
+            list(unread)
+            if unread and not case.objects.cad
+            else [*report_words(case.objects.cad, case.exam.images), *unread]
         )
         if self._cad_shown:
             overlay = self._overlay()
@@ -101,11 +103,13 @@ class CaseObjects(QObject):
             return ""
         if not self._cad_shown:
             return _tr("CAD report of another maker: {0}").format(key)
-        return "\n".join((*report_words(self._case.objects.cad), *self._overlay().notes))
+        reports = report_words(self._case.objects.cad, self._case.exam.images)
+        return "\n".join((*reports, *self._overlay().notes))
 
     def cad_failed(self) -> bool:
         """True where CAD failed in part or in whole, or does not say, and that is on screen."""
-        return self._case is not None and self._cad_shown and has_failed(self._case.objects.cad)
+        case = self._case
+        return case is not None and self._cad_shown and has_failed(case.objects.cad, case.exam.images)
 
     def _overlay(self) -> CadOverlay:
         assert self._case is not None

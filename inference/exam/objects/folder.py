@@ -69,13 +69,13 @@ def objects_of(found: Sequence[FoundObject], exam: Exam) -> ExamObjects:
     keys: list[KeyObjects] = []
     problems: list[str] = []
     for item in found:
-        same_study = not item.study_uid or item.study_uid in studies
+        same_study = bool(item.study_uid) and item.study_uid in studies  # without a study it must name an image
         if not same_study and len(found) > _FEW:
             continue
         try:
             read = _read(item.member)
         except ExamError as error:
-            if same_study:
+            if same_study or not item.study_uid:
                 problems.append(str(error))
             continue
         if not (same_study or uids & _named(read)):

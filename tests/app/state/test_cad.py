@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.state.cad import cad_overlay, mark_at, operating_points, report_words, source_of
+from app.state.cad import cad_overlay, has_failed, mark_at, operating_points, report_words, source_of
 from inference.exam.objects.model import CadAlgorithm, CadMark, CadOutline, CadReport, CadState, Intent
 from inference.exam.types import (
     DicomReference,
@@ -106,6 +106,18 @@ def test_mg30_every_state_and_the_absence_of_a_report_have_their_own_words() -> 
     assert len(set(words)) == 7
     failures = [w for w, state in zip(words, CadState, strict=False) if state.has_failed]
     assert all("no findings" not in w or "NOT" in w or "do not take it" in w for w in failures)
+
+
+def test_mg30_no_findings_is_never_said_of_images_that_the_report_does_not_name() -> None:
+    views = [image("R-CC", "1.5"), image("L-CC", "1.6"), image("L-MLO", "1.7", ("1.7.raw", "YES"))]
+    clean = CadState.ALL_WITHOUT
+    whole = report(state=clean, image_uids=("1.5", "1.6", "1.7.raw"))
+    part = report(state=clean, image_uids=("1.5",))
+    other = report(state=clean, image_uids=("9.9",))
+    assert report_words([whole], views) == report_words([whole])
+    assert report_words([part], views)[0].endswith("(says NOTHING about L-CC, L-MLO)")
+    assert "NONE of the images of this exam" in report_words([other], views)[0]
+    assert [has_failed([one], views) for one in (whole, part, other)] == [False, True, True]
 
 
 def test_mg32_algorithm_and_version_are_named() -> None:

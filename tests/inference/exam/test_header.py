@@ -12,8 +12,8 @@ from pydicom import Dataset
 from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr.codedict import codes
 
-from inference.exam import header as header_facts
 from app.state.priors import priors_of
+from inference.exam import header as header_facts
 from inference.exam.dicom import load_view, patient_key, read_header, read_tags
 from inference.exam.sources import FolderSource
 from inference.exam.types import ExamError

@@ -101,3 +101,19 @@ def test_mg30_a_damaged_report_of_this_exam_is_said_and_not_passed_over(full: Pa
 def test_mg34_headers_of_pictures_are_left_out(full: Path, dicom_exam: Exam) -> None:
     bare = replace(dicom_exam, images=(replace(dicom_exam.images[0], reference=None),))
     assert read_headers(full, bare) == {}
+
+
+@pytest.mark.parametrize(("named", "count"), [(True, 1), (False, 0)])
+def test_mg31_a_report_without_a_study_belongs_to_an_exam_only_by_the_images_it_names(
+    tmp_path: Path, phantom_folder: Path, dicom_exam: Exam, sr: SimpleNamespace, named: bool, count: int
+) -> None:
+    folder = tmp_path / "import"
+    shutil.copytree(phantom_folder, folder)
+    reference = dicom_exam.images[0].reference
+    assert reference is not None
+    ds = sr.report("111241", [reference.sop_instance_uid if named else "1.2.3.999"], sr.impression())
+    ds.StudyInstanceUID = ""
+    save(ds, folder, "cad.dcm")
+    source = FolderSource(folder)
+    (summary,) = source.list()
+    assert len(source.objects(source.load(summary.exam_id)).cad) == count
