@@ -206,6 +206,9 @@ def save(ds: Dataset, folder: Path, name: str) -> Path:
     partial = path.with_suffix(".part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # The images' character set may not hold what was written on them; UTF-8 holds every script.
+        ds.decode()
+        ds.SpecificCharacterSet = "ISO_IR 192"
         ds.save_as(partial, enforce_file_format=True)
         partial.replace(path)
     except (OSError, ValueError, TypeError) as error:

@@ -20,7 +20,7 @@ from inference.exam.dicom import load_view
 from inference.exam.objects.document import read_headers, save
 from inference.exam.objects.heat_map import heat_map_image
 from inference.exam.objects.key_object import key_object_documents, read_key_objects
-from inference.exam.objects.model import ObjectError, Turn
+from inference.exam.objects.model import Graphic, ObjectError, Turn
 from inference.exam.objects.presentation_state import ShownImage, gsps, read_presentation_state
 from inference.exam.sources import FolderSource
 from inference.exam.types import Exam
@@ -179,3 +179,31 @@ def test_mg34_a_heat_map_saved_beside_its_image_is_listed_and_never_hung(
     entry = next(e for e in source.report.entries if e.path.startswith("heat_"))
     assert entry.listed
     assert "heat map" in entry.sentence
+
+
+def test_mg35_words_in_any_script_are_kept_beside_a_name_in_latin_1(
+    dicom_exam: Exam, headers: dict[str, Dataset], tmp_path: Path
+) -> None:
+    """The image may be in ISO_IR 100; what a reader writes on it is not bound to that."""
+    image = dicom_exam.images[0]
+    latin = tmp_path / "latin.dcm"
+    source = Dataset()
+    source.update(headers[image.source_id])
+    source.SpecificCharacterSet, source.PatientName = "ISO_IR 100", "Müller^Änne"
+    source.file_meta = headers[image.source_id].file_meta
+    source.save_as(latin, enforce_file_format=True)
+    read = dcmread(latin, stop_before_pixels=True)
+    note = Graphic(kind="TEXT", points=((20.0, 30.0),), text="乳头")
+    shown = ShownImage(
+        image=image,
+        voi=image.presentation.vois[0],
+        inverse=False,
+        turn=Turn(),
+        corners=((0, 0), (9, 9)),
+        graphics=(note,),
+    )
+    path = save(gsps(shown, {image.source_id: read}, created=CREATED, version="0.1.0"), tmp_path, "words.dcm")
+    assert "Error" not in tool("dciodvfy", str(path))
+    back = dcmread(path)
+    assert str(back.PatientName) == "Müller^Änne"
+    assert read_presentation_state(path).images[0].graphics[0].text == "乳头"
