@@ -46,7 +46,7 @@ def cases_command(
     counts = ", ".join(
         f"{outcome.count(word)} {word}" for word in ("imported", "already there", "left out", "refused")
     )
-    typer.echo(f"{len(outcome.cases)} new cases, {len(cases.cases)} in all; files: {counts}.")
+    typer.echo(f"New cases: {len(outcome.cases)}, {len(cases.cases)} in all. Files: {counts}.")
     typer.echo(f"Cases for the protocol: {listed}")
     typer.echo(f"Every file: {report} (private)  Who is who: {link_path(secret)} (private)")
     typer.echo(
@@ -71,7 +71,7 @@ def truth_command(
         for problem in found.problems:
             typer.echo(problem, err=True)
         if found.problems:
-            typer.echo(f"{len(found.problems)} cells to correct; nothing was written.", err=True)
+            typer.echo(f"Cells to correct: {len(found.problems)}; nothing was written.", err=True)
             raise typer.Exit(2)
         write_truth(found.truths, out)
     except UserFacingError as error:
@@ -80,7 +80,7 @@ def truth_command(
     malignant = sum(one.malignant for one in found.truths)
     lesions = len({(one.case_id, lesion.lesion_id) for one in found.truths for lesion in one.lesions})
     typer.echo(
-        f"{len(found.truths)} of {len(cases.cases)} cases, {malignant} malignant, {lesions} lesions: {out}"
+        f"{len(found.truths)} of {len(cases.cases)} cases, malignant {malignant}, lesions {lesions}: {out}"
     )
     if found.lacking:
         typer.echo(f"Without truth: {', '.join(found.lacking)}")

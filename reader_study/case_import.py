@@ -177,6 +177,8 @@ def write_protocol_cases(store: CaseStore) -> Path:
         row: dict[str, object] = {
             "case_id": case.case_id, "exam_id": case.exam_id, "exam_digest": case.exam_digest,
         }  # fmt: skip
+        if case.age_years is not None:
+            row["age_years"] = case.age_years
         if case.priors:
             row["priors"] = [asdict(prior) for prior in case.priors]
         rows.append(row)

@@ -504,8 +504,8 @@ def test_rsa6_the_cases_written_for_a_protocol_are_read_by_it(
         "readers:\n- {reader_id: R1, name: One}\n" + rows
     )
     study = read_protocol(protocol)
-    assert [(c.case_id, c.exam_digest, c.priors) for c in study.cases] == [
-        (c.case_id, c.exam_digest, c.priors) for c in protocol_cases(store)
+    assert [(c.case_id, c.exam_digest, c.priors, c.age_years) for c in study.cases] == [
+        (c.case_id, c.exam_digest, c.priors, c.age_years) for c in protocol_cases(store)
     ]
 
 
@@ -519,7 +519,7 @@ def test_rsa6_the_command_imports_and_says_where_everything_is(source: Path, tmp
         env={**os.environ, "HOME": str(tmp_path), "QT_QPA_PLATFORM": "offscreen"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "1 new cases, 1 in all" in done.stdout
+    assert "New cases: 1, 1 in all" in done.stdout
     assert json.loads((tmp_path / "cases" / "cases.json").read_text())["cases"][0]["case_id"] == "C0001"
     assert read_links(tmp_path / "keys" / "s_links.csv") == {"MRN-889911": "C0001"}
 
