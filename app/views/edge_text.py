@@ -20,7 +20,8 @@ from app.state.display import Pyramid, ViewportState, ZoomMode, scale_text
 from app.state.geometry import EdgeLetters
 from app.state.overlays import AnnotationText
 from app.views import theme
-from app.views.painting import ScreenMap, text
+from app.views.lettering import text
+from app.views.painting import ScreenMap
 from inference.exam.types import ViewImage
 
 _PAD = 10.0

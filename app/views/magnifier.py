@@ -12,7 +12,8 @@ from app.state.coverage import visible_box
 from app.state.display import ViewportState, plan_crop, scale_text, to_grey, warp
 from app.views import theme
 from app.views.image_item import ImageItem
-from app.views.painting import ScreenMap, text
+from app.views.lettering import text
+from app.views.painting import ScreenMap
 from inference.exam.types import Box
 
 FACTORS = (1.0, 2.0)  # screen pixels per image pixel

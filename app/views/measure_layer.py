@@ -27,7 +27,8 @@ from app.state.measurements import (
 )
 from app.state.terms import energy_flag
 from app.views import theme
-from app.views.painting import ScreenMap, text
+from app.views.lettering import text
+from app.views.painting import ScreenMap
 from app.views.viewport import Viewport
 from inference.exam.types import ViewImage
 

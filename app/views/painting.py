@@ -16,6 +16,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPaint
 from app.state.geometry import ViewGeometry
 from app.state.overlays import HeatLayer, OverlayItem, OverlayKind, colour_map
 from app.views import theme
+from app.views.lettering import text
 from inference.exam.types import Box
 from resources.vocabulary import FindingType
 
@@ -76,16 +77,6 @@ def _draw_glyph(painter: QPainter, finding: FindingType | None, center: QPointF,
         painter.drawEllipse(center, radius, radius)
     else:
         painter.drawPolygon(outline)
-
-
-def text(painter: QPainter, place: QPointF, words: str, colour: QColor, *, right: bool = False) -> None:
-    """Write one line on the baseline ``place`` with a dark halo; ``right`` = it ends there."""
-    if right:
-        place = QPointF(place.x() - QFontMetricsF(painter.font()).horizontalAdvance(words), place.y())
-    painter.setPen(_HALO)
-    painter.drawText(place + QPointF(1, 1), words)
-    painter.setPen(colour)
-    painter.drawText(place, words)
 
 
 def paint_items(

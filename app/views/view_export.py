@@ -15,7 +15,8 @@ from app.state.display import compose_lut, plan_crop, to_grey, warp
 from app.state.overlays import AnnotationText, OverlayKind
 from app.views import theme
 from app.views.image_item import HeatPainter, Placement
-from app.views.painting import ScreenMap, text
+from app.views.lettering import text
+from app.views.painting import ScreenMap
 from app.views.view_layers import BadgeLayer
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid

@@ -13,7 +13,8 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 from app.state.linked_cursor import LinkedPoint
 from app.state.measurements import Point
 from app.views import theme
-from app.views.painting import ScreenMap, text
+from app.views.lettering import text
+from app.views.painting import ScreenMap
 from app.views.viewport import Viewport
 from inference.exam.types import ViewImage
 

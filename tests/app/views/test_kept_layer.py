@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QFont, QImage, QPainter, QPen
 
+from app.views import lettering
 from app.views.kept_layer import KeptLayer, lit_rects
 
 SIZE = QRectF(0, 0, 301, 203)
@@ -85,3 +86,30 @@ def test_kept_parts_cover_every_lit_pixel_and_little_else(qapp: object) -> None:
     assert sum(rect.width() * rect.height() for rect in rects) <= len(spots) * 32 * 32
     picture.fill(0)
     assert not lit_rects(picture)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5])
+def test_words_are_as_high_as_the_font_says_and_look_the_same_kept_and_not(
+    qapp: object, ratio: float
+) -> None:
+    def draw(painter: QPainter) -> None:
+        painter.setFont(QFont("sans", 13))
+        lettering.text(painter, QPointF(20.3, 60.7), "R MLO  28 kVp", QColor(250, 250, 250))
+        lettering.text(painter, QPointF(290.2, 120.4), "1:2.4", QColor(250, 250, 250), right=True)
+
+    pictures = []
+    layer = KeptLayer()
+    for _ in range(4):
+        picture = _canvas(ratio)
+        painter = QPainter(picture)
+        layer.paint(painter, SIZE, "words", draw)
+        painter.end()
+        pictures.append(_values(picture))
+    assert np.abs(pictures[0] - pictures[-1]).max() <= 2
+    bright = np.argwhere(pictures[0].min(axis=2) > 200) / ratio
+    left, right = bright[bright[:, 1] < 200], bright[bright[:, 1] >= 200]
+    # Capitals stand on the baseline; what ends at a place ends there, the side bearing of a figure apart.
+    assert abs(left[:, 0].max() + 1 / ratio - 60.7) <= 5  # "p" reaches below
+    assert left[:, 1].min() >= 20
+    assert 284 <= right[:, 1].max() <= 291
+    assert right[:, 0].max() <= 121
