@@ -92,6 +92,7 @@ class MainWindow(QMainWindow):
         self._bind()
         self._connect()
         self._idle = QTimer(self)
+        self._idle_s = IDLE_S
         self._idle.setInterval(round(IDLE_S * 1000))
         self._idle.timeout.connect(self._on_idle)
         app = QApplication.instance()
@@ -307,6 +308,9 @@ class MainWindow(QMainWindow):
         self._controller.start(session_id, self._reader.reader_id)
         if self._controller.session_id is None:
             self._show_worklist()
+        study = self._station.study
+        self._idle_s = IDLE_S if study is None else study.conduct.idle_threshold_s
+        self._idle.setInterval(round(self._idle_s * 1000))
         self._idle.start()
 
     def _environment(self) -> dict[str, str]:
@@ -556,7 +560,7 @@ class MainWindow(QMainWindow):
 
     def _on_idle(self) -> None:
         if self._controller is not None:
-            self._controller.idle(IDLE_S)
+            self._controller.idle(self._idle_s)
 
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
         if self._controller is not None:

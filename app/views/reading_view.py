@@ -7,7 +7,7 @@ the case's policy, and where it shows no AI the controls do not exist.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
@@ -35,6 +35,7 @@ from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.case_objects import CaseObjects
 from app.views.findings_panel import AiPanel, FindingsPanel
 from app.views.image_tools import ImageTools
+from app.views.instruction_dialog import InstructionDialog
 from app.views.keyboard_pointer import KeyboardPointer
 from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
@@ -369,6 +370,11 @@ class ReadingView(QWidget):
         self._blank.setText(words if paused else "")
         self._stack.setCurrentWidget(self._blank if paused else self.grid)
         self.side.setEnabled(not paused)
+
+    def show_instruction(self, words: str, confirmed: Callable[[], None]) -> None:
+        self.show_loading("")
+        self._instruction = InstructionDialog(words, confirmed, self)
+        self._instruction.open()
 
     def show_finished(self, sentence: str) -> None:
         self._case = None
