@@ -49,7 +49,7 @@ def _is_words(text: str) -> bool:
 
 
 def test_no_widget_shows_a_text_past_the_translation():
-    found = [line for path in sorted((ROOT / "app" / "views").glob("*.py")) for line in _bare_texts(path)]
+    found = [line for path in sorted((ROOT / "app" / "views").rglob("*.py")) for line in _bare_texts(path)]
     assert found == []
 
 
