@@ -29,7 +29,7 @@ _ELEMENTS = {
     "LEAD": "Pb",
     "TIN": "Sn",
 }
-_SIDE_CONFLICT = "Side conflict"
+_SIDE_CONFLICT, _ORIENTATION_CONFLICT = "Side conflict", "Orientation conflict"
 
 
 def _tr(text: str) -> str:
@@ -152,6 +152,9 @@ def flags(image: ViewImage, timing: ContrastTiming | None = None, *, prior_gap: 
     said = image.flags
     found = [
         _tr("LATERALITY CONFLICT") if any(text.startswith(_SIDE_CONFLICT) for text in image.evidence) else "",
+        _tr("ORIENTATION CONFLICT")
+        if any(text.startswith(_ORIENTATION_CONFLICT) for text in image.evidence)
+        else "",
         _tr("NOT FOR READING (For Processing)") if said.for_processing else "",
         _tr("QC") if said.quality_control else "",
         _tr("PRIOR {0}").format(prior_gap).strip() if prior_gap or prior_number(image) else "",

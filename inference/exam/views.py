@@ -49,6 +49,10 @@ class Ruling(Generic[T]):
 
 
 _WEAK = 0.65  # below this share the detected side is no better than the habit of storing images as they hang
+_PLAIN = 0.75  # from this share on the pixels contradict a header
+_PART_OF_BREAST = frozenset(
+    {ViewModifier.MAGNIFICATION, ViewModifier.SPOT, ViewModifier.TANGENTIAL, ViewModifier.CLEAVAGE}
+)
 _FALLBACK = "Orientation by fallback: no anatomical Patient Orientation;"
 
 
@@ -158,9 +162,27 @@ def orientation_of(
     dark_air : False when air is stored bright (MONOCHROME1)
     """
     declared = orientation_from_letters(values_of(ds.get("PatientOrientation")), laterality, projection)
-    if declared is not None:
-        return declared
+    if declared is not None and declared.value is not None:
+        conflict = _wall_conflict(ds, declared.value, laterality, pixels, dark_air=dark_air)
+        return Ruling(value=declared.value, evidence=(*declared.evidence, *conflict))
     return orientation_from_pixels(pixels, laterality, dark_air=dark_air)
+
+
+def _wall_conflict(
+    ds: Dataset, turned: Orientation, laterality: Laterality, pixels: NDArray[np.uint16], *, dark_air: bool
+) -> tuple[str, ...]:
+    """Say where the pixels plainly show the chest wall at the other edge: side or Patient Orientation is wrong."""
+    if _PART_OF_BREAST & set(modifiers_of(ds).value or ()):
+        return ()
+    side, share = chest_wall_side(pixels.T if turned.transpose else pixels, dark_air=dark_air)
+    hung = {"left": "right", "right": "left"}[side] if turned.flip_cols else side
+    wanted = "right" if laterality is Laterality.RIGHT else "left"
+    if hung == wanted or share < _PLAIN:
+        return ()
+    return (
+        f"Orientation conflict: by Patient Orientation the chest wall hangs at the {wanted} edge, the pixels show it "
+        f"at the {hung} ({share:.0%} of the evidence); Patient Orientation wins. Check the side.",
+    )
 
 
 def orientation_from_letters(

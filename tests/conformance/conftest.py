@@ -6,8 +6,8 @@ of Patient Orientation (PS3.3 C.7.6.1.1.1: direction of the rows, then of the co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,7 @@ class Suite:
     picture: Callable[..., NDArray[np.uint16]] = true_picture
     letters: Callable[[str, str], tuple[str, str]] = true_letters
     code: Callable[[str, str, str], Dataset] = code_item
+    opposite: Mapping[str, str] = field(default_factory=lambda: dict(OPPOSITE))
 
     def write(self, ds: Dataset, pixels: NDArray[Any], name: str = "image.dcm") -> Path:
         return write(ds, pixels, self.folder / name)

@@ -7,8 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from app.state.annotation import annotation
 from app.state.geometry import chest_wall_is_right, geometry_of, orientation_letters
 from inference.exam.dicom import load_view
+from inference.exam.types import Exam
 from resources.vocabulary import Laterality, Projection
 
 VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB")
@@ -25,6 +27,25 @@ def test_mg05_mg06_every_stored_orientation_hangs_as_the_letters_say(suite, side
     # MG-06: the breast is widest at the chest wall, which must meet its neighbour's in the middle
     wall = -1 if chest_wall_is_right(Laterality(side)) else 0
     assert np.count_nonzero(hung[:, wall]) == max(np.count_nonzero(hung[:, k]) for k in range(hung.shape[1]))
+
+
+@pytest.mark.parametrize(("side", "view"), list(itertools.product("RL", VIEWS)))
+def test_mg05_a_header_that_the_pixels_plainly_contradict_is_flagged_on_the_image(suite, side, view):
+    def told(image):
+        words = annotation(
+            image, Exam(exam_id="E", images=(image,), digest="0"), blinded=False, technique=False
+        )
+        return [flag for flag in words.flags if "ORIENTATION" in flag]
+
+    row, col = suite.letters(side, view)
+    for turn in suite.turns:
+        path, _ = suite.view(side, view, turn)
+        assert told(load_view(path)) == []
+        # the other direction from chest wall to nipple than the picture has
+        path, _ = suite.view(side, view, turn, PatientOrientation=turn.letters(suite.opposite[row], col))
+        assert told(load_view(path)) == ["ORIENTATION CONFLICT"], turn.name
+    path, _ = suite.view("L" if side == "R" else "R", view, pixels=suite.picture(side))  # the wrong side
+    assert told(load_view(path)) == ["ORIENTATION CONFLICT"]
 
 
 @pytest.mark.parametrize(("side", "view"), list(itertools.product("RL", VIEWS)))
