@@ -53,7 +53,7 @@ class CovarianceName(StrEnum):
     UNBIASED = "unbiased"
 
 
-_COVARIANCE = {
+COVARIANCE = {
     CovarianceName.JACKKNIFE: Covariance.JACKKNIFE,
     CovarianceName.DELONG: Covariance.DELONG,
     CovarianceName.UNBIASED: Covariance.UNBIASED,
@@ -177,7 +177,7 @@ def run(inputs: ReportInputs, choice: Choice) -> Analysed:
 
 def estimates_for(inputs: ReportInputs, fom: Fom, choice: Choice) -> tuple[Estimates, list[str]]:
     """Figures of merit with their covariance, and what a reader of them must know."""
-    covariance = _COVARIANCE[choice.covariance]
+    covariance = COVARIANCE[choice.covariance]
     warnings: list[str] = []
     if fom in _FROC_ONLY:
         if inputs.froc is None:

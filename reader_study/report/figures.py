@@ -1,42 +1,36 @@
-"""Figures as SVG: ROC with operating points, score distributions, wAFROC, times, flow. Matplotlib without a display."""
+"""Figures as SVG: ROC with operating points, precision-recall, ratings, localisation, times, flow."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from reader_study.report.drawing import (
+    COLOURS,
+    FAINT,
+    INK,
+    PAGE_IN,
+    arm_colour,
+    figure,
+    panels,
+    plain,
+    reader_style,
+    short,
+    svg,
+    unit_square,
+)
 from reader_study.report.inputs import FlowCounts, ReportInputs
 from reader_study.report.page import Figure
-from reader_study.statistics.froc import FrocData, wafroc_curve
-from reader_study.statistics.ratings import Floats, Ratings
+from reader_study.statistics.froc import FrocData, froc_curve, wafroc_curve
+from reader_study.statistics.ratings import Flags, Floats, Ratings
 from reader_study.statistics.roc import auc, roc_curve
 from reader_study.statistics.times import ReadTimes
 
-# Okabe & Ito's colour-blind-safe set
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure as Canvas  # 0.5 s, only when a report is made
-
-    return Canvas(figsize=(width, height), layout="constrained")
-
-
-def _svg(canvas: Any) -> str:
-    import matplotlib as mpl
-
-    stream = io.StringIO()
-    # text stays text (searchable, editable by a journal), and equal input gives an equal file
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "negatoscope", "font.family": "sans-serif", "font.size": 9}):  # fmt: skip
-        canvas.savefig(stream, format="svg", metadata={"Date": None})
-    return stream.getvalue()
-
-
-def _plain(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
+MANY = 6  # readers that can be told apart by colour and marker
+_MANY_NOTE = (
+    " Readers are drawn alike, as more than six cannot be told apart; their values are in the tables."
+)
 
 
 def average_curve(ratings: Ratings, i: int) -> tuple[Floats, Floats]:
@@ -60,41 +54,66 @@ def average_curve(ratings: Ratings, i: int) -> tuple[Floats, Floats]:
 def roc_figure(inputs: ReportInputs) -> Figure:
     """Every reader's empirical ROC with its points, one panel an arm, and the reader average."""
     ratings = inputs.ratings
-    count = len(ratings.modalities)
-    canvas = _figure(4.2 * min(count, 3), 4.3 * ((count + 2) // 3))
-    grid = canvas.subplots((count + 2) // 3, min(count, 3), squeeze=False)
-    for i, arm in enumerate(ratings.modalities):
-        axes = grid[i // 3][i % 3]
+    many = len(ratings.readers) > MANY
+    canvas, axes_of = panels(len(ratings.modalities))
+    for i, (arm, axes) in enumerate(zip(ratings.modalities, axes_of, strict=True)):
+        axes.plot([0, 1], [0, 1], color=FAINT, lw=0.7, ls=":")
         for j, reader in enumerate(ratings.readers):
             curve = roc_curve(ratings.scores[i, j], ratings.truth)
-            colour = COLOURS[j % len(COLOURS)]
-            axes.plot(curve.fpf, curve.tpf, color=colour, lw=0.9, marker="o", ms=2.6, label=reader)
+            label = None if many else short(reader)
+            axes.plot(curve.fpf, curve.tpf, label=label, **reader_style(j, len(ratings.readers)))
+        if many:
+            axes.plot([], [], label=f"{len(ratings.readers)} readers", **reader_style(0, len(ratings.readers)))  # fmt: skip
         mean = float(np.mean([auc(ratings.scores[i, j], ratings.truth) for j in range(len(ratings.readers))]))
-        axes.plot(*average_curve(ratings, i), color="#1b1e22", lw=2, label=f"average, AUC {mean:.3f}")
-        axes.plot([0, 1], [0, 1], color="#9aa2aa", lw=0.7, ls=":")
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", title=arm,
-                 xlabel="1 - specificity", ylabel="sensitivity")  # fmt: skip
-        if len(ratings.readers) <= 10:
-            axes.legend(frameon=False, fontsize=7, loc="lower right")
-        _plain(axes)
-    for k in range(count, grid.size):
-        grid.flat[k].set_visible(False)
+        axes.plot(*average_curve(ratings, i), color=INK, lw=2, label=f"average, AUC {mean:.3f}")
+        unit_square(axes, title=arm, x="1 − specificity", y="sensitivity")
+        axes.legend(frameon=False, fontsize=7, loc="lower right", handlelength=1.6)
     return Figure(
         name="roc",
         title="Empirical ROC curves",
-        svg=_svg(canvas),
-        note="Dots are observed operating points. The average is taken along lines of slope -1, so its area is the mean of the readers' areas.",
+        svg=svg(canvas),
+        note="Dots are observed operating points. The average is taken along lines of slope -1, so its area is the mean of the readers' areas."
+        + (_MANY_NOTE if many else ""),
     )
+
+
+def precision_recall_points(scores: Floats, truth: Flags) -> tuple[Floats, Floats]:
+    """Recall and precision at every cut-off that the scores offer, strictest first."""
+    read = ~np.isnan(scores)
+    scores, truth = scores[read], truth[read]
+    cuts = np.unique(scores)[::-1]
+    called = [scores >= cut for cut in cuts]
+    recall = [float((c & truth).sum() / truth.sum()) for c in called]
+    precision = [float((c & truth).sum() / c.sum()) for c in called]
+    return np.array(recall), np.array(precision)
+
+
+def precision_recall_figure(inputs: ReportInputs) -> Figure:
+    """Every reader's precision against recall, one panel an arm."""
+    ratings = inputs.ratings
+    many = len(ratings.readers) > MANY
+    canvas, axes_of = panels(len(ratings.modalities))
+    for i, (arm, axes) in enumerate(zip(ratings.modalities, axes_of, strict=True)):
+        for j, reader in enumerate(ratings.readers):
+            recall, precision = precision_recall_points(ratings.scores[i, j], ratings.truth)
+            axes.plot(recall, precision, label=None if many else short(reader), drawstyle="steps-pre",
+                      **reader_style(j, len(ratings.readers)))  # fmt: skip
+        share = float(ratings.truth.mean())
+        axes.axhline(share, color=FAINT, lw=0.7, ls=":", label=f"share of disease {share:.2f}")
+        unit_square(axes, title=arm, x="sensitivity (recall)", y="PPV (precision)")
+        axes.legend(frameon=False, fontsize=7, loc="lower left", handlelength=1.6)
+    return Figure(name="precision_recall", title="Precision-recall curves", svg=svg(canvas),
+                  note="Precision holds at the study's share of disease only." + (_MANY_NOTE if many else ""))  # fmt: skip
 
 
 def distribution_figure(inputs: ReportInputs) -> Figure:
     """Ratings of cases with and without disease, by arm, all readers."""
     ratings = inputs.ratings
-    canvas = _figure(7.2, 1.2 + 1.5 * len(ratings.modalities))
+    canvas = figure(PAGE_IN, 0.7 + 1.45 * len(ratings.modalities))
     grid = canvas.subplots(len(ratings.modalities), 1, squeeze=False, sharex=True)
     finite = ratings.scores[np.isfinite(ratings.scores)]
     values = np.unique(finite)
-    bins: Any = np.linspace(finite.min(), finite.max(), 25)
+    bins = np.linspace(finite.min(), finite.max(), 25)
     if len(values) <= 15:
         step = np.diff(values).min() if len(values) > 1 else 1.0
         bins = np.concatenate([values - step / 2, [values[-1] + step / 2]])
@@ -104,47 +123,56 @@ def distribution_figure(inputs: ReportInputs) -> Figure:
         groups = [scores[:, ratings.truth == truth].ravel() for truth in (False, True)]
         groups = [group[np.isfinite(group)] for group in groups]
         weights = [np.full(len(group), 100.0 / max(len(group), 1)) for group in groups]
-        axes.hist(
-            groups, bins=bins, weights=weights, color=COLOURS[:2], label=["without disease", "with disease"]
-        )
-        axes.set(title=arm, ylabel="% of ratings")
-        _plain(axes)
-    grid[0][0].legend(frameon=False)
+        axes.hist(groups, bins=bins, weights=weights, color=COLOURS[:2], label=["without disease", "with disease"])  # fmt: skip
+        axes.set(title=short(arm, 60), ylabel="% of ratings")
+        plain(axes)
+    if len(values) <= 15:
+        grid[-1][0].set_xticks(values)
+    grid[0][0].legend(frameon=False, fontsize=7.5)
     grid[-1][0].set_xlabel(inputs.rating_name)
-    return Figure(name="distributions", title="Distribution of ratings", svg=_svg(canvas),
+    return Figure(name="distributions", title="Distribution of ratings", svg=svg(canvas),
                   note="Share of all readers' ratings; images without a mark are left out.")  # fmt: skip
 
 
 def wafroc_figure(data: FrocData) -> Figure:
     """Every reader's wAFROC, one panel an arm."""
-    canvas = _figure(4.2 * len(data.modalities), 4.3)
-    grid = canvas.subplots(1, len(data.modalities), squeeze=False)
-    for i, arm in enumerate(data.modalities):
-        axes = grid[0][i]
+    return _localisation_figure(data, "wafroc", "wAFROC curves", weighted=True)
+
+
+def froc_figure(data: FrocData) -> Figure:
+    """Every reader's FROC: lesions found against false marks an image."""
+    return _localisation_figure(data, "froc", "FROC curves", weighted=False)
+
+
+def _localisation_figure(data: FrocData, name: str, title: str, *, weighted: bool) -> Figure:
+    many = len(data.readers) > MANY
+    canvas, axes_of = panels(len(data.modalities))
+    for i, (arm, axes) in enumerate(zip(data.modalities, axes_of, strict=True)):
         for j, reader in enumerate(data.readers):
-            curve = wafroc_curve(data, i, j)
-            axes.plot(
-                curve.x[:-1],
-                curve.y[:-1],
-                color=COLOURS[j % len(COLOURS)],
-                lw=1,
-                marker="o",
-                ms=2.4,
-                label=reader,
-            )
-            axes.plot(curve.x[-2:], curve.y[-2:], color=COLOURS[j % len(COLOURS)], lw=0.8, ls=":")
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", title=arm,
-                 xlabel="false-positive fraction (cases without lesion)", ylabel="weighted lesion localisation fraction")  # fmt: skip
-        axes.legend(frameon=False, fontsize=7, loc="lower right")
-        _plain(axes)
-    return Figure(name="wafroc", title="wAFROC curves", svg=_svg(canvas),
-                  note="The dotted end joins the last observed point to (1, 1) and belongs to the area.")  # fmt: skip
+            curve = (wafroc_curve if weighted else froc_curve)(data, i, j)
+            style = reader_style(j, len(data.readers))
+            end = -1 if weighted else len(curve.x)
+            axes.plot(curve.x[:end], curve.y[:end], label=None if many else short(reader), **style)
+            if weighted:
+                axes.plot(curve.x[-2:], curve.y[-2:], color=style["color"], lw=0.8, ls=":")
+        if many:
+            axes.plot([], [], label=f"{len(data.readers)} readers", **reader_style(0, len(data.readers)))
+        if weighted:
+            unit_square(axes, title=arm, x="false-positive fraction (cases without lesion)", y="weighted lesion localisation fraction")  # fmt: skip
+        else:
+            axes.set(xlim=(0, None), ylim=(-0.015, 1.015), title=short(arm, 44), xlabel="false marks a case", ylabel="lesion localisation fraction")  # fmt: skip
+            plain(axes)
+        axes.legend(frameon=False, fontsize=7, loc="lower right", handlelength=1.6)
+    note = (
+        "The dotted end joins the last observed point to (1, 1) and belongs to the area." if weighted else ""
+    )
+    return Figure(name=name, title=title, svg=svg(canvas), note=note + (_MANY_NOTE if many else ""))
 
 
 def times_figure(times: ReadTimes, arms: Sequence[str]) -> Figure:
-    """Reading times by reader and arm, logarithmic, flagged reads as crosses."""
+    """Reading times by reader and arm, logarithmic; flagged reads as crosses beside their box."""
     readers = tuple(dict.fromkeys(times.readers))
-    canvas = _figure(max(5.0, 1.1 * len(readers) + 2), 3.6)
+    canvas = figure(PAGE_IN, 1.0 + 0.24 * len(readers) * max(len(arms), 1))
     axes = canvas.subplots()
     names, arm_of = np.array(times.readers), np.array(times.arms)
     width = 0.8 / max(len(arms), 1)
@@ -154,43 +182,52 @@ def times_figure(times: ReadTimes, arms: Sequence[str]) -> Figure:
         kept = [(p, g) for p, g in zip(places, groups, strict=True) if len(g)]
         if not kept:
             continue
-        boxes = axes.boxplot([g for _, g in kept], positions=[p for p, _ in kept], widths=width * 0.85,
-                             patch_artist=True, manage_ticks=False, flierprops={"ms": 2, "alpha": 0.4})  # fmt: skip
+        boxes = axes.boxplot([g for _, g in kept], positions=[p for p, _ in kept], widths=width * 0.8, orientation="horizontal",
+                             patch_artist=True, manage_ticks=False, flierprops={"ms": 2, "alpha": 0.5})  # fmt: skip
         for patch in boxes["boxes"]:
-            patch.set(facecolor=COLOURS[a % len(COLOURS)], alpha=0.55)
+            patch.set(facecolor=arm_colour(a), alpha=0.55)
         for line in boxes["medians"]:
-            line.set(color="#1b1e22")
-        axes.plot([], [], color=COLOURS[a % len(COLOURS)], lw=6, alpha=0.55, label=arm)
+            line.set(color=INK, lw=1.4)
+        axes.plot([], [], color=arm_colour(a), lw=6, alpha=0.55, label=short(arm))
         flagged = times.flagged & (arm_of == arm)
-        at = np.array([readers.index(r) for r in names[flagged]]) + (a - (len(arms) - 1) / 2) * width
         if flagged.any():
-            axes.plot(at, times.seconds[flagged], "x", color="#A00000", ms=4)
-    axes.set_yscale("log")
-    axes.set(ylabel="reading time, s", xlim=(-0.6, len(readers) - 0.4))
-    axes.set_xticks(range(len(readers)), readers)
-    axes.legend(frameon=False)
-    _plain(axes)
-    return Figure(name="times", title="Reading times", svg=_svg(canvas),
-                  note="Box: quartiles and median; crosses: flagged (interrupted) reads. Logarithmic axis.")  # fmt: skip
+            at = np.array([readers.index(r) for r in names[flagged]]) + (a - (len(arms) - 1) / 2) * width
+            axes.plot(times.seconds[flagged], at, "x", color="#A00000", ms=3.5, mew=0.8)
+    if times.flagged.any():
+        axes.plot([], [], "x", color="#A00000", ms=3.5, label="flagged")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    low, high = float(times.seconds.min()), float(times.seconds.max())
+    ticks = [m * 10.0**e for e in range(-1, 6) for m in (1, 2, 5)]
+    axes.set_xticks([t for t in ticks if low / 1.5 <= t <= high * 1.5])
+    axes.minorticks_off()
+    axes.set(xlabel="reading time, s (logarithmic)", ylim=(len(readers) - 0.4, -0.6))
+    axes.set_yticks(range(len(readers)), [short(r) for r in readers])
+    axes.legend(frameon=False, fontsize=7.5, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
+    plain(axes)
+    return Figure(name="times", title="Reading times", svg=svg(canvas),
+                  note="Box: quartiles and median; whiskers to 1.5 interquartile ranges; crosses: flagged (interrupted) reads.")  # fmt: skip
 
 
 def flow_figure(flow: FlowCounts) -> Figure:
     """Cases and reads through the study."""
-    canvas = _figure(6.4, 2.6)
+    canvas = figure(PAGE_IN, 3.1)
     axes = canvas.subplots()
     axes.set_axis_off()
-    axes.set(xlim=(0, 10), ylim=(0, 4))
+    axes.set(xlim=(0, 10), ylim=(0, 4.2))
+    missing = flow.reads_planned - flow.reads_done
     boxes = (
-        (1.9, 3.2, f"Cases in the protocol\n{flow.cases_planned}"),
-        (7.9, 3.2, f"Practice only\n{flow.cases_practice}"),
-        (1.9, 1.9, f"Cases read\n{flow.cases_read}"),
-        (1.9, 0.6, f"Reads analysed\n{flow.reads_done} of {flow.reads_planned} planned"),
-        (7.9, 0.6, f"Flagged, with and without analysed\n{flow.reads_flagged}"),
+        (2.4, 3.7, f"Cases in the protocol\nn = {flow.cases_planned}"),
+        (7.6, 3.7, f"Practice only, not analysed\nn = {flow.cases_practice}"),
+        (2.4, 2.1, f"Cases read and rated\nn = {flow.cases_read}"),
+        (7.6, 2.1, f"Reads planned and not done\nn = {max(missing, 0)}"),
+        (2.4, 0.5, f"Reads analysed\nn = {flow.reads_done} of {flow.reads_planned} planned"),
+        (7.6, 0.5, f"of these flagged as interrupted (analysed\nwith and without)  n = {flow.reads_flagged}"),
     )
-    style = {"boxstyle": "round,pad=0.4", "fc": "white", "ec": "#1b1e22", "lw": 0.8}
+    style = {"boxstyle": "round,pad=0.45", "fc": "white", "ec": INK, "lw": 0.8}
     for x, y, words in boxes:
-        axes.text(x, y, words, ha="center", va="center", bbox=style)
-    arrow = {"arrowstyle": "->", "color": "#1b1e22", "lw": 0.8}
-    for start, end in (((1.9, 2.75), (1.9, 2.35)), ((1.9, 1.45), (1.9, 1.05)), ((3.7, 3.2), (6.4, 3.2)), ((4.3, 0.6), (5.2, 0.6))):  # fmt: skip
+        axes.text(x, y, words, ha="center", va="center", bbox=style, fontsize=8)
+    arrow = {"arrowstyle": "->", "color": INK, "lw": 0.8}
+    for start, end in (((2.4, 3.25), (2.4, 2.55)), ((2.4, 1.65), (2.4, 0.95)), ((3.9, 3.7), (5.9, 3.7)), ((3.9, 2.1), (5.9, 2.1)), ((4.1, 0.5), (5.5, 0.5))):  # fmt: skip
         axes.annotate("", end, start, arrowprops=arrow)
-    return Figure(name="flow", title="Flow of cases and reads", svg=_svg(canvas))
+    return Figure(name="flow", title="Flow of cases and reads", svg=svg(canvas))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from reader_study.report import figures
+from reader_study.report.analysis import COVARIANCE, Choice
+from reader_study.report.dbm_from_covariance import dbm_from
 from reader_study.report.inputs import ReportInputs
 from reader_study.report.page import Absent, Cell, Figure, Section, Table, p_shown
 from reader_study.statistics import ustatistics
-from reader_study.statistics.covariance import Estimates, estimates
+from reader_study.statistics.bootstrap import bootstrap, first_mean, mean_difference
+from reader_study.statistics.covariance import Covariance, Estimates, estimates
 from reader_study.statistics.delong import auc_interval, paired_test
 from reader_study.statistics.obuchowski_rockette import Generalise, OrAnalysis, analyse
 from reader_study.statistics.proportions import holm
 from reader_study.statistics.provenance import provenance, provenance_of
-from reader_study.statistics.ratings import StatisticsError
+from reader_study.statistics.ratings import Ratings, StatisticsError
 
+ACCURACY = "Reader accuracy"
+BOOTSTRAP_SEED = 20_210
 Part = Table | Figure | Absent
 
 
@@ -29,26 +34,36 @@ def attempt(title: str, make: Callable[[], Part]) -> Part:
         return Absent(title=title, why=str(error))
 
 
-def accuracy(inputs: ReportInputs) -> Section:
-    """ROC analysis: readers, the multi-reader tests, components, and the U-statistics."""
+def accuracy(inputs: ReportInputs, choice: Choice) -> Section:
+    """ROC analysis: readers, the multi-reader tests, components, DBM beside OR, U-statistics, bootstrap."""
     ratings = inputs.ratings
     parts: list[Part] = [
         attempt("Empirical ROC curves", lambda: figures.roc_figure(inputs)),
-        attempt("Distribution of ratings", lambda: figures.distribution_figure(inputs)),
         attempt("Area under the curve by reader", lambda: _auc_table(inputs)),
+        attempt("Precision-recall curves", lambda: figures.precision_recall_figure(inputs)),
+        attempt("Distribution of ratings", lambda: figures.distribution_figure(inputs)),
     ]
     try:
-        found = estimates(ratings)
+        found = estimates(ratings, covariance=COVARIANCE[choice.covariance])
     except StatisticsError as error:
         parts.append(Absent(title="Obuchowski-Rockette analysis", why=str(error)))
     else:
-        parts += or_parts(found, "auc", "area under the empirical ROC curve")
+        parts += or_parts(found, "auc", "area under the empirical ROC curve", inputs.exclusions)
+        parts.append(attempt("Differences of each reader", lambda: _reader_differences(found, inputs)))
+        parts.append(attempt("DBM variance components", lambda: _dbm_table(ratings, found, inputs)))
     parts.append(attempt("U-statistic analysis", lambda: _u_table(inputs)))
-    if inputs.standalone:
-        parts.append(attempt("AI alone", lambda: _standalone(inputs)))
-    else:
-        parts.append(Absent(title="AI alone", why="no scores of the AI by itself were handed in."))
-    return Section(title="Reader accuracy", parts=tuple(parts))
+    if inputs.bootstrap:
+        parts.append(attempt("Bootstrap", lambda: _bootstrap(inputs)))
+    few = f"{len(ratings.readers)} readers took part" if len(ratings.readers) > 1 else "One reader took part"
+    words = [
+        f"The unit of analysis is {inputs.unit}. {few}; the first arm named is the first of every difference."
+    ]
+    if len(ratings.readers) < 5:
+        words.append(
+            "With so few readers the tests that generalise to other readers have few degrees of freedom and little power;"
+            " fixed-reader results hold for these readers only."
+        )  # fmt: skip
+    return Section(title=ACCURACY, words=tuple(words), parts=tuple(parts))
 
 
 def _auc_table(inputs: ReportInputs) -> Table:
@@ -87,7 +102,7 @@ def _auc_table(inputs: ReportInputs) -> Table:
     )
 
 
-def or_parts(found: Estimates, name: str, title: str) -> list[Part]:
+def or_parts(found: Estimates, name: str, title: str, exclusions: Sequence[str] = ()) -> list[Part]:
     """The tables of an Obuchowski-Rockette analysis in the layout of the Iowa programs."""
     parts: list[Part] = []
     first: OrAnalysis | None = None
@@ -101,7 +116,7 @@ def or_parts(found: Estimates, name: str, title: str) -> list[Part]:
             parts.append(Absent(title=f"{title}: {generalise.value}", why=str(error)))
             continue
         first = first or result
-        note = note or provenance_of(result).sentence()
+        note = note or provenance_of(result, exclusions=exclusions).sentence()
         if result.test is not None:
             t = result.test
             tests.append((generalise.value, t.name, t.statistic, t.df1, t.df2, p_shown(t.p_value)))
@@ -128,7 +143,8 @@ def or_parts(found: Estimates, name: str, title: str) -> list[Part]:
             title=f"{title}: variance components and covariances",
             head=("reader", "arm x reader", "error", "Cov1", "Cov2", "Cov3"),
             rows=((c.reader, c.modality_by_reader, c.error, c.cov1, c.cov2, c.cov3),),
-            note="Cov1: same reader, other arm; Cov2: other reader, same arm; Cov3: both differ. A negative component is an estimate of one near zero and is shown as it is.",
+            note="Cov1: same reader, other arm; Cov2: other reader, same arm; Cov3: both differ. A negative component is an estimate of one near zero and is shown as it is. "
+            + note,
         )
     )
     return parts
@@ -157,15 +173,61 @@ def _u_table(inputs: ReportInputs) -> Table:
     )
 
 
-def _standalone(inputs: ReportInputs) -> Table:
-    ratings = inputs.ratings
-    scores = np.array([inputs.standalone.get(case, np.nan) for case in ratings.cases])
-    one = auc_interval(scores, ratings.truth)
+def _reader_differences(found: Estimates, inputs: ReportInputs) -> Table:
+    """Each reader's own difference, from her own covariances (RS-S13)."""
+    if len(found.modalities) < 2:
+        raise StatisticsError("Differences: expected two arms, found one.")
+    result = analyse(found, Generalise.CASES)
+    rows = tuple(
+        (d.label, d.estimate, d.error, d.lower, d.upper, p_shown(d.p_value)) for d in result.reader_differences
+    )  # fmt: skip
+    return Table(name="auc_reader_differences", title="Difference of arms for each reader, cases random",
+                 head=("reader: arms", "difference", "std. error", "95 % lower", "upper", "p"), rows=rows,
+                 note=provenance_of(result, exclusions=inputs.exclusions).sentence())  # fmt: skip
+
+
+def _dbm_table(ratings: Ratings, found: Estimates, inputs: ReportInputs) -> Table:
+    """DBM's six components and F beside OR's, which they equal with the jackknife (RS-S4)."""
+    jackknifed = found if found.method is Covariance.JACKKNIFE else estimates(ratings)
+    parts = dbm_from(jackknifed)
+    ms = parts.mean_squares
     rows: list[tuple[Cell, ...]] = [
-        ("AI alone", int((~np.isnan(scores)).sum()), one.auc, one.lower, one.upper)
-    ]
-    for i, arm in enumerate(ratings.modalities):
-        areas = [auc_interval(ratings.scores[i, j], ratings.truth).auc for j in range(len(ratings.readers))]
-        rows.append((f"mean of readers, {arm}", len(ratings.cases), float(np.mean(areas)), None, None))
-    return Table(name="ai_alone", title="AI alone", head=("", "cases", "AUC", "95 % lower", "upper"), rows=tuple(rows),
-                 note="DeLong interval. The score is the model's own and is calibrated only as its card says.")  # fmt: skip
+        ("reader", parts.reader, ms["R"]), ("case", parts.case, ms["C"]),
+        ("arm x reader", parts.modality_by_reader, ms["TR"]), ("arm x case", parts.modality_by_case, ms["TC"]),
+        ("reader x case", parts.reader_by_case, ms["RC"]), ("error (arm x reader x case)", parts.error, ms["TRC"]),
+        ("arm", None, ms["T"]),
+    ]  # fmt: skip
+    source = provenance("DBM, normalised pseudovalues (Hillis, Berbaum & Metz 2008)", jackknifed.digest, covariance="jackknife",
+                        df_rule="Hillis", readers=len(found.readers), cases=jackknifed.case_count, exclusions=inputs.exclusions)  # fmt: skip
+    return Table(name="dbm_components", title="DBM variance components and mean squares of pseudovalues",
+                 head=("", "variance component", "mean square"), rows=tuple(rows),
+                 note="With random readers and cases the DBM test equals the Obuchowski-Rockette test with jackknife covariance. " + source.sentence())  # fmt: skip
+
+
+def _bootstrap(inputs: ReportInputs) -> Table:
+    """Resampling beside the formulae; the seed is fixed, so the same data give the same table."""
+    ratings = inputs.ratings
+    rows: list[tuple[Cell, ...]] = []
+    note = ""
+    for readers in (False, True):
+        found = bootstrap(ratings, np.random.default_rng(BOOTSTRAP_SEED), resample_readers=readers, replicates=inputs.bootstrap,
+                          summary=mean_difference if len(ratings.modalities) > 1 else first_mean)  # fmt: skip
+        note = note or found.provenance.sentence()
+        bca = ("–", "–") if found.corrected is None else found.corrected
+        rows.append(
+            (
+                "readers and cases" if readers else "cases",
+                found.estimate,
+                found.error,
+                *found.percentile,
+                *bca,
+            )
+        )
+    what = (
+        f"{ratings.modalities[0]} - {ratings.modalities[1]}"
+        if len(ratings.modalities) > 1
+        else ratings.modalities[0]
+    )
+    return Table(name="bootstrap", title=f"Bootstrap of the readers' mean AUC, {what}",
+                 head=("resampled", "estimate", "std. error", "percentile lower", "upper", "BCa lower", "upper "), rows=tuple(rows),
+                 note=f"{inputs.bootstrap} replicates, seed {BOOTSTRAP_SEED}. {note}")  # fmt: skip

@@ -6,10 +6,25 @@ import csv
 import html
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Cell = str | int | float | None
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cell that leads to a section of the page; in a CSV it is its text."""
+
+    text: str
+    section: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Cell = str | int | float | Link | None
+
+LONG_CELL = 36  # characters from which a column holds words and may break lines
 
 STYLE = """
 body{font:15px/1.45 Inter,"Noto Sans CJK SC",system-ui,sans-serif;color:#1b1e22;max-width:960px;margin:40px auto;padding:0 24px}
@@ -19,8 +34,10 @@ th,td{padding:3px 14px 3px 0;text-align:right;white-space:nowrap}th:first-child,
 thead th{border-top:1.5px solid #1b1e22;border-bottom:1px solid #1b1e22;font-weight:600}
 tbody tr:last-child td{border-bottom:1.5px solid #1b1e22}.note{color:#59616a;font-size:12.5px;margin:2px 0 14px;overflow-wrap:anywhere}
 .warn{background:#fff6e0;border-left:4px solid #e8b04a;padding:8px 12px}.absent{color:#59616a;font-style:italic}
+.wide{overflow-x:auto}td.words,th.words{white-space:normal;text-align:left;min-width:220px}td a{color:#315b8c}
 figure{margin:10px 0}figure img,figure svg{max-width:100%;height:auto}nav a{margin-right:14px;color:#315b8c}
-@media print{body{margin:0;max-width:none}h2{break-after:avoid}table,figure{break-inside:avoid}nav{display:none}}
+@media print{body{margin:0;padding:0;max-width:none;font-size:10.5pt}h2,h3{break-after:avoid}tr,figure{break-inside:avoid}thead{display:table-header-group}
+nav{display:none}th,td{padding-right:9px;font-size:8.5pt;white-space:normal}.note{font-size:7.5pt}.wide{overflow:visible}@page{size:A4;margin:16mm 14mm}}
 """
 
 
@@ -33,6 +50,7 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    on_page: int | None = None  # rows that the page shows, the rest is in the CSV; None = all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +113,7 @@ def p_shown(p: float | None) -> str:
 def to_html(report: Report) -> str:
     """One self-contained page; figures are inline SVG."""
     e = html.escape
+    anchors = {s.title: f"#s{k}" for k, s in enumerate(report.sections)}
     links = " ".join(f"<a href='#s{k}'>{e(s.title)}</a>" for k, s in enumerate(report.sections))
     body = [
         f"<h1>{e(report.title)}</h1><p>{e(report.subtitle)}</p><p class='warn'>{e(report.warning)}</p><nav>{links}</nav>"
@@ -102,23 +121,42 @@ def to_html(report: Report) -> str:
     for k, section in enumerate(report.sections):
         body.append(f"<h2 id='s{k}'>{e(section.title)}</h2>")
         body += [f"<p>{e(sentence)}</p>" for sentence in section.words]
-        body += [_part(part) for part in section.parts]
+        body += [_part(part, anchors) for part in section.parts]
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{e(report.title)}</title><style>{STYLE}</style>"
         f"<body>{''.join(body)}</body></html>\n"
     )
 
 
-def _part(part: Table | Figure | Absent) -> str:
+def _part(part: Table | Figure | Absent, anchors: Mapping[str, str]) -> str:
     e = html.escape
     if isinstance(part, Absent):
         return f"<h3>{e(part.title)}</h3><p class='absent'>Not given: {e(part.why)}</p>"
     note = f"<p class='note'>{e(part.note)}</p>" if part.note else ""
     if isinstance(part, Figure):
         return f"<h3>{e(part.title)}</h3><figure>{_inline(part)}</figure>{note}"
-    head = "".join(f"<th>{e(cell)}</th>" for cell in part.head)
-    rows = "".join("<tr>" + "".join(f"<td>{e(shown(c))}</td>" for c in row) + "</tr>" for row in part.rows)
-    return f"<h3>{e(part.title)}</h3><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+    shown_rows = part.rows if part.on_page is None else part.rows[: part.on_page]
+    if len(shown_rows) < len(part.rows):
+        note = f"<p class='note'>{len(shown_rows)} of {len(part.rows)} rows; all are in {e(part.name)}.csv. {e(part.note)}</p>"
+    words = {k for row in part.rows for k, c in enumerate(row) if len(str(c)) > LONG_CELL}
+    head = "".join(f"<th{_class(k, words)}>{e(cell)}</th>" for k, cell in enumerate(part.head))
+    rows = "".join(
+        "<tr>"
+        + "".join(f"<td{_class(k, words)}>{_cell(c, anchors)}</td>" for k, c in enumerate(row))
+        + "</tr>"
+        for row in shown_rows
+    )
+    return f"<h3>{e(part.title)}</h3><div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+
+
+def _class(column: int, words: set[int]) -> str:
+    return " class='words'" if column in words else ""
+
+
+def _cell(cell: Cell, anchors: Mapping[str, str]) -> str:
+    if isinstance(cell, Link) and cell.section in anchors:
+        return f"<a href='{anchors[cell.section]}'>{html.escape(cell.text)}</a>"
+    return html.escape(shown(cell))
 
 
 def _inline(figure: Figure) -> str:

@@ -1,25 +1,34 @@
-"""Design, cut-offs, localisation, times and agreement: sections computed from ``ReportInputs``.
+"""Design, cut-offs and agreement: sections computed from ``ReportInputs``.
 
 What cannot be computed says why in its place. ROC analysis is in ``multireader``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 
 from reader_study.report import figures
 from reader_study.report.inputs import ReportInputs
-from reader_study.report.multireader import Part, accuracy, attempt, or_parts
+from reader_study.report.multireader import Part, attempt, or_parts
 from reader_study.report.page import Absent, Cell, Section, Table, p_shown
-from reader_study.statistics.agreement import Weighting, category_counts, cohen_kappa, confusion, fleiss_kappa
+from reader_study.statistics.agreement import (
+    Weighting,
+    category_counts,
+    cohen_kappa,
+    confusion,
+    fleiss_kappa,
+    intraclass,
+)
 from reader_study.statistics.covariance import Sensitivity, Specificity, estimates
-from reader_study.statistics.froc import FrocFigure, froc_estimates
 from reader_study.statistics.proportions import binary_metrics, mcnemar
 from reader_study.statistics.ratings import StatisticsError
 from reader_study.statistics.roc import youden_point
-from reader_study.statistics.times import Unit, compare_by_group, summarise
+from reader_study.statistics.subgroups import balance_table
+
+DESIGN, BINARY, AGREEMENT = "Design", "Sensitivity and specificity", "Agreement between readers"
 
 # ------------------------------------------------------------------------------------------------ design
 
@@ -37,12 +46,13 @@ def design(inputs: ReportInputs) -> Section:
         ),
         note="The share of disease is the study's, chosen by its coordinators; predictive values hold for this share only.",
     )
+    known = tuple(dict.fromkeys(key for facts in inputs.reader_facts.values() for key in facts))
     readers = Table(
         name="readers",
         title="Readers",
-        head=("reader", "group", *(f"reads, {arm}" for arm in inputs.ratings.modalities)),
+        head=("reader", "group", *known, *(f"reads, {arm}" for arm in inputs.ratings.modalities)),
         rows=tuple(
-            (reader, inputs.groups.get(reader, "–"), *(int((~np.isnan(inputs.ratings.scores[i, j])).sum()) for i in range(len(inputs.ratings.modalities))))
+            (reader, inputs.groups.get(reader, "–"), *(inputs.reader_facts.get(reader, {}).get(k, "–") for k in known), *(int((~np.isnan(inputs.ratings.scores[i, j])).sum()) for i in range(len(inputs.ratings.modalities))))
             for j, reader in enumerate(inputs.ratings.readers)
         ),
     )  # fmt: skip
@@ -51,7 +61,7 @@ def design(inputs: ReportInputs) -> Section:
         parts.append(Table(name="design", title="Design", head=("", ""), rows=inputs.facts))
     if inputs.flow is not None:
         parts.append(figures.flow_figure(inputs.flow))
-    parts += [mix, readers]
+    parts += [mix, *_case_tables(inputs), readers]
     if inputs.washout_days:
         days = np.array(inputs.washout_days)
         parts.append(
@@ -63,7 +73,38 @@ def design(inputs: ReportInputs) -> Section:
             )
         )
     words = tuple(f"Excluded: {sentence}" for sentence in inputs.exclusions)
-    return Section(title="Design", words=words, parts=tuple(parts))
+    return Section(title=DESIGN, words=words, parts=tuple(parts))
+
+
+def _case_tables(inputs: ReportInputs) -> list[Part]:
+    """Case characteristics by truth, and their comparison (Welch, chi-square or Fisher; Holm)."""
+    if not (inputs.strata or inputs.case_numbers):
+        return []
+    cases, truth = inputs.ratings.cases, inputs.ratings.truth
+    rows: list[tuple[Cell, ...]] = []
+    for name, values in inputs.case_numbers.items():
+        groups = [np.array([values[c] for c, t in zip(cases, truth, strict=True) if t == ill and c in values]) for ill in (True, False)]  # fmt: skip
+        rows.append((name, "median (min–max)", *(f"{np.median(g):g} ({g.min():g}–{g.max():g})" if len(g) else "–" for g in groups)))  # fmt: skip
+    for name, levels in inputs.strata.items():
+        for level in dict.fromkeys(sorted(set(levels.values()))):
+            counts = [sum(levels.get(c) == level and bool(t) == ill for c, t in zip(cases, truth, strict=True)) for ill in (True, False)]  # fmt: skip
+            rows.append((name, level, *(f"{n} ({100 * n / total:.0f} %)" for n, total in zip(counts, (truth.sum(), (~truth).sum()), strict=True))))  # fmt: skip
+    parts: list[Part] = [Table(name="case_characteristics", title="Cases by characteristic", head=("characteristic", "", "with disease", "without disease"), rows=tuple(rows))]  # fmt: skip
+    parts.append(attempt("Comparison of characteristics", lambda: _balance(inputs)))
+    return parts
+
+
+def _balance(inputs: ReportInputs) -> Table:
+    cases = inputs.ratings.cases
+    found = balance_table(
+        ["with" if t else "without" for t in inputs.ratings.truth],
+        numbers={n: [v.get(c) for c in cases] for n, v in inputs.case_numbers.items()},
+        categories={n: [v.get(c) for c in cases] for n, v in inputs.strata.items()},
+    )  # fmt: skip
+    rows = tuple((b.name, b.test, b.statistic, b.df, p_shown(b.p_value), p_shown(b.p_holm), b.missing, b.rule) for b in found)  # fmt: skip
+    return Table(name="case_balance", title="Characteristics of cases with and without disease compared",
+                 head=("characteristic", "test", "statistic", "df", "p", "p (Holm)", "not recorded", "rule"), rows=rows,
+                 note=found[0].provenance.sentence() if found else "")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------ binary
@@ -73,9 +114,12 @@ def binary(inputs: ReportInputs) -> Section:
     """Sensitivity and specificity at the protocol's cut-off, by reader and over readers; McNemar; Youden."""
     if inputs.cut is None:
         return Section(
-            title="Sensitivity and specificity",
+            title=BINARY,
             parts=(
-                Absent(title="At a cut-off", why="the protocol names no cut-off for a positive reading."),
+                Absent(
+                    title="At a cut-off", why="no rating was named from which a reading is positive (--cut)."
+                ),
+                attempt("Youden index", lambda: _youden_table(inputs)),
             ),
         )
     cut = inputs.cut
@@ -90,7 +134,7 @@ def binary(inputs: ReportInputs) -> Section:
             parts.append(Absent(title=name.capitalize(), why=str(error)))
     parts.append(attempt("Youden index", lambda: _youden_table(inputs)))
     return Section(
-        title="Sensitivity and specificity",
+        title=BINARY,
         words=(
             f"A reading is positive when the {inputs.rating_name} is {inputs.cut_name or f'at least {cut:g}'}.",
         ),
@@ -150,131 +194,89 @@ def _youden_table(inputs: ReportInputs) -> Table:
     )
 
 
-# ------------------------------------------------------------------------------------------------ free response
-
-
-def localisation(inputs: ReportInputs) -> Section:
-    """wAFROC, AFROC and inferred ROC."""
-    title = "Localisation"
-    if inputs.froc is None:
-        return Section(
-            title=title,
-            parts=(Absent(title="wAFROC", why="no marks scored against lesions were handed in."),),
-        )
-    data = inputs.froc
-    parts: list[Part] = [attempt("wAFROC curves", lambda: figures.wafroc_figure(data))]
-    for figure in (FrocFigure.WAFROC, FrocFigure.AFROC, FrocFigure.HR_AUC):
-        try:
-            parts += or_parts(froc_estimates(data, figure), figure.value.lower(), figure.value)
-        except StatisticsError as error:
-            parts.append(Absent(title=figure.value, why=str(error)))
-    return Section(title=title, parts=tuple(parts))
-
-
-# ------------------------------------------------------------------------------------------------ times
-
-
-def reading_times(inputs: ReportInputs) -> Section:
-    """Times by reader, group and arm; paired comparison by reader, case and read; with and without flagged reads."""
-    title = "Reading times"
-    if inputs.times is None:
-        return Section(title=title, parts=(Absent(title="Times", why="no reading times were handed in."),))
-    times, arms = inputs.times, inputs.ratings.modalities
-    parts: list[Part] = [
-        attempt("Reading times", lambda: figures.times_figure(times, arms)),
-        attempt("By reader", lambda: _times_table(inputs)),
-    ]
-    if len(arms) > 1:
-        parts.append(attempt("Comparison of arms", lambda: _comparison(inputs, flagged=True)))
-        if times.flagged.any():
-            parts.append(
-                attempt("Comparison without flagged reads", lambda: _comparison(inputs, flagged=False))
-            )
-    return Section(title=title, parts=tuple(parts))
-
-
-def _times_table(inputs: ReportInputs) -> Table:
-    assert inputs.times is not None
-    rows = tuple(
-        (
-            s.label,
-            s.arm,
-            s.n,
-            s.median,
-            f"{s.minimum:.1f}–{s.maximum:.1f}",
-            s.lower_quartile,
-            s.upper_quartile,
-            s.mean,
-        )
-        for s in summarise(inputs.times)
-    )
-    return Table(name="times_by_reader", title="Reading time by reader and arm, s",
-                 head=("", "arm", "reads", "median", "min–max", "lower quartile", "upper quartile", "mean"), rows=rows,
-                 note="From the first painted frame of all views to submit, pauses left out.")  # fmt: skip
-
-
-def _comparison(inputs: ReportInputs, *, flagged: bool) -> Table:
-    assert inputs.times is not None
-    times = inputs.times if flagged else inputs.times.unflagged()
-    a, b = inputs.ratings.modalities[:2]
-    found = compare_by_group(times, a, b, units=(Unit.READER, Unit.CASE))
-    rows = tuple(
-        (c.label, c.unit.value, c.test.n, c.first.median, c.second.median, c.test.estimate, c.test.lower, c.test.upper,
-         p_shown(c.test.p_value), p_shown(c.normality.p_value), c.test.note)
-        for c in found
-    )  # fmt: skip
-    suffix = "" if flagged else "_unflagged"
-    return Table(
-        name=f"times_comparison{suffix}",
-        title=f"Comparison of arms{'' if flagged else ' without flagged reads'} ({a} - {b}), s",
-        head=("readers", "unit", "n", f"median, {a}", f"median, {b}", "shift", "95 % lower", "upper", "p", "Shapiro-Wilk p", "note"),
-        rows=rows,
-        note=found[0].provenance.sentence(),
-    )  # fmt: skip
-
-
 # ------------------------------------------------------------------------------------------------ agreement
 
 
+MOST_PAIRS = 30  # rows of reader pairs on the page
+FEW_VALUES = 10  # ratings with no more values are a scale of categories themselves
+
+
 def agreement(inputs: ReportInputs) -> Section:
-    """Cohen's kappa of reader pairs and Fleiss' kappa of all, by arm."""
-    title = "Agreement between readers"
-    if not inputs.categories:
-        return Section(
-            title=title, parts=(Absent(title="Kappa", why="no categories (BI-RADS) were handed in."),)
-        )
-    rows: list[tuple[Cell, ...]] = []
-    readers = tuple(inputs.categories)
-    order = inputs.category_order
+    """Fleiss' kappa of all readers, Cohen's of pairs, and the intraclass correlation of ratings, by arm."""
+    parts: list[Part] = []
+    categories, order, source = _categories(inputs)
+    if categories:
+        parts.append(attempt("Kappa", lambda: _kappa_table(inputs, categories, order, source)))
+    else:
+        parts.append(Absent(title="Kappa", why="no categories (BI-RADS) were handed in."))
+    if inputs.cut is not None and len(inputs.ratings.readers) > 1:
+        cut = inputs.cut
+        calls = _by_case(inputs, lambda x: "positive" if x >= cut else "negative")
+        parts.append(attempt("Agreement of calls", lambda: _kappa_table(inputs, calls, ("negative", "positive"), "Calls at the cut-off.", name="agreement_calls")))  # fmt: skip
+    if len(inputs.ratings.readers) > 1:
+        parts.append(attempt("Intraclass correlation", lambda: _icc_table(inputs)))
+    return Section(title=AGREEMENT, parts=tuple(parts))
+
+
+Categories = dict[str, dict[str, dict[str, str]]]
+
+
+def _by_case(inputs: ReportInputs, name_of: Callable[[float], str]) -> Categories:
+    ratings = inputs.ratings
+    return {
+        reader: {
+            arm: {c: name_of(float(x)) for c, x in zip(ratings.cases, ratings.scores[i, j], strict=True) if not np.isnan(x)}
+            for i, arm in enumerate(ratings.modalities)
+        }
+        for j, reader in enumerate(ratings.readers)
+    }  # fmt: skip
+
+
+def _categories(inputs: ReportInputs) -> tuple[Categories, tuple[str, ...], str]:
+    """Categories that were given, or a short rating scale taken as such."""
+    if inputs.categories:
+        given = {r: {a: dict(cases) for a, cases in arms.items()} for r, arms in inputs.categories.items()}
+        return given, inputs.category_order, f"Categories: {', '.join(inputs.category_order)}."
+    values = np.unique(inputs.ratings.scores[np.isfinite(inputs.ratings.scores)])
+    if len(values) > FEW_VALUES or len(inputs.ratings.readers) < 2 or np.isneginf(inputs.ratings.scores).any():  # fmt: skip
+        return {}, (), ""
+    order = tuple(f"{v:g}" for v in values)
+    return _by_case(inputs, lambda x: f"{x:g}"), order, f"Ratings taken as categories: {', '.join(order)}."
+
+
+def _kappa_table(
+    inputs: ReportInputs, categories: Categories, order: tuple[str, ...], source: str, name: str = "agreement"
+) -> Table:  # fmt: skip
+    every: list[tuple[Cell, ...]] = []
+    pairs: list[tuple[Cell, ...]] = []
+    readers = tuple(categories)
+    weightings = (Weighting.NONE, Weighting.LINEAR, Weighting.QUADRATIC) if len(order) > 2 else (Weighting.NONE,)  # fmt: skip
     for arm in inputs.ratings.modalities:
+        common = [c for c in inputs.ratings.cases if all(c in categories[r].get(arm, {}) for r in readers)]
+        if len(readers) > 2 and len(common) > 1:
+            k = fleiss_kappa(category_counts([[categories[r][arm][c] for r in readers] for c in common], order))  # fmt: skip
+            every.append((arm, "all readers", "Fleiss", k.n, k.kappa, k.lower, k.upper, p_shown(k.p_value), k.band or k.note))  # fmt: skip
         for first, second in combinations(readers, 2):
-            a, b = inputs.categories[first].get(arm, {}), inputs.categories[second].get(arm, {})
+            a, b = categories[first].get(arm, {}), categories[second].get(arm, {})
             shared = [case for case in a if case in b]
             if not shared:
                 continue
             table = confusion([a[c] for c in shared], [b[c] for c in shared], order)
-            for weighting in (Weighting.NONE, Weighting.QUADRATIC):
+            for weighting in weightings:
                 k = cohen_kappa(table, weighting=weighting)
-                rows.append((arm, f"{first}, {second}", f"Cohen, {weighting.value}", k.n, k.kappa, k.lower, k.upper, k.band or k.note))  # fmt: skip
-        common = [
-            c for c in inputs.ratings.cases if all(c in inputs.categories[r].get(arm, {}) for r in readers)
-        ]
-        if len(readers) > 2 and common:
-            counts = category_counts([[inputs.categories[r][arm][c] for r in readers] for c in common], order)
-            k = fleiss_kappa(counts)
-            rows.append((arm, "all readers", "Fleiss", k.n, k.kappa, k.lower, k.upper, k.band or k.note))
-    return Section(
-        title=title,
-        parts=(
-            Table(name="agreement", title="Kappa (95 % interval)",
-                  head=("arm", "readers", "kappa", "cases", "estimate", "lower", "upper", "Landis & Koch"), rows=tuple(rows),
-                  note=f"Categories: {', '.join(order)}."),
-        ),
-    )  # fmt: skip
+                pairs.append((arm, f"{first}, {second}", f"Cohen, {weighting.value}", k.n, k.kappa, k.lower, k.upper, p_shown(k.p_value), k.band or k.note))  # fmt: skip
+    return Table(name=name, title="Kappa (95 % interval)" if name == "agreement" else "Kappa of calls (95 % interval)",
+                 head=("arm", "readers", "kappa", "cases", "estimate", "lower", "upper", "p (no agreement)", "Landis & Koch"), rows=(*every, *pairs),
+                 note=f"{source} Bands after Landis & Koch 1977.", on_page=len(every) + MOST_PAIRS)  # fmt: skip
 
 
-def write_up(inputs: ReportInputs) -> tuple[Section, ...]:
-    """All sections in the order of a paper's results."""
-    return (
-        design(inputs), accuracy(inputs), binary(inputs), localisation(inputs), reading_times(inputs), agreement(inputs),
-    )  # fmt: skip
+def _icc_table(inputs: ReportInputs) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for i, arm in enumerate(inputs.ratings.modalities):
+        scores = inputs.ratings.scores[i]
+        complete = np.isfinite(scores).all(axis=0)
+        for one in intraclass(scores[:, complete].T):
+            rows.append((arm, one.form.value, int(complete.sum()), one.icc, one.lower, one.upper, p_shown(one.p_value), one.note))  # fmt: skip
+    return Table(name="icc", title="Intraclass correlation of ratings (95 % interval)",
+                 head=("arm", "form", "cases", "estimate", "lower", "upper", "p", "note"), rows=tuple(rows),
+                 note="Shrout & Fleiss 1979; cases that every reader rated.")  # fmt: skip

@@ -1,24 +1,53 @@
-"""Where a report's inputs come from: an exchange file, or the folder that ``negatoscope export`` wrote."""
+"""Where a report's inputs come from: an exchange file, or the folder that ``negatoscope export`` wrote.
+
+Tables are read by column name; a column or table that is not there leaves out what is made of it.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+
+import numpy as np
 
 from reader_study.errors import StudyError
 from reader_study.exchange.files import read_observer_data
 from reader_study.exchange.observer_data import ObserverData, Paradigm, roc_data
 from reader_study.report.file_order import modality_order
-from reader_study.report.inputs import FlowCounts, ReportInputs
+from reader_study.report.inputs import FlowCounts, Localised, ReportInputs, TypeRatings
+from reader_study.statistics.froc import FrocData
+from reader_study.statistics.localisation import Mark, Outline, Rule, froc_data
 from reader_study.statistics.ratings import Ratings, StatisticsError
-from reader_study.statistics.times import ReadTimes, times_from_rows
+from reader_study.statistics.times import ReadTimes
 
 BIRADS_ORDER = ("1", "2", "3", "4A", "4B", "4C", "5")
+DAY_S = 86_400.0
+Row = Mapping[str, str]
 
 
 class ReportError(StudyError):
     """A report cannot be made of this input; the text says what is missing and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedOutline:
+    """A lesion in one view and what it is (mass, calcification ...)."""
+
+    outline: Outline
+    finding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyTruth:
+    """Truth of all cases, their characteristics, and, where known, where the lesions are."""
+
+    malignant: Mapping[str, bool]
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # case -> characteristic -> value
+    lesions: tuple[TypedOutline, ...] = ()
+    rule: Rule | None = None
 
 
 def inputs_of_file(path: Path, *, cut: float | None = None) -> ReportInputs:
@@ -41,116 +70,233 @@ def inputs_of_file(path: Path, *, cut: float | None = None) -> ReportInputs:
 
 
 def inputs_of_export(
-    folder: Path, truth: Path, *, cut: float | None = None, groups: Path | None = None
+    folder: Path, truth: Path | StudyTruth, *, cut: float | None = None, groups: Path | None = None
 ) -> ReportInputs:
-    """Take an export folder and a truth table.
+    """Take an export folder and the truth.
 
     Parameters
     ----------
     truth
-        CSV with columns case_id and malignant (0 or 1).
+        CSV with columns case_id and malignant (0 or 1); every other column is a characteristic of the case.
     cut
         probability of malignancy (0..100) from which a reading is positive.
+    groups
+        CSV with reader_id and group; other columns are printed with the readers.
 
     Raises
     ------
     ReportError
         A table or a case's truth is missing.
     """
-    readings = [row for row in _table(folder / "readings.csv") if row["period"] != "0"]
+    readings = [row for row in _table(folder / "readings.csv") if _analysed(row)]
     if not readings:
         raise ReportError(f"{folder / 'readings.csv'}: expected at least one analysed reading, found none.")
-    malignant = _truth(truth)
-    missing = sorted({row["case_id"] for row in readings} - set(malignant))
+    known = truth if isinstance(truth, StudyTruth) else read_truth_table(truth)
+    name = truth if isinstance(truth, Path) else "Truth"
+    missing = sorted({row["case_id"] for row in readings} - set(known.malignant))
     if missing:
         raise ReportError(
-            f"{truth}: expected the truth of case {missing[0]}, found none ({len(missing)} missing); add it."
+            f"{name}: expected the truth of case {missing[0]}, found none ({len(missing)} missing); add it."
         )
     rated = [row for row in readings if row.get("suspicion_max")]
+    if not rated:
+        raise ReportError(f"{folder / 'readings.csv'}: expected ratings in suspicion_max, found none.")
     data = roc_data(
-        (
-            (r["reader_id"], r["arm_id"], r["case_id"], malignant[r["case_id"]], float(r["suspicion_max"]))
-            for r in rated
-        ),
+        ((r["reader_id"], r["arm_id"], r["case_id"], known.malignant[r["case_id"]], float(r["suspicion_max"])) for r in rated),
         title=folder.name,
-    )
+    )  # fmt: skip
+    ratings = _in_arm_order(data, readings)
     sessions = _table(folder / "sessions.csv")
+    people = _readers(folder, groups)
+    group_of = {reader: facts["group"] for reader, facts in people.items() if facts.get("group")}
+    timed = [row for row in _table(folder / "times.csv") if _analysed(row)]
+    findings = [row for row in _table(folder / "findings.csv", needed=False) if row.get("status", "kept") == "kept" and _analysed(row)]  # fmt: skip
+    strata, numbers = _characteristics(known.facts, set(ratings.cases))
+    localised = _localised(findings, known, set(ratings.cases))
+    flow = FlowCounts(
+        cases_planned=len({r["case_id"] for r in readings} | set(known.malignant)),
+        cases_practice=_practice(folder),
+        cases_read=len({r["case_id"] for r in rated}),
+        reads_planned=sum(int(s["n_planned"]) for s in sessions if s["period"] != "0"),
+        reads_done=len(rated),
+        reads_flagged=sum(r.get("interrupted") == "1" for r in rated),
+    )
+    unrated = len(readings) - len(rated)
     return ReportInputs(
         title=f"Reader study {readings[0]['study_id']}",
         study_id=readings[0]["study_id"],
         facts=_facts(readings, sessions),
-        ratings=_in_arm_order(data, readings),
+        ratings=ratings,
         rating_name="probability of malignancy",
+        froc=_froc(localised, ratings),
+        localised=localised,
         cut=cut,
         cut_name="" if cut is None else f"at least {cut:g} %",
-        times=_times(_table(folder / "times.csv")),
+        times=_times(timed, "active_s", group_of),
+        opened_times=_times(timed, "opened_to_submit_s", group_of),
         categories=_categories(readings),
         category_order=BIRADS_ORDER,
-        flow=FlowCounts(
-            cases_planned=len({r["case_id"] for r in readings}),
-            cases_practice=0,
-            cases_read=len({r["case_id"] for r in rated}),
-            reads_planned=sum(int(s["n_planned"]) for s in sessions if s["period"] != "0"),
-            reads_done=len(rated),
-            reads_flagged=sum(r["interrupted"] == "1" for r in rated),
-        ),
-    )  # fmt: skip
+        flow=flow,
+        washout_days=_washout(readings),
+        groups=group_of,
+        reader_facts={r: {k: v for k, v in facts.items() if k != "group"} for r, facts in people.items()},
+        standalone=_standalone(folder),
+        strata=strata,
+        case_numbers=numbers,
+        order=_order(readings),
+        by_type=_by_type(findings, known, ratings),
+        exclusions=(f"{unrated} readings without a probability of malignancy",) if unrated else (),
+    )
 
 
-def _table(path: Path) -> list[dict[str, str]]:
+# ------------------------------------------------------------------------------------------------ tables
+
+
+def _table(path: Path, *, needed: bool = True) -> list[dict[str, str]]:
+    if not needed and not path.exists():
+        return []
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             return list(csv.DictReader(stream))
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not text"
         raise ReportError(
-            f"{path}: expected a table of an export, found none ({error.strerror}); run `negatoscope export` first."
+            f"{path}: expected a table of an export, found none ({why}); run `negatoscope export` first."
         ) from error
 
 
-def _truth(path: Path) -> Mapping[str, bool]:
+def _analysed(row: Row) -> bool:
+    return row.get("period", "1") != "0"
+
+
+def read_truth_table(path: Path) -> StudyTruth:
+    """Read a truth CSV; ReportError names the line that is wrong."""
     rows = _table(path)
     if rows and not {"case_id", "malignant"} <= set(rows[0]):
         raise ReportError(f"{path}: expected columns case_id and malignant, found {', '.join(rows[0])}.")
-    found: dict[str, bool] = {}
+    malignant: dict[str, bool] = {}
+    facts: dict[str, dict[str, str]] = {}
     for number, row in enumerate(rows, 2):
-        if row["malignant"].strip() not in {"0", "1"}:
-            raise ReportError(
-                f"{path}, line {number}: expected malignant 0 or 1, found {row['malignant']!r}."
-            )
-        found[row["case_id"]] = row["malignant"].strip() == "1"
+        if (row["malignant"] or "").strip() not in {"0", "1"}:
+            raise ReportError(f"{path}, line {number}: expected malignant 0 or 1, found {row['malignant']!r}.")  # fmt: skip
+        case = row["case_id"]
+        malignant[case] = row["malignant"].strip() == "1"
+        facts[case] = {k: v.strip() for k, v in row.items() if k and k not in {"case_id", "malignant"} and v and v.strip()}  # fmt: skip
+    return StudyTruth(malignant=malignant, facts=facts)
+
+
+def _characteristics(
+    facts: Mapping[str, Mapping[str, str]], cases: set[str]
+) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, float]]]:
+    """Columns of which every value is a number, with more than ten of them, are numbers; the rest are levels."""
+    columns: dict[str, dict[str, str]] = {}
+    for case, values in facts.items():
+        for name, value in values.items():
+            if case in cases:
+                columns.setdefault(name, {})[case] = value
+    strata: dict[str, dict[str, str]] = {}
+    numbers: dict[str, dict[str, float]] = {}
+    for name, column in columns.items():
+        try:
+            values = {case: float(value) for case, value in column.items()}
+        except ValueError:
+            values = {}
+        if len(set(values.values())) > 10 and all(np.isfinite(list(values.values()))):
+            numbers[name] = values
+        elif len(set(column.values())) <= max(12, len(column) // 4):
+            strata[name] = column
+    return strata, numbers
+
+
+def _readers(folder: Path, groups: Path | None) -> dict[str, dict[str, str]]:
+    """What is known of the readers: the export's readers.csv, then the table that was named."""
+    found: dict[str, dict[str, str]] = {}
+    rows = _table(folder / "readers.csv", needed=False)
+    if groups is not None:
+        rows += _table(groups)
+        if rows and not any("reader_id" in row and "group" in row for row in rows):
+            raise ReportError(f"{groups}: expected columns reader_id and group, found {', '.join(rows[-1])}.")
+    for row in rows:
+        if row.get("reader_id"):
+            known = found.setdefault(row["reader_id"], {})
+            known.update({k: v for k, v in row.items() if k and v and k not in {"reader_id", "study_id", "name"}})  # fmt: skip
     return found
 
 
-def _in_arm_order(data: ObserverData, readings: list[dict[str, str]]) -> Ratings:
+def _practice(folder: Path) -> int:
+    rows = _table(folder / "sessions.csv")
+    return max((int(s["n_planned"]) for s in rows if s["period"] == "0"), default=0)
+
+
+def _in_arm_order(data: ObserverData, readings: Iterable[Row]) -> Ratings:
     ratings = data.ratings()
-    order = sorted({r["arm_id"] for r in readings}, key=lambda arm: ("unaided" in arm, arm))
+    order = sorted({r["arm_id"] for r in readings} & set(ratings.modalities), key=lambda arm: ("unaided" in arm, arm))  # fmt: skip
     return ratings.pick(modalities=order)
 
 
 def _facts(readings: list[dict[str, str]], sessions: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
-    hashes = sorted({s["protocol_hash"] for s in sessions})
+    hashes = sorted({s["protocol_hash"] for s in sessions if s.get("protocol_hash")})
+    periods = sorted({r["period"] for r in readings if r.get("period")})
     return (
         ("Study", readings[0]["study_id"]),
         ("Arms", ", ".join(sorted({r["arm_id"] for r in readings}))),
         ("Readers", str(len({r["reader_id"] for r in readings}))),
-        ("Washout overridden", str(sum(s["washout_overridden"] == "1" for s in sessions))),
+        ("Reading periods", ", ".join(periods)),
+        ("Sessions taken up again after a crash", str(sum(int(s.get("n_recovered") or 0) > 0 for s in sessions))),
+        ("Washout overridden", str(sum(s.get("washout_overridden") == "1" for s in sessions))),
         ("Protocol (SHA-256)", ", ".join(hashes)),
-    )
+    )  # fmt: skip
 
 
-def _times(rows: list[dict[str, str]]) -> ReadTimes | None:
-    kept = [
-        (r["reader_id"], r["case_id"], r["arm_id"], float(r["active_s"]), r["interrupted"] == "1")
-        for r in rows
-        if r["period"] != "0" and r["active_s"] and float(r["active_s"]) > 0
-    ]
+# ------------------------------------------------------------------------------------------------ times and order
+
+
+def _times(rows: Iterable[Row], column: str, groups: Mapping[str, str]) -> ReadTimes | None:
+    kept = [r for r in rows if r.get(column) and float(r[column]) > 0]
+    if not kept:
+        return None
+    whole = all(r.get("period", "").isdecimal() and r.get("position", "").isdecimal() for r in kept)
     try:
-        return times_from_rows(kept) if kept else None
+        return ReadTimes(
+            readers=tuple(r["reader_id"] for r in kept),
+            cases=tuple(r["case_id"] for r in kept),
+            arms=tuple(r["arm_id"] for r in kept),
+            seconds=np.array([float(r[column]) for r in kept]),
+            flagged=np.array([r.get("interrupted") == "1" for r in kept]),
+            periods=np.array([int(r["period"]) for r in kept]) if whole else None,
+            positions=np.array([int(r["position"]) for r in kept]) if whole else None,
+            groups=dict(groups),
+        )
     except StatisticsError:
         return None
 
 
-def _categories(readings: list[dict[str, str]]) -> dict[str, dict[str, dict[str, str]]]:
+def _order(readings: Iterable[Row]) -> dict[tuple[str, str, str], tuple[int, int]]:
+    return {
+        (r["reader_id"], r["arm_id"], r["case_id"]): (int(r["period"]), int(r["position"]))
+        for r in readings
+        if r.get("period", "").isdecimal() and r.get("position", "").isdecimal()
+    }
+
+
+def _washout(readings: Iterable[Row]) -> tuple[float, ...]:
+    """Days between the reads of one case by one reader, as they really were."""
+    when: dict[tuple[str, str], list[datetime]] = {}
+    for r in readings:
+        try:
+            moment = datetime.fromisoformat(r.get("locked_utc") or "")
+        except ValueError:
+            continue
+        when.setdefault((r["reader_id"], r["case_id"]), []).append(moment)
+    days = [
+        (b - a).total_seconds() / DAY_S
+        for moments in when.values()
+        for a, b in zip(sorted(moments), sorted(moments)[1:], strict=False)
+    ]
+    return tuple(days)
+
+
+def _categories(readings: Iterable[Row]) -> dict[str, dict[str, dict[str, str]]]:
     """Reader -> arm -> case -> the higher BI-RADS category of the two breasts."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for row in readings:
@@ -159,4 +305,68 @@ def _categories(readings: list[dict[str, str]]) -> dict[str, dict[str, dict[str,
         if known:
             cases = found.setdefault(row["reader_id"], {}).setdefault(row["arm_id"], {})
             cases[row["case_id"]] = BIRADS_ORDER[max(known)]
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ the AI, findings, lesions
+
+
+def _standalone(folder: Path) -> dict[str, float]:
+    """Case -> the AI's score of the exam, or the highest of its parts where it gave none of the whole."""
+    whole: dict[str, float] = {}
+    parts: dict[str, float] = {}
+    for row in _table(folder / "ai_scores.csv", needed=False):
+        if not row.get("score"):
+            continue
+        into = whole if row.get("score_of") in {"exam", "case", ""} else parts
+        into[row["case_id"]] = max(into.get(row["case_id"], -np.inf), float(row["score"]))
+    return parts | whole
+
+
+def _localised(findings: Iterable[Row], known: StudyTruth, cases: set[str]) -> Localised | None:
+    if not known.lesions:
+        return None
+    marks = tuple(
+        Mark(reader=f["reader_id"], modality=f["arm_id"], case=f["case_id"], view=f["image_key"], row=float(f["row"]),
+             column=float(f["col"]), rating=float(f["suspicion"]))
+        for f in findings
+        if f.get("suspicion") and f.get("row") and f.get("image_key") and f["case_id"] in cases
+    )  # fmt: skip
+    outlines = tuple(lesion.outline for lesion in known.lesions if lesion.outline.case in cases)
+    return Localised(marks=marks, outlines=outlines, rule=known.rule or Rule(radius_mm=20.0))
+
+
+def _froc(localised: Localised | None, ratings: Ratings) -> FrocData | None:
+    """Marks scored by the declared rule, for every case that was read; None unless the study is fully crossed."""
+    if localised is None or not ratings.is_complete:
+        return None
+    if not localised.outlines or {o.case for o in localised.outlines} == set(ratings.cases):
+        return None
+    data, _ = froc_data(localised.marks, localised.outlines, localised.rule, cases=ratings.cases, readers=ratings.readers, modalities=ratings.modalities)  # fmt: skip
+    return data
+
+
+def _by_type(findings: Iterable[Row], known: StudyTruth, ratings: Ratings) -> dict[str, TypeRatings]:
+    """Present or absent for every finding type that the truth knows, from the kept marks of that type."""
+    rows = list(findings)
+    kinds = {(lesion.outline.case, lesion.finding) for lesion in known.lesions}
+    marked = {(f["reader_id"], f["arm_id"], f["case_id"], f.get("finding_type", "")) for f in rows}
+    found: dict[str, TypeRatings] = {}
+    for kind in sorted({finding for _, finding in kinds}):
+        truth = np.array([(case, kind) in kinds for case in ratings.cases])
+        if truth.all():
+            continue
+        scores = np.array(
+            [
+                [
+                    [float((reader, arm, case, kind) in marked) for case in ratings.cases]
+                    for reader in ratings.readers
+                ]
+                for arm in ratings.modalities
+            ]
+        )
+        scores[np.isnan(ratings.scores)] = np.nan
+        found[kind] = TypeRatings(
+            ratings=Ratings(modalities=ratings.modalities, readers=ratings.readers, cases=ratings.cases, truth=truth, scores=scores)
+        )  # fmt: skip
     return found
