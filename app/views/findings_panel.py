@@ -195,6 +195,10 @@ class AiPanel(QFrame):
         self._meaning = QLabel("")
         self._meaning.setProperty("role", "secondary")
         self._meaning.setWordWrap(True)
+        self._energies = QLabel("")
+        self._energies.setObjectName("aiEnergies")
+        self._energies.setWordWrap(True)
+        self._energies.hide()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(3)
@@ -204,7 +208,7 @@ class AiPanel(QFrame):
         self._cad.setObjectName("cadState")
         self._cad.setWordWrap(True)
         self._cad.hide()
-        for part in (heading, self._state, self._bar, self._scores, self._meaning, self._cad):
+        for part in (heading, self._state, self._bar, self._scores, self._energies, self._meaning, self._cad):
             layout.addWidget(part)
 
     def set_cad(self, words: str, *, failed: bool) -> None:
@@ -215,8 +219,17 @@ class AiPanel(QFrame):
         self._cad.setText(words)
         self._cad.setVisible(bool(words))
 
-    def set_state(self, ai: AiView, *, show_scores: bool, layers: str) -> None:
-        """Show progress, the failure sentence, or the scores (when the reader has called them up)."""
+    def set_energies(self, lines: Sequence[str]) -> None:
+        """Say lesion by lesion whether low energy and recombined agree; empty = nothing to say or not called up."""
+        heading = [_tr("Low energy / recombined")] if lines else []
+        self._energies.setText("\n".join([*heading, *lines]))
+        self._energies.setVisible(bool(lines))
+
+    def set_state(self, ai: AiView, *, show_scores: bool, layers: str, show_meaning: bool = False) -> None:
+        """Show progress, the failure sentence, or the scores (when the reader has called them up).
+
+        What a number means stands with the first numbers on screen: scores, or boxes (``show_meaning``).
+        """
         self._bar.setVisible(ai.working is not None)
         self._bar.setValue(round(100 * ai.fraction))
         self.setProperty("failed", ai.failure is not None)
@@ -225,7 +238,11 @@ class AiPanel(QFrame):
         self._state.setText(ai.failure or ai.working or layers)
         result = ai.result if show_scores else None
         self._scores.setVisible(result is not None)
-        self._meaning.setVisible(result is not None)
+        numbers = ai.result if show_scores or show_meaning else None
+        self._meaning.setVisible(numbers is not None)
+        if numbers is not None:
+            meaning = QCoreApplication.translate("model", numbers.score_meaning)
+            self._meaning.setText(f"{meaning}\n{numbers.model_id} {numbers.model_version} · {numbers.device}")
         if result is None:
             return
         rows = []
@@ -241,5 +258,3 @@ class AiPanel(QFrame):
             for name, value in rows
         )
         self._scores.setText(f"<table>{cells}</table>")
-        meaning = QCoreApplication.translate("model", result.score_meaning)
-        self._meaning.setText(f"{meaning}\n{result.model_id} {result.model_version} · {result.device}")

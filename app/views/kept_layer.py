@@ -70,19 +70,14 @@ class KeptLayer:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[
-            Hashable, Parts | None
-        ] = {}  # the last looks, oldest first; None = drawn once so far
+        # The last looks, oldest first; a number = drawn directly so often.
+        self._kept: dict[Hashable, Parts | int] = {}
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the kept pictures."""
-        return sum(
-            picture.sizeInBytes()
-            for parts in self._kept.values()
-            if not isinstance(parts, int)
-            for _, picture in parts
-        )
+        ready = [parts for parts in self._kept.values() if not isinstance(parts, int)]
+        return sum(picture.sizeInBytes() for parts in ready for _, picture in parts)
 
     def forget(self) -> None:
         """Drop what is kept."""

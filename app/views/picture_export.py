@@ -46,7 +46,7 @@ class PictureExport:
             stage_picture(self._reading.grid, content) if whole_step else view_picture(views[0], content)
         )
         images = [view.image for view in views if view.image is not None]
-        self._writer.write(images, lambda path: picture.save(path, "PNG"), folder)
+        self._writer.write(images, lambda path: picture.save(path, b"PNG"), folder)
 
     def _refused(self, views: list[Viewport]) -> bool:
         images = [view.image for view in views if view.image is not None]

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from app.control.reading import AiView, CaseView
 from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
+from app.state.energy_agreement import agreement_words, energy_agreement
 from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
 from app.state.priors import all_images, gap_words, prior_number
@@ -642,7 +643,10 @@ class ReadingView(QWidget):
         boxes, heat, score = (self._keys[name] for name in ("ai.boxes", "ai.heat", "ai.score"))
         ready = _tr("Ready. Boxes {0}, map {1}, scores {2}.").format(boxes, heat, score)
         layers = ready if self._ai.result is not None else ""
-        self.ai_panel.set_state(self._ai, show_scores=policy.score, layers=layers)
+        self.ai_panel.set_state(
+            self._ai, show_scores=policy.score, layers=layers, show_meaning=policy.boxes or policy.heatmap
+        )
+        self.ai_panel.set_energies(self._energy_lines() if policy.boxes else ())
         self.ai_panel.set_cad(
             self.objects.cad_words(self._keys["cad.marks"]), failed=self.objects.cad_failed()
         )
@@ -656,6 +660,12 @@ class ReadingView(QWidget):
             _tr("score {0} on").format(score) if policy.score else _tr("score {0} off").format(score),
         ]
         self._layers_label.setText(_tr("AI:  {0}").format("   ".join(on)))
+
+    def _energy_lines(self) -> tuple[str, ...]:
+        if self._case is None or self._ai.result is None:
+            return ()
+        images = self._case.exam.images
+        return agreement_words(energy_agreement(self._ai.result, images, threshold=self._threshold))
 
     def toggle_layer(self, layer: str) -> None:
         """Switch 'boxes', 'heatmap' or 'score'; the log is told before the pixels are."""

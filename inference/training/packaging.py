@@ -143,8 +143,8 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
             {"name": "exam score", "unit": "0..1", "meaning": "the higher of the two breasts"},
         ],
         "operating_points": [],
-        "score_meaning": "Chance of cancer as calibrated on synthetic phantoms; not a probability for a "
-        "patient.",
+        "score_meaning": "Chance of cancer as calibrated on synthetic phantoms, half of them with a cancer; "
+        "not a probability for a patient.",
         "training_data": "",
         "licence": "Apache-2.0, weights included",
         "known_limits": [
