@@ -44,7 +44,7 @@ def _bare_texts(path: Path) -> list[str]:
 
 
 def _is_words(text: str) -> bool:
-    letters = [c for c in re.sub(r"<[^>]*>", "", text) if c.isalpha()]
+    letters = [c for c in re.sub(r"<[^>]*>|(Ctrl|Alt|Shift)\+", "", text) if c.isalpha()]
     return len(letters) >= 3 and not text.startswith(("QWidget", "color:")) and text not in {"Inter"}
 
 
