@@ -29,6 +29,7 @@ _ELEMENTS = {
     "LEAD": "Pb",
     "TIN": "Sn",
 }
+_OBLONG = 0.01  # of the side
 _SIDE_CONFLICT, _ORIENTATION_CONFLICT = "Side conflict", "Orientation conflict"
 
 
@@ -155,6 +156,7 @@ def flags(image: ViewImage, timing: ContrastTiming | None = None, *, prior_gap: 
         _tr("ORIENTATION CONFLICT")
         if any(text.startswith(_ORIENTATION_CONFLICT) for text in image.evidence)
         else "",
+        _tr("PIXELS NOT SQUARE") if _is_oblong(image) else "",
         _tr("NOT FOR READING (For Processing)") if said.for_processing else "",
         _tr("QC") if said.quality_control else "",
         _tr("PRIOR {0}").format(prior_gap).strip() if prior_gap or prior_number(image) else "",
@@ -168,6 +170,12 @@ def flags(image: ViewImage, timing: ContrastTiming | None = None, *, prior_gap: 
         _lossy(said.lossy_ratio) if said.lossy else "",
     ]
     return tuple(flag for flag in found if flag)
+
+
+def _is_oblong(image: ViewImage) -> bool:
+    """True where a pixel is not square: distances are right, but the picture's shape is not."""
+    spacing = image.spacing
+    return spacing is not None and abs(spacing.row_mm / spacing.col_mm - 1.0) > _OBLONG
 
 
 def _kind_flag(image: ViewImage, timing: ContrastTiming | None) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from inference.exam.types import Presentation, Voi, VoiFunction
+from inference.exam.types import ExamError, Presentation, Voi, VoiFunction
 
 _SAMPLE_STEP = 7  # pixels skipped when percentiles are taken; a prime, so it does not beat with detector rows
+_MOST_RESCALE = 1e12  # not a number and infinity are beyond it too
 _BACKGROUND_SHARE = 0.05  # a constant extreme value on this share of the pixels is air, not tissue
 
 
@@ -86,7 +87,7 @@ def presentation_of(ds: Dataset, pixels: NDArray[np.uint16], *, stored_offset: i
     padding = padding_range(ds, stored_offset=stored_offset)
     if padding is None:
         padding = background_range(pixels, inverse=inverse)
-    slope, intercept = float(ds.get("RescaleSlope", 1) or 1), float(ds.get("RescaleIntercept", 0) or 0)
+    slope, intercept = _rescale(ds)
     if "ModalityLUTSequence" in ds and len(ds.ModalityLUTSequence):
         slope, intercept = 1.0, 0.0
     vois = windows_of(ds) + tables_of(ds)
@@ -105,6 +106,16 @@ def presentation_of(ds: Dataset, pixels: NDArray[np.uint16], *, stored_offset: i
         stored_offset=stored_offset,
         bits=int(ds.get("BitsStored", 0) or ds.get("BitsAllocated", 16)),
     )
+
+
+def _rescale(ds: Dataset) -> tuple[float, float]:
+    slope, intercept = float(ds.get("RescaleSlope", 1) or 1), float(ds.get("RescaleIntercept", 0) or 0)
+    if not (abs(slope) <= _MOST_RESCALE and abs(intercept) <= _MOST_RESCALE):
+        raise ExamError(
+            f"expected Rescale Slope and Intercept to be numbers up to {_MOST_RESCALE:g}, found {slope} and {intercept}; "
+            "the image is not shown."
+        )
+    return slope, intercept
 
 
 def windows_of(ds: Dataset) -> tuple[Voi, ...]:

@@ -8,11 +8,12 @@ import subprocess
 import cv2
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import DataElement, dcmread
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 
 from app.state.display import compose_lut
 from inference.exam.dicom import load_view
+from inference.exam.types import ExamError
 
 WINDOWS = ((2048, 4096), (1500, 1200), (900, 300), (3000, 2), (2047.5, 1))
 
@@ -171,3 +172,16 @@ def test_mg18_padding_is_black_under_every_window_polarity_and_inversion(suite, 
         greys = table[image.pixels] & 0xFF
         assert greys[air].max() == 0, f"window {center}/{width}"
         assert width != 4096 or greys[~air].max() > 0
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept"), [("nan", "0"), ("1", "inf"), ("1e300", "0"), ("1", "-1e300")]
+)
+def test_mg15_a_rescale_that_is_no_number_gives_a_sentence_and_no_picture(suite, slope, intercept):
+    path, _ = suite.view(RescaleSlope=1, RescaleIntercept=0, RescaleType="US")
+    ds = dcmread(path)
+    for keyword, value in (("RescaleSlope", slope), ("RescaleIntercept", intercept)):
+        ds[keyword] = DataElement(keyword, "LO", value)  # as a hostile or broken writer leaves it
+    ds.save_as(path)
+    with pytest.raises(ExamError, match="Rescale Slope and Intercept"):
+        load_view(path)

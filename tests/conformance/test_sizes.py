@@ -7,11 +7,13 @@ import itertools
 import numpy as np
 import pytest
 
+from app.state.annotation import annotation
 from app.state.display import Change, Operation, Pyramid, ViewportState, ZoomMode, plan_crop, warp
 from app.state.geometry import geometry_of
 from app.state.operations import applied
 from app.state.sizing import breast_extent, same_size_scale
 from inference.exam.dicom import load_view
+from inference.exam.types import Exam
 
 
 @pytest.mark.parametrize(("spacing", "factor"), list(itertools.product((0.05, 0.07, 0.1), (1.0, 1.08, 1.8))))
@@ -35,6 +37,16 @@ def test_mg12_oblong_pixels_keep_their_millimetres_in_every_orientation(suite, t
     geometry = geometry_of(load_view(path))
     start, end = (10.0, 10.0), (13.0, 14.0)  # 3 rows of 0.1 mm and 4 columns of 0.2 mm
     assert geometry.distance_mm(start, end) == pytest.approx((0.3**2 + 0.8**2) ** 0.5)
+
+
+def test_mg12_oblong_pixels_are_flagged_because_the_picture_is_drawn_with_square_ones(suite):
+    for spacing, told in (([0.1, 0.1], False), ([0.1, 0.1002], False), ([0.1, 0.2], True)):
+        path, _ = suite.view(ImagerPixelSpacing=spacing)
+        image = load_view(path)
+        words = annotation(
+            image, Exam(exam_id="E", images=(image,), digest="0"), blinded=True, technique=False
+        )
+        assert ("PIXELS NOT SQUARE" in words.flags) is told
 
 
 def test_mg09_a_centimetre_is_as_long_in_every_viewport_whatever_the_detector(suite):

@@ -183,7 +183,7 @@ def test_mg27_no_key_of_a_blinded_reading_shows_or_logs_who_when_or_where(
 def test_mg32_no_key_of_an_unaided_reading_shows_ai_cad_or_saved_displays(window: MainWindow) -> None:
     said = press_every_key(window)
     assert window.reading.ai_panel is None
-    assert not any(view._over.items for view in window.reading.grid.viewports())
+    assert not any(view.over.items for view in window.reading.grid.viewports())
     assert window.reading._case is not None
     assert window.reading._case.objects.cad == ()
     for words in ("AI boxes", "AI heat map", "AI scores", "Score", "probability", "algorithms succeeded"):
