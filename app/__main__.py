@@ -9,6 +9,7 @@ import gc
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from resources.files import UserFacingError
 
@@ -22,7 +23,9 @@ def opens_window(arguments: Sequence[str]) -> bool:
     if not arguments or {"--help", "--no-display"} & set(arguments):
         return False
     named = [word for word in arguments[1:] if not word.startswith("-")]
-    return arguments[0] == "demo" or (arguments[0] in {"read", "open"} and bool(named))
+    if arguments[0] == "open" and named and not any(Path(word).exists() for word in named):
+        return False  # a sentence in the terminal says so, and no window opens before it
+    return arguments[0] in {"demo", "start"} or (arguments[0] in {"read", "open", "coordinate"} and bool(named))
 
 
 def import_program() -> Callable[[], object]:
@@ -48,7 +51,7 @@ def main() -> None:
             from app.views import start_window
 
             sys.setswitchinterval(SWITCH_S)
-            first = start_window.open_first(sign_in=sys.argv[1] != "open")
+            first = start_window.open_first(sign_in=sys.argv[1] not in {"open", "start"})
             first.beside(import_program)()
             return
         from app import cli

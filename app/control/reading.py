@@ -148,6 +148,7 @@ class ReadingController:
         self._study, self._sessions, self._source, self._engine = study, sessions, source, engine
         self._runner, self._clock, self._protocols, self._screen = runner, clock, protocols, screen
         self._environment = dict(environment)
+        self._display_told = True  # the session's opening carries it
         self._session_id: str | None = None
         self._position: Position | None = None
         self._case: CaseView | None = None
@@ -370,12 +371,25 @@ class ReadingController:
             draft, self._early_draft = self._early_draft, None
             if draft is not None:
                 self.save_draft(draft)
+            self._tell_display()
 
     def stage_shown(self, title: str) -> None:
         """The reader moved to another hanging step."""
         if self._session_id is not None and self._painted and not self.paused:
             session_id = self._session_id
             self._say_errors(lambda: self._sessions.stage_changed(session_id, title))
+
+    def display_changed(self, environment: Mapping[str, str]) -> None:
+        """The monitor or its calibration is another (QC-04); logged as soon as the case is on screen and runs."""
+        if dict(environment) != self._environment:
+            self._environment, self._display_told = dict(environment), False
+            self._tell_display()
+
+    def _tell_display(self) -> None:
+        if self._display_told or self._session_id is None or not self._painted or self.paused:
+            return
+        session_id, what = self._session_id, {"display": dict(self._environment)}
+        self._display_told = self._say_errors(lambda: self._sessions.view_changed(session_id, what))
 
     def view_changed(self, what: Mapping[str, object]) -> None:
         """Pan, zoom or window of one viewport changed; goes to the log's stream, never in the reader's way."""
@@ -546,6 +560,7 @@ class ReadingController:
         if self._say_errors(lambda: act(session_id)):
             self.paused = not paused
             self._screen.show_paused(self.paused)
+            self._tell_display()
 
     def focus_changed(self, *, has_focus: bool) -> None:
         """The window gained or lost the keyboard."""

@@ -40,7 +40,7 @@ def toggle_energy(grid: ViewportGrid) -> bool:
 
 
 def toggle_prior(grid: ViewportGrid) -> bool:
-    """Swap current and prior in every viewport that has both (MG-41).
+    """Swap current and prior in every viewport that has both; with two priors, go round the three (MG-41).
 
     Where a stage hangs both side by side, only the active viewport is swapped: swapping both would show the same
     pair with its sides changed.
@@ -73,8 +73,26 @@ def _other_time(grid: ViewportGrid, view: Viewport) -> ViewImage | None:
     cell, image = grid.cell_of(view), view.image
     if cell is None or cell.prior is None or image is None:
         return None
-    key = cell.image_key if image.key == cell.prior else cell.prior
-    return grid.images().get(key) if key is not None else None
+    times = [key for key in (cell.image_key, cell.prior, *_older(grid, cell)) if key is not None]
+    if image.key not in times:
+        return grid.images().get(cell.image_key) if cell.image_key is not None else None
+    return grid.images().get(times[(times.index(image.key) + 1) % len(times)])
+
+
+def _older(grid: ViewportGrid, cell: Cell) -> list[str]:
+    """Keys of the same view in priors older than the two that the step itself pairs, newest first."""
+    images = grid.images()
+    paired = [images[key] for key in (cell.image_key, cell.prior) if key is not None and key in images]
+    last = max((prior_number(image) for image in paired), default=0)
+    same = [
+        other
+        for other in images.values()
+        if prior_number(other) > last
+        and paired
+        and other.view == paired[0].view
+        and other.kind.is_contrast == paired[0].kind.is_contrast
+    ]
+    return [other.key for other in sorted(same, key=prior_number)]
 
 
 def next_of_stack(grid: ViewportGrid) -> bool:

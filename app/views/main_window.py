@@ -20,6 +20,7 @@ from app.control.reading import ReadingController
 from app.state.display import Change
 from app.state.settings import Settings
 from app.views import dialogs
+from app.views.coordinator.area import CoordinatorArea
 from app.views.exam_browser import ExamBrowser
 from app.views.first_look import watch_first_looks
 from app.views.hanging_editor import HangingEditor
@@ -84,6 +85,7 @@ class MainWindow(QMainWindow):
         self.done.setProperty("role", "heading")
         for page in (self.sign_in, self.worklist, self.reading, self.exams, self.done):
             self.stack.addWidget(page)
+        self.area = CoordinatorArea(workstation, self.stack, self.runner)
         self.preferences = Preferences(self, self.reading, self._station.settings, self._today)
         self.settings: SettingsView | None = None
         self._before_settings: QWidget = self.sign_in
@@ -236,6 +238,8 @@ class MainWindow(QMainWindow):
         self.sign_in.asked.connect(self._sign_in)
         self.sign_in.open_exams_asked.connect(self._choose_exams)
         self.sign_in.settings_asked.connect(self._show_settings)
+        self.sign_in.coordinator_asked.connect(self.area.begin)
+        self.area.left.connect(self._left_area)
         self.preferences.note_changed.connect(self._on_monitor_note)
         self.preferences.failed.connect(self._on_settings_failed)
         self.worklist.session_asked.connect(self._start_session)
@@ -275,14 +279,27 @@ class MainWindow(QMainWindow):
             self._station.hint,
         )
         self.stack.setCurrentWidget(self.sign_in)
+        self.sign_in.first_coordinator.setVisible(self.area.lacks_coordinator)
+        self.sign_in.reader.setFocus(Qt.FocusReason.OtherFocusReason)
+        if self.area.lacks_study:
+            self.area.begin()
+
+    def _left_area(self, sentence: str) -> None:
+        self._show_sign_in()
+        self.sign_in.reader.clear()
+        self.sign_in.show_problem(sentence)
         self.sign_in.reader.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _sign_in(self, reader_id: str, password: str) -> None:
         try:
-            self._reader = self._station.sign_in(reader_id, password)
+            who = self._station.enter(reader_id, password)
         except UserFacingError as error:
             self.sign_in.show_problem(str(error))
             return
+        if not isinstance(who, Reader):
+            self.area.open()
+            return
+        self._reader = who
         self._show_worklist()
 
     def _show_worklist(self) -> None:
@@ -364,6 +381,8 @@ class MainWindow(QMainWindow):
     def _on_monitor_note(self, note: str) -> None:
         for page in (self.sign_in, self.worklist, self.reading):
             page.set_monitor_note(note)
+        if self._controller is not None:
+            self._controller.display_changed(self._environment())
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -572,6 +591,7 @@ class MainWindow(QMainWindow):
         place = panel.place_text() if panel.is_apart else ""
         self.preferences.keep_places(panel_apart=panel.is_apart, panel_place=place)
         panel.hide()
+        self.area.close()
         app = QApplication.instance()
         if app is not None:
             app.removeEventFilter(self)

@@ -164,6 +164,25 @@ def test_mg09_mg41_current_and_prior_of_other_pixel_size_hang_at_one_size(desk: 
     assert all(any("PRIOR" in flag and "1 y 11 mo" in flag for flag in one) for one in flags)
 
 
+def test_mg41_a_second_prior_has_a_step_of_its_own_and_is_reached_by_y(desk: Desk, tmp_path: Path) -> None:
+    for number, year in enumerate((2018, 2020, 2022)):
+        _write(tmp_path / str(year), 35 + number, 0.5, "W4", f"{year}0501")
+    desk.window.open_exams(tmp_path)
+    desk.qtbot.waitUntil(lambda: desk.window.exams.table.rowCount() == 3, timeout=30_000)
+    desk.settle()
+    desk.open("2 prior")
+    views = desk.go("Second prior over current")
+    flags = [view.over.words.flags for view in views if view.image is not None and "@P2" in view.image.key]
+    assert len(flags) == 4
+    assert all(any("PRIOR" in flag and "4 y" in flag for flag in one) for one in flags)
+    desk.go("Overview")
+    rounds = []
+    for _ in range(3):
+        desk.press(Qt.Key.Key_Y)
+        rounds.append(desk.hung()[0])
+    assert rounds == ["R-CC@P1", "R-CC@P2", "R-CC"]
+
+
 def test_mg41_y_swaps_current_and_prior_with_place_and_size_locked(desk: Desk) -> None:
     desk.open("1 prior")
     grid = desk.window.reading.grid

@@ -102,7 +102,8 @@ def test_a_wrong_path_is_one_sentence_and_exit_2_after_the_first_window(tmp_path
         ("demo --fresh", True),
         ("demo --no-display", False),
         ("demo --help", False),
-        ("open folder", True),
+        ("open .", True),
+        ("open no/such/folder", False),  # a sentence in the terminal, before any window
         ("open", False),
         ("read study.sqlite --exams folder", True),
         ("verify-log study.sqlite", False),

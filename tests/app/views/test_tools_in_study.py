@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from app.bootstrap import study_station
+from app.state.calibration import MonitorRecord
 from app.views.main_window import MainWindow
 from app.views.simulated_reader import _fill_form, _Run
 from app.views.view_export import PictureContent
@@ -164,3 +165,23 @@ def test_no_picture_is_made_in_a_study(window: MainWindow, tmp_path: Path) -> No
     window._pictures.save(PictureContent(), tmp_path / "out", whole_step=True)
     QTest.qWait(100)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_qc04_a_calibration_changed_in_mid_reading_is_in_the_log_before_the_reading_goes_on(
+    window: MainWindow, tmp_path: Path
+) -> None:
+    settings, monitor = window.preferences.settings, window.preferences.monitor()
+    press(window, KEY.Key_Comma, CTRL)  # the settings pause the reading
+    record = MonitorRecord(monitor=monitor.key, pitch_mm=0.165)
+    window._on_settings(settings.with_record(record))
+    before = [e.kind for e in logged(tmp_path)]
+    assert before[-1] is EventKind.PAUSED
+    window._close_settings()
+    press(window, KEY.Key_Pause)
+    press(window, KEY.Key_I)
+    window._leave()
+    events = logged(tmp_path)
+    resumed = next(n for n, e in enumerate(events) if e.kind is EventKind.RESUMED)
+    changed = [e.body["view"] for e in events[resumed:] if e.kind is EventKind.VIEW_CHANGED]
+    assert "0.165" in str(changed[0]["display"])
+    assert sum("display" in one for one in changed) == 1  # told once
