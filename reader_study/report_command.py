@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from reader_study.statistics.obuchowski_rockette import Claim
 
 if TYPE_CHECKING:
     from reader_study.report.inputs import ReportInputs
+    from reader_study.report.planning_grid import Plan
+    from reader_study.report.sources import StudyTruth
 
 
 def analyse_command(
@@ -72,11 +75,111 @@ def _inputs(source: Path, truth: Path | None, groups: Path | None, cut: float | 
 
     if not source.is_dir():
         return inputs_of_file(source, cut=cut)
+    if truth is None and (source / "truth.csv").is_file():
+        truth = source / "truth.csv"
     if truth is None:
         raise StudyError(f"{source}: expected --truth FILE beside an export folder, found none; name the table.")  # fmt: skip
-    return inputs_of_export(source, truth, cut=cut, groups=groups)
+    known = truth if truth.suffix.lower() != ".json" else _truth_of_json(truth)
+    return inputs_of_export(source, known, cut=cut, groups=groups)
+
+
+def _truth_of_json(path: Path) -> StudyTruth:
+    """A truth file with lesions; a lesion's circle is taken as its box."""
+    from reader_study.domain.truth import read_truth
+    from reader_study.report.sources import StudyTruth, TypedOutline
+    from reader_study.statistics.localisation import Outline
+
+    found = read_truth(path)
+    lesions = []
+    for case in found:
+        for one in case.lesions:
+            spacing = one.spacing_mm or (0.07, 0.07)
+            reach = ((one.radius_mm or 5.0) / spacing[0], (one.radius_mm or 5.0) / spacing[1])
+            box = (one.row - reach[0], one.col - reach[1], one.row + reach[0], one.col + reach[1])
+            outline = Outline(case=case.case_id, lesion=one.lesion_id, view=one.image_key, box=box, spacing_mm=spacing, contour=one.contour)  # fmt: skip
+            lesions.append(TypedOutline(outline=outline, finding=one.finding.value))
+    return StudyTruth(malignant={case.case_id: case.malignant for case in found}, lesions=tuple(lesions))
+
+
+class Who(StrEnum):
+    """To whom a result speaks, in the short names of the MRMC programs."""
+
+    RRRC = "RRRC"
+    FRRC = "FRRC"
+    RRFC = "RRFC"
+
+
+def plan_command(
+    pilot: Annotated[
+        Path | None, typer.Argument(help="Pilot study: iMRMC, RJafroc, MRMCaov or OR-DBM file.")
+    ] = None,
+    components: Annotated[
+        str | None,
+        typer.Option(help="Instead of a file: arm-x-reader,error,Cov1,Cov2,Cov3,cases-of-the-pilot."),
+    ] = None,
+    readers: Annotated[int, typer.Option(help="Readers planned.")] = 10,
+    cases: Annotated[int, typer.Option(help="Cases planned.")] = 200,
+    effect: Annotated[
+        float | None, typer.Option(help="True difference to show; default the pilot's own.")
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Two-sided level; a claim is tested at half of it.")] = 0.05,
+    wanted: Annotated[float, typer.Option("--power", help="Power to reach.")] = 0.8,
+    generalise: Annotated[Who, typer.Option(help="Random (R) or fixed (F) readers and cases.")] = Who.RRRC,
+    claim: Annotated[
+        Claim | None, typer.Option(help="Superiority or non-inferiority; else a difference.")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="Margin of non-inferiority.")] = 0.0,
+    fom: Annotated[Fom | None, typer.Option(help="Figure of merit of the pilot.")] = None,
+    cut: Annotated[float | None, typer.Option(help="Cut-off, for sensitivity or specificity.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for power.csv and power.svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Power and sample size of a reader study (Hillis and Obuchowski)."""
+    from reader_study.report.analysis import SHORT
+    from reader_study.report.planning_grid import PlanRequest, parse_components, pilot_of_file, plan
+
+    if (pilot is None) == (components is None):
+        raise StudyError(
+            "Plan: expected either a pilot file or --components, found both or neither; give one."
+        )
+    if pilot is not None:
+        parts, own, said = pilot_of_file(pilot, fom, cut=cut)
+    else:
+        parts, own, said = parse_components(components or ""), 0.0, ""
+    if effect is None and pilot is None:
+        raise StudyError("Plan: expected --effect, the true difference to show, found none; name it.")
+    request = PlanRequest(
+        pilot=parts, effect=own if effect is None else effect, readers=readers, cases=cases, alpha=alpha, claim=claim, margin=margin,
+        generalise=next(g for g, name in SHORT.items() if name == generalise.value), wanted=wanted,
+    )  # fmt: skip
+    found = plan(request)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        for line in (*([said] if said else []), *found.sentences()):
+            typer.echo(line)
+        for row in found.rows():
+            typer.echo("  ".join(f"{cell:>7}" for cell in row))
+    if out is not None:
+        _write_plan(found, out)
+
+
+def _write_plan(found: Plan, out: Path) -> None:
+    import csv
+
+    from reader_study.report.comparison_figures import power_figure
+
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "power.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(found.rows())
+    curves = list(zip(found.grid_readers, found.table, strict=True))
+    r = found.request
+    drawn = power_figure(found.grid_cases, curves, wanted=r.wanted, chosen=(r.cases, found.power.power))
+    (out / "power.svg").write_text(drawn.svg, encoding="utf-8")
+    typer.echo(str(out / "power.csv"))
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("analyse")(analyse_command)
+    app.command("plan")(plan_command)
