@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.state.linked_cursor import is_contrast_partner
+from app.state.hanging_fill import partner_of
 from app.state.terms import finding_term
 from inference.exam.types import Box, ViewImage
 from inference.results import Detection, ExamResult
@@ -86,9 +86,7 @@ def energy_agreement(result: ExamResult, images: Sequence[ViewImage], *, thresho
     left_out: list[str] = []
     pairs = 0
     for low in (image for image in images if image.kind is ImageKind.CESM_LOW):
-        partner = next(
-            (o for o in images if o.kind is ImageKind.CESM_RECOMBINED and is_contrast_partner(low, o)), None
-        )
+        partner = partner_of(low, images)
         if partner is None:
             left_out.append(_tr("{0}: no recombined image of the same exposure").format(low.view.label))
             continue

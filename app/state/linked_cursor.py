@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from app.state.geometry import chest_wall_is_right, geometry_of
 from app.state.measurements import Point
+from app.state.priors import prior_number
+from inference.exam.contrast import contrast_pairs
 from inference.exam.types import ViewImage
 from resources.translation import translate
 
@@ -29,20 +31,16 @@ class LinkedPoint:
 
 
 def is_contrast_partner(one: ViewImage, other: ViewImage) -> bool:
-    """True for low energy and recombined of one exposure: same view, acquisition and pixel grid (CEM-07)."""
-    return (
-        one.view == other.view
-        and one.kind is not other.kind
-        and one.kind.is_contrast
-        and other.kind.is_contrast
-        and one.qualifier == other.qualifier
-        and one.pixels.shape == other.pixels.shape
-    )
+    """True for low energy and recombined that can be of one exposure: view, pixel grid, source and time agree (CEM-07).
+
+    Of several exposures of a view more than one may fit; which one it is says ``app.state.hanging_fill.partner_of``.
+    """
+    return prior_number(one) == prior_number(other) and bool(contrast_pairs((one, other)))
 
 
 def is_registered(one: ViewImage, other: ViewImage) -> bool:
     """True when the files say that the pixels of a contrast pair have one size; pictures cut out by hand do not."""
-    return one.spacing is not None and one.spacing == other.spacing
+    return one.spacing is not None and one.spacing == other.spacing and one.orientation == other.orientation
 
 
 def linked_point(

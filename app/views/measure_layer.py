@@ -14,7 +14,8 @@ from itertools import pairwise
 from PySide6.QtCore import QCoreApplication, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
-from app.state.linked_cursor import is_contrast_partner, is_registered
+from app.state.hanging_fill import partner_of
+from app.state.linked_cursor import is_registered
 from app.state.measurement_board import MeasurementBoard, Selection
 from app.state.measurements import (
     Length,
@@ -100,7 +101,7 @@ class MeasureLayer:
 
     def partner_of(self, image: ViewImage) -> ViewImage | None:
         """Return the other energy of a contrast pair; None for other images."""
-        return next((one for one in self.images.values() if is_contrast_partner(image, one)), None)
+        return partner_of(image, tuple(self.images.values()))
 
     def words(self, item: Measurement, image: ViewImage) -> tuple[str, ...]:
         """Return the lines beside a measurement, counted once and remembered."""

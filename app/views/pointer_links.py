@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QCoreApplication
 
-from app.state.linked_cursor import LinkedPoint, is_contrast_partner, linked_point
+from app.state.hanging_fill import partner_of
+from app.state.linked_cursor import LinkedPoint, linked_point
 from app.state.measurement_board import MeasurementBoard
 from app.state.measurements import Point, modality_value
 from app.state.nipple_arc import arc, arc_targets, nipple_distance_mm
@@ -92,8 +93,8 @@ class PointerLinks:
 
     def _shared_nipple(self, image: ViewImage) -> Point | None:
         """The nipple marked on the other energy, which shares its pixels."""
-        partners = [one for one in self.images.values() if is_contrast_partner(image, one)]
-        return next((p for one in partners if (p := self._board.nipple(one.key)) is not None), None)
+        partner = partner_of(image, tuple(self.images.values()))
+        return None if partner is None else self._board.nipple(partner.key)
 
     def why_no_arc(self, image: ViewImage) -> str:
         """Say what is missing before an arc can be drawn from this image; empty when nothing is."""
@@ -115,10 +116,10 @@ class PointerLinks:
         if own is None:
             return ""
         words = [f"{kind_words(image)} {own:.0f}"]
-        for one in self.images.values():
-            value = modality_value(one, row, col) if is_contrast_partner(image, one) else None
-            if value is not None:
-                words.append(f"{kind_words(one)} {value:.0f}")
+        partner = partner_of(image, tuple(self.images.values()))
+        value = None if partner is None else modality_value(partner, row, col)
+        if partner is not None and value is not None:
+            words.append(f"{kind_words(partner)} {value:.0f}")
         return "   ".join(words) + "  " + _tr("(uncalibrated)")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
+from app.state.hanging_fill import partner_of
 from app.state.linked_cursor import linked_point
 from app.state.nipple_arc import arc, arc_targets, nipple_distance_mm
 from inference.exam.types import Orientation, Presentation, Spacing, ViewImage, Voi, VoiFunction
@@ -135,3 +137,27 @@ def test_another_view_or_breast_is_not_linked_and_neither_is_a_place_beside_the_
     small = image("R-CC", size=(40, 30), qualifier="@P1")
     assert linked_point(image("R-CC"), small, (10.0, 10.0)) is None
     assert linked_point(image("R-CC"), replace(small, spacing=None), (200.0, 290.0)) is None
+
+
+def test_cem07_values_are_read_from_the_exposure_that_belongs_to_the_recombined_image() -> None:
+    began = datetime(2020, 1, 17, 10, 30)
+    early = replace(image("R-CC", kind=ImageKind.CESM_LOW), acquired=began)
+    late = replace(
+        image("R-CC", kind=ImageKind.CESM_LOW, qualifier="#2"), acquired=began + timedelta(minutes=6)
+    )
+    recombined = replace(image("R-CC", kind=ImageKind.CESM_RECOMBINED), acquired=began + timedelta(minutes=6))
+    images = (early, late, recombined)
+    assert [partner_of(one, images) for one in images] == [None, recombined, late]
+    same = linked_point(recombined, late, (100.0, 80.0))
+    assert same is not None
+    assert (same.row, same.col, same.exact) == (100.0, 80.0, True)
+    other = linked_point(recombined, early, (100.0, 80.0))
+    assert other is None or not other.exact
+
+
+def test_cem07_partners_stored_the_other_way_round_are_not_called_the_same_pixels() -> None:
+    low = image("R-CC", kind=ImageKind.CESM_LOW)
+    turned = image("R-CC", kind=ImageKind.CESM_RECOMBINED, orientation=Orientation(flip_cols=True))
+    place = linked_point(low, turned, (10.0, 20.0))
+    assert place is not None
+    assert not place.exact

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.bootstrap import browsing_station
+from app.state.priors import all_images
 from app.views.main_window import MainWindow
 from inference.engine import FakeEngine
 from inference.exam.phantom import PhantomSpec, phantom_exam
@@ -143,6 +144,30 @@ def _other(window: MainWindow, rng: np.random.Generator, ids: list[str]) -> str:
     return "events"
 
 
+def _wrong(window: MainWindow) -> str:
+    """Say what on screen does not belong to the case on screen, "" when all does."""
+    reading = window.reading
+    case, shown = (
+        reading._case,
+        [v for v in reading.grid.viewports() if v.isVisible() and v.image is not None],
+    )
+    if case is None:
+        return "images without a case" if shown else ""
+    images = all_images(case.exam, case.priors)
+    ids = {image.source_id for image in images.values()}
+    for view in shown:
+        image = view.image
+        assert image is not None
+        if images.get(image.key) is not image:
+            return f"{image.key} is not of this case"
+        if any(item.image_key != image.key for item in view.overlays):
+            return f"{image.key} carries marks of another image"
+        if view.item.image is not image or view.state().image_key != image.key:
+            return f"{image.key} has another's picture or state"
+    findings = [item for item in reading.image_tools.board.items() if item.image_key not in images]
+    return f"measurements of images that are not here: {findings} ({ids})" if findings else ""
+
+
 def test_mg42_random_keys_and_mouse_raise_nothing(window: MainWindow, qtbot: QtBot) -> None:
     assert window._browser is not None
     rng = np.random.default_rng(SEED)
@@ -171,5 +196,7 @@ def test_mg42_random_keys_and_mouse_raise_nothing(window: MainWindow, qtbot: QtB
                 done.append(_key(window, rng, keys))
             else:
                 done.append(_other(window, rng, ids))
+            wrong = _wrong(window)
+            assert not wrong, f"seed {SEED}, after {done[-12:]}: {wrong}"
     assert not raised, f"seed {SEED}, after {done[-12:]}: {raised[0]}"
     assert len(done) > 50
