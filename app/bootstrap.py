@@ -7,11 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from app.demo_study import PASSWORD, READER, DemoStudy
-from app.files import ProgramFolders
+from app.control.coordinating import Coordinating
+from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
+from app.files import ProgramFolders, program_folders
 from app.settings_store import settings_folder
 from app.state.hanging import Protocol, load_protocols
 from app.state.protocol_library import ProtocolLibrary
+from app.study_files import LocalStudyFiles, folder_beside
 from app.workstation import Workstation
 from inference.cache import CachedEngine, ResultCache, identity_of
 from inference.engine import Cancelled, FakeEngine, InferenceEngine, Progress
@@ -21,7 +23,7 @@ from inference.registry import load_card, model_folders, why_not
 from inference.results import ExamResult
 from inference.worker import EngineSpec, WorkerEngine
 from reader_study.clock import SystemClock
-from reader_study.store.database import open_database
+from reader_study.store.database import Database, open_database
 from resources.files import UserFacingError
 from resources.translation import translate
 
@@ -77,13 +79,16 @@ def own_protocols(packaged: tuple[Protocol, ...]) -> ProtocolLibrary:
 
 def demo_station(demo: DemoStudy, engine: InferenceEngine) -> Workstation:
     """A station on the demo study."""
+    with_coordinator(demo)
     return study_station(
         database=demo.database,
         study_id=demo.study.study_id,
         exams=demo.exams,
         anchor=demo.anchor,
         engine=engine,
-        hint=_tr("Demo: reader “{0}”, password “{1}”").format(READER, PASSWORD),
+        hint=_tr("Demo: reader “{0}” or coordinator “{1}”, password “{2}”").format(
+            READER, COORDINATOR, PASSWORD
+        ),
     )
 
 
@@ -119,9 +124,54 @@ def study_station(
         events=opened.events,
         source=FolderSource(exams),
         anchor=anchor,
+        office=coordinators_office(database, opened, cases=None, anchor=anchor),
         hint=hint,
         on_close=(opened.close, lambda: close_engine(engine)),
     )
+
+
+def coordinators_office(
+    database: Path | str, opened: Database, *, cases: Path | None, anchor: Path | None
+) -> Coordinating:
+    """Return the way into the coordinator's area of an open database; keys and truth lie apart from the cases."""
+    folder = cases or folder_beside(database)
+    keys = program_folders("keys").home
+    name = folder.resolve().name
+    files = LocalStudyFiles(
+        database=database,
+        cases_folder=folder,
+        key=keys / f"{name}.key",
+        truth=keys / f"{name}_truth.json",
+        anchor=anchor,
+    )
+    return Coordinating(records=opened, files=files, clock=SystemClock(), anchor=anchor)
+
+
+def coordinator_station(
+    *, database: Path | str, study_id: str | None, cases: Path | None, anchor: Path | None, engine: InferenceEngine
+) -> Workstation:
+    """A station for a coordinator on a database, which is made when there is none; readers can read there too."""
+    opened = open_database(database)
+    studies = opened.studies()
+    if (study_id is None and len(studies) > 1) or (study_id is not None and study_id not in studies):
+        opened.close()
+        raise UserFacingError(
+            f"{database}: expected one study or --study ID, found {', '.join(studies) or 'none'}; name one of them."
+        )
+    protocols = load_protocols()
+    station = Workstation(
+        engine=engine,
+        clock=SystemClock(),
+        protocols=protocols,
+        library=own_protocols(protocols),
+        study=opened.study(study_id) if study_id is not None else None,
+        events=opened.events,
+        anchor=anchor,
+        office=coordinators_office(database, opened, cases=cases, anchor=anchor),
+        on_close=(opened.close, lambda: close_engine(engine)),
+    )
+    station.reload()
+    return station
 
 
 def browsing_station(engine: InferenceEngine) -> Workstation:

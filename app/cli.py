@@ -79,6 +79,36 @@ def read(
     )
 
 
+@app.command()
+def coordinate(
+    database: Annotated[str, typer.Argument(help="SQLite file, made when missing, or database URL.")],
+    study: Annotated[str | None, typer.Option(help="Study id, when the database holds several.")] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="Case folder; default beside the database, named after it.")
+    ] = None,
+    anchor: Annotated[
+        Path | None, typer.Option(help="Anchor file, kept elsewhere than the database.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model card id or folder.")] = "dib-mg",
+) -> None:
+    """Open the coordinator's area: design, cases, readers, monitor, lock, export, audit."""
+    from app import demo_run
+
+    raise typer.Exit(
+        demo_run.coordinate(
+            database=database, study=study, cases=cases, anchor=anchor, model=model, version=program_version()
+        )
+    )
+
+
+@app.command()
+def start() -> None:
+    """Choose what to do: read the demo study, start a study, open exams."""
+    from app import demo_run
+
+    raise typer.Exit(demo_run.choose_and_run(version=program_version()))
+
+
 @app.command(name="open")
 def open_exams(
     path: Annotated[Path, typer.Argument(help="Folder, zip or manifest.")],

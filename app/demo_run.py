@@ -172,3 +172,36 @@ def open_exams(*, path: Path, model: str, version: str) -> int:
         return bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
 
     return _run_window(prepare, version, sign_in=False, first=lambda window: window.open_exams(path))
+
+
+def coordinate(
+    *, database: str, study: str | None, cases: Path | None, anchor: Path | None, model: str, version: str
+) -> int:
+    """Open the coordinator's area on a database, which is made when there is none."""
+    folders = program_folders("station")
+    bootstrap.start_logging(folders)
+
+    def prepare(_tell: Tell) -> Workstation:
+        engine = bootstrap.make_engine(folders.cache, model)
+        return bootstrap.coordinator_station(
+            database=database, study_id=study, cases=cases, anchor=anchor, engine=engine
+        )
+
+    return _run_window(prepare, version, sign_in=True)
+
+
+def choose_and_run(*, version: str) -> int:
+    """Show the three cards and do what is chosen; 0 when the window was closed without a choice."""
+    from app.views.start_cards import Choice, ask
+
+    chosen = ask()
+    if chosen is None:
+        return 0
+    what, path = chosen
+    if what is Choice.DEMO or path is None:
+        return run(no_display=False, fresh=False, out=None, version=version)
+    if what is Choice.EXAMS:
+        return open_exams(path=path, model=bootstrap.DEFAULT_MODEL, version=version)
+    return coordinate(
+        database=str(path), study=None, cases=None, anchor=None, model=bootstrap.DEFAULT_MODEL, version=version
+    )

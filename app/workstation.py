@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.control.browsing import BrowseController, BrowsingScreen
+from app.control.coordinating import Coordinating
 from app.control.decoded import machine_bytes
 from app.control.reading import ReadingController, ReadingScreen
 from app.control.tasks import TaskRunner
@@ -18,6 +19,7 @@ from inference.exam.sources import ExamSource, FolderSource
 from reader_study.accounts import account_of, sign_in
 from reader_study.domain.study import Reader, Study
 from reader_study.errors import StudyError
+from reader_study.permissions import Account, Role
 from reader_study.ports import Clock, EventStore
 from reader_study.sessions import Sessions
 from resources.translation import translate
@@ -39,6 +41,7 @@ class Workstation:
     events: EventStore | None = None
     source: ExamSource | None = None
     anchor: Path | None = None
+    office: Coordinating | None = None  # the way into the coordinator's area; None = readers only
     hint: str = ""
     settings: SettingsKeeper = field(default_factory=MemorySettings)
     on_close: tuple[Callable[[], None], ...] = ()
@@ -54,6 +57,35 @@ class Workstation:
         if self.events is not None:
             self.sessions().admit(account_of(reader))  # from now on her own list and nothing else
         return reader
+
+    def enter(self, account_id: str, password: str) -> Account | Reader:
+        """Return the reader, or the account of another role, whose area ``office`` opens; SignInRefused otherwise."""
+        if self.office is None or self.study is None:
+            return self.sign_in(account_id, password)
+        account = self.office.sign_in(self.study.study_id, account_id, password)
+        if account.role is not Role.READER:
+            return account
+        reader = next((one for one in self.study.readers if one.reader_id == account_id), None)
+        if reader is None:  # enrolled since this station was started
+            self.reload()
+            reader = next(one for one in self.study.readers if one.reader_id == account_id)
+        self.sessions().admit(account)
+        return reader
+
+    def reload(self) -> None:
+        """Take up what a coordinator changed: the study as it is kept now, and the cases that came in."""
+        if self.office is None:
+            return
+        if self._sessions is not None:
+            self._sessions.shutdown()
+            self._sessions = None
+        kept = self.office.study_ids()
+        wanted = self.study.study_id if self.study is not None else kept[0] if len(kept) == 1 else ""
+        if wanted in kept:
+            self.study = self.office.records.study(wanted)
+        exams = self.office.files.cases_folder / "exams"
+        if self.source is None and exams.is_dir():
+            self.source = self.source_of(exams)
 
     def sessions(self) -> Sessions:
         """Return the one writer of the log."""

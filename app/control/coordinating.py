@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.control.coordination_ports import (
     CaseImport,
+    Exported,
     Records,
     Row,
     StudyFiles,
@@ -31,8 +32,6 @@ from reader_study.monitor import MonitorRow
 from reader_study.permissions import Account, Action, NotPermitted, Role, may
 from reader_study.ports import Clock
 from resources.translation import translate
-
-DEFAULT_TIMEOUT_MIN = 30.0
 
 
 def _tr(text: str) -> str:
@@ -295,12 +294,13 @@ class Coordinating:
         rows = self.desk.monitor()
         return rows, self.times.update(rows, self.desk.events(Action.MONITOR))
 
-    def export(self, folder: Path, context: TaskContext) -> tuple[Path, ...]:
+    def export(self, folder: Path, context: TaskContext) -> Exported:
+        """Write every format into an empty folder; NotPermitted before the lock, unless the protocol opens it."""
         events = self.desk.events(Action.EXPORT)
 
-        def work(study: Study) -> tuple[tuple[Path, ...], Done]:
-            paths = self.files.export(study, events, folder, context)
-            return paths, Done(subject=folder.name, new={"files": [path.name for path in paths]})
+        def work(study: Study) -> tuple[Exported, Done]:
+            made = self.files.export(study, events, folder, context)
+            return made, Done(subject=folder.name, new={"files": [path.name for path in made.written]})
 
         return self.desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work)
 

@@ -77,6 +77,14 @@ class TruthRefused(StudyError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """Files that were written, and sentences on formats that cannot hold this study."""
+
+    written: tuple[Path, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the walk over the log found."""
 
@@ -107,9 +115,7 @@ class StudyFiles(Protocol):
 
     def strata(self) -> Mapping[str, str]: ...
 
-    def export(
-        self, study: Study, events: EventStore, folder: Path, context: TaskContext
-    ) -> tuple[Path, ...]: ...
+    def export(self, study: Study, events: EventStore, folder: Path, context: TaskContext) -> Exported: ...
 
     def backup(self, file: Path) -> str: ...
 

@@ -6,10 +6,11 @@ The form of the file is ``reader_study.protocol_file``; here is only what a draf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import yaml
 
+from reader_study.domain.events import plain
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.errors import StudyError
 from reader_study.protocol_file import drawn, protocol_from_text, protocol_from_values, protocol_to_values
@@ -114,3 +115,10 @@ def study_of_text(text: str) -> Study:
             _tr("Protocol: expected keys and values, found something else; name a study protocol.")
         )
     return study_of_values(values)
+
+
+def default_values() -> dict[str, object]:
+    """Return every key of a protocol's form at its default, those that a file may leave out too."""
+    value = plain(asdict(new_study("", "")))
+    assert isinstance(value, dict)
+    return value

@@ -29,6 +29,7 @@ class SignInView(QWidget):
     asked = Signal(str, str)  # reader id, password
     open_exams_asked = Signal()
     settings_asked = Signal()
+    coordinator_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,6 +61,7 @@ class SignInView(QWidget):
         browse.setToolTip(_tr("Look at a folder or zip of images"))
         self._settings = QPushButton(_tr("Settings …"))
         self._settings.setProperty("role", "quiet")
+        self.first_coordinator = self._offer()
         self._monitor_note = _secondary("")
         self._monitor_note.hide()
         self._note = _secondary(_tr("Research use only. Not for diagnosis."))
@@ -75,6 +77,7 @@ class SignInView(QWidget):
             self._button,
             browse,
             self._settings,
+            self.first_coordinator,
             self._note,
             self._monitor_note,
         ):
@@ -93,6 +96,14 @@ class SignInView(QWidget):
         self.password.returnPressed.connect(self._ask)
         browse.clicked.connect(self.open_exams_asked)
         self._settings.clicked.connect(self.settings_asked)
+
+    def _offer(self) -> QPushButton:
+        """The way in for a study that has readers only; shown by who knows that."""
+        offer = QPushButton(_tr("Name the first coordinator …"))
+        offer.setProperty("role", "quiet")
+        offer.hide()
+        offer.clicked.connect(self.coordinator_asked)
+        return offer
 
     def set_study(self, title: str, hint: str) -> None:
         self._study.setText(f"{title}\n{hint}" if hint else title)

@@ -71,6 +71,7 @@ class StartWindow(QMainWindow):
         self.setWindowTitle(QCoreApplication.translate("main", "Negatoscope – research use only"))
         self.resize(*SIZE_PX)
         self._loop: QEventLoop | None = None
+        self._on_close: Callable[[], None] | None = None
         self._closed = False
         self.page = SignInView() if sign_in else None
         self._line = QLabel("")
@@ -81,6 +82,12 @@ class StartWindow(QMainWindow):
         self._said.connect(self._say)
         self._ready.connect(self._on_ready, Qt.ConnectionType.QueuedConnection)
         self._say(_tr("Starting …"))
+
+    def show_page(self, page: QWidget | None, closed: Callable[[], None] | None) -> None:
+        """Show a page in place of the line of text, or the line again; ``closed`` is told when the window goes."""
+        self._on_close = closed
+        self.takeCentralWidget()  # both pages live on: this one is shown again
+        self.setCentralWidget(page or self.page or self._line)
 
     def say(self, text: str) -> None:
         """Tell what is being made ready; from any thread."""
@@ -136,6 +143,8 @@ class StartWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._closed = True
+        if self._on_close is not None:
+            self._on_close()
         if self._loop is not None:
             self._loop.quit()
         super().closeEvent(event)

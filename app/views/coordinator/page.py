@@ -37,7 +37,7 @@ def button(text: str, action: Callable[[], object], *, role: str = "", tip: str 
     if role:
         made.setProperty("role", role)
     made.setToolTip(tip)
-    made.clicked.connect(lambda: action())
+    made.clicked.connect(lambda _checked: action())
     return made
 
 

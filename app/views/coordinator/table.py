@@ -247,7 +247,9 @@ class DataTable(QWidget):
         self.filter.selectAll()
 
     def _ask_export(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, _tr("Save the table"), f"{self._title}.csv", "CSV (*.csv)")
+        name, _ = QFileDialog.getSaveFileName(
+            self, _tr("Save the table"), f"{self._title}.csv", "CSV (*.csv)"
+        )
         if not name:
             return
         try:
