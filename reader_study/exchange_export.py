@@ -5,7 +5,7 @@ One call, one folder. What a format cannot hold is not written and is named with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from reader_study.domain.truth import Truth
 from reader_study.errors import StudyError
 from reader_study.exchange.delimited import write_imrmc, write_long_csv, write_lrc
 from reader_study.exchange.observer_data import ObserverData
+from reader_study.exchange.sheet_writer import SheetBook
 from reader_study.exchange.workbook_writer import write_workbook
 from reader_study.export import export_tidy
-from reader_study.observers import Rating, froc_observer_data, locked_answers, roc_observer_data
+from reader_study.observers import Answer, Rating, answers_of, froc_observer_data, roc_observer_data
 from reader_study.ports import EventStore
 from reader_study.tables import TidyTable, build_tables
 
@@ -50,14 +51,15 @@ def export_study(
     StudyError
         The folder holds an export already or cannot be written.
     """
-    tables = build_tables(study, store)
+    answers: list[Answer] = []
+    tables = build_tables(study, store, folded=lambda record: answers.extend(answers_of(record)))
     written = list(export_tidy(study, store, folder, tables=tables))
     try:
         written.append(_write_book(tables, folder / "study_tables.xlsx"))
         if truth is None:
             return ExportReport(written=tuple(written), left_out=("MRMC files: no truth was named.",))
         written.append(_write_truth(truth, folder / "truth.csv"))
-        made, left_out = _write_observer_files(study, store, folder / "mrmc", truth)
+        made, left_out = _write_observer_files(study, answers, folder / "mrmc", truth)
     except OSError as error:
         raise StudyError(
             f"Export folder {folder}: could not be written ({error.strerror}); choose another place."
@@ -66,9 +68,8 @@ def export_study(
 
 
 def _write_observer_files(
-    study: Study, store: EventStore, folder: Path, truth: Mapping[str, Truth]
+    study: Study, answers: Sequence[Answer], folder: Path, truth: Mapping[str, Truth]
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    answers = tuple(locked_answers(study, store))
     wanted: list[tuple[str, Callable[[], ObserverData]]] = [
         (f"roc_{rating.value}", partial(roc_observer_data, study, answers, truth, rating=rating))
         for rating in Rating
@@ -123,9 +124,7 @@ def _write_truth(truth: Mapping[str, Truth], path: Path) -> Path:
 
 def _write_book(tables: tuple[TidyTable, ...], path: Path) -> Path:
     """One sheet a table and the codebook; more rows than a sheet holds stay in the CSV, and the sheet says so."""
-    import openpyxl
-
-    book = openpyxl.Workbook(write_only=True)
+    book = SheetBook()
     codebook = book.create_sheet("codebook")
     codebook.append(("table", "column", "type", "unit", "range", "meaning"))
     for table in tables:
@@ -138,9 +137,9 @@ def _write_book(tables: tuple[TidyTable, ...], path: Path) -> Path:
             continue
         sheet.append([column.name for column in table.columns])
         for row in table.rows:
-            sheet.append([int(value) if isinstance(value, bool) else value for value in row])
+            sheet.append(row)
     book.save(path)
     return path
 
 
-_SHEET_ROWS = 100_000  # Excel takes 1 048 575; beyond this, writing takes longer than reading the CSV
+_SHEET_ROWS = 1_048_575  # of an Excel sheet, the header apart

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from reader_study.domain.assessment import Assessment, BreastAssessment, Finding
 from reader_study.domain.conduct import Design, HitRule, Localisation, Surplus
-from reader_study.domain.reading import State, fold
+from reader_study.domain.reading import SessionRecord, State, fold
 from reader_study.domain.study import Study
 from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.errors import StudyError
@@ -52,17 +52,20 @@ class Answer:
 
 def locked_answers(study: Study, store: EventStore) -> Iterator[Answer]:
     """Yield every locked answer, practice left out; a sequential reading gives two, one for each arm."""
-    practice = {case.case_id for case in study.cases if case.practice}
     for plan in study.plans:
-        record = fold(study, plan, store.read(plan.session_id))
-        for entry, reading in zip(plan.entries, record.readings, strict=True):
-            if reading.state is not State.LOCKED or reading.final is None or reading.case_id in practice:
-                continue
-            who = {"reader_id": plan.reader_id, "case_id": reading.case_id}
-            if entry.first_arm_id is not None and reading.provisional is not None:
-                early, marks = reading.provisional, reading.provisional_findings
-                yield Answer(**who, arm_id=entry.first_arm_id, assessment=early, findings=marks)
-            yield Answer(**who, arm_id=reading.arm_id, assessment=reading.final, findings=reading.findings)
+        yield from answers_of(fold(study, plan, store.read(plan.session_id)))
+
+
+def answers_of(record: SessionRecord) -> Iterator[Answer]:
+    """Yield the locked answers of one session that count."""
+    for entry, reading in zip(record.plan.entries, record.readings, strict=True):
+        if reading.state is not State.LOCKED or reading.final is None or reading.case_id in record.practice:
+            continue
+        who = {"reader_id": record.plan.reader_id, "case_id": reading.case_id}
+        if entry.first_arm_id is not None and reading.provisional is not None:
+            early, marks = reading.provisional, reading.provisional_findings
+            yield Answer(**who, arm_id=entry.first_arm_id, assessment=early, findings=marks)
+        yield Answer(**who, arm_id=reading.arm_id, assessment=reading.final, findings=reading.findings)
 
 
 def roc_observer_data(

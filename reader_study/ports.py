@@ -29,6 +29,17 @@ class Head:
     hash: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindCount:
+    """How often a kind of event is in a session, and the calendar times of the first and last (ISO 8601 UTC)."""
+
+    session_id: str
+    kind: EventKind
+    count: int
+    first_utc: str
+    last_utc: str
+
+
 class EventStore(Protocol):
     """An append-only place for sealed events, one chain a session."""
 
@@ -42,6 +53,12 @@ class EventStore(Protocol):
         self, kinds: Sequence[EventKind], session_ids: Sequence[str] | None = None
     ) -> tuple[Event, ...]:
         """Events of some kinds only, by session and number, without walking the rest; None = of every session."""
+        ...
+
+    def count_kinds(
+        self, kinds: Sequence[EventKind], session_ids: Sequence[str] | None = None
+    ) -> tuple[KindCount, ...]:
+        """Count some kinds of event without reading them; None = of every session."""
         ...
 
     def heads(self) -> Mapping[str, Head]: ...
@@ -82,6 +99,17 @@ class MemoryEventStore:
         wanted = sorted(self._sessions if session_ids is None else set(session_ids))
         asked = frozenset(kinds)
         return tuple(event for one in wanted for event in self.read(one) if event.kind in asked)
+
+    def count_kinds(
+        self, kinds: Sequence[EventKind], session_ids: Sequence[str] | None = None
+    ) -> tuple[KindCount, ...]:
+        times: dict[tuple[str, EventKind], list[str]] = {}
+        for event in self.read_kinds(kinds, session_ids):
+            times.setdefault((event.session_id, event.kind), []).append(event.t_utc)
+        return tuple(
+            KindCount(session_id=s, kind=kind, count=len(all_), first_utc=min(all_), last_utc=max(all_))
+            for (s, kind), all_ in times.items()
+        )
 
     def heads(self) -> Mapping[str, Head]:
         return {session_id: _head(events) for session_id, events in sorted(self._sessions.items())}

@@ -1,17 +1,16 @@
-"""How far sessions are, from a handful of kinds of event: quick enough for a work list and a monitor of any size.
+"""How far sessions are, from counts of a few kinds of event: quick for a work list and a monitor of any size.
 
-Reads no view changes, marks or answers. What may be opened is ``worklist``; the full story of a session is
-``domain.reading.fold``.
+Reads no event. What may be opened is ``worklist``; the full story of a session is ``domain.reading.fold``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from reader_study.domain.events import Event, EventKind, text
+from reader_study.domain.events import EventKind
 from reader_study.domain.study import SessionPlan, Study
-from reader_study.ports import EventStore
+from reader_study.ports import EventStore, KindCount
 
 _K = EventKind
 _KINDS = (
@@ -22,12 +21,13 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One session: what is locked since when (case id to ISO 8601 UTC), and its flags."""
+    """One session: how many cases are locked, and its flags. Times are ISO 8601 UTC; None = not yet."""
 
     plan: SessionPlan
-    locked: Mapping[str, str] = field(default_factory=dict)
-    started_utc: str | None = None  # None = not begun
-    last_utc: str | None = None  # of the kinds of event that are read here
+    n_locked: int = 0
+    last_locked_utc: str | None = None
+    started_utc: str | None = None
+    last_utc: str | None = None  # of the kinds of event that are counted here
     is_open: bool = False  # a sitting goes on, or was cut off
     recovered: int = 0
     idle_spells: int = 0
@@ -36,12 +36,12 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        return len(self.locked) >= len(self.plan.entries)
+        return self.n_locked >= len(self.plan.entries)
 
     @property
     def next_case_id(self) -> str | None:
         """The case where the session stands; None when every case is locked."""
-        return None if self.finished else self.plan.entries[len(self.locked)].case_id
+        return None if self.finished else self.plan.entries[self.n_locked].case_id
 
 
 def read_progress(
@@ -49,36 +49,26 @@ def read_progress(
 ) -> dict[str, Progress]:
     """Return the progress of sessions by id, of all the study's when ``plans`` is not given."""
     wanted = study.plans if plans is None else plans
-    events = store.read_kinds(_KINDS, [plan.session_id for plan in wanted])
-    mine: dict[str, list[Event]] = {}
-    for event in events:
-        mine.setdefault(event.session_id, []).append(event)
-    return {plan.session_id: _progress(plan, mine.get(plan.session_id, ())) for plan in wanted}
+    mine: dict[str, dict[EventKind, KindCount]] = {}
+    for one in store.count_kinds(_KINDS, [plan.session_id for plan in wanted]):
+        mine.setdefault(one.session_id, {})[one.kind] = one
+    return {plan.session_id: _progress(plan, mine.get(plan.session_id, {})) for plan in wanted}
 
 
-def _progress(plan: SessionPlan, events: Iterable[Event]) -> Progress:
-    locked: dict[str, str] = {}
-    counts: dict[EventKind, int] = {}
-    started: str | None = None
-    last: str | None = None
-    is_open = False
-    for event in events:
-        counts[event.kind] = counts.get(event.kind, 0) + 1
-        last = event.t_utc
-        if event.kind is _K.READING_LOCKED:
-            locked[text(event.body, "case_id")] = event.t_utc
-        elif event.kind in {_K.SESSION_OPENED, _K.SESSION_RECOVERED}:
-            started, is_open = started or event.t_utc, True
-        elif event.kind is _K.SESSION_CLOSED:
-            is_open = False
+def _progress(plan: SessionPlan, kinds: Mapping[EventKind, KindCount]) -> Progress:
+    def count(kind: EventKind) -> int:
+        return kinds[kind].count if kind in kinds else 0
+
+    locked, opened = kinds.get(_K.READING_LOCKED), kinds.get(_K.SESSION_OPENED)
     return Progress(
         plan=plan,
-        locked=locked,
-        started_utc=started,
-        last_utc=last,
-        is_open=is_open,
-        recovered=counts.get(_K.SESSION_RECOVERED, 0),
-        idle_spells=counts.get(_K.IDLE_DETECTED, 0),
-        overrides=counts.get(_K.OVERRIDE_GRANTED, 0),
-        signed=_K.SESSION_SIGNED in counts,
+        n_locked=count(_K.READING_LOCKED),
+        last_locked_utc=None if locked is None else locked.last_utc,
+        started_utc=None if opened is None else opened.first_utc,
+        last_utc=max((one.last_utc for one in kinds.values()), default=None),
+        is_open=count(_K.SESSION_OPENED) > count(_K.SESSION_CLOSED),
+        recovered=count(_K.SESSION_RECOVERED),
+        idle_spells=count(_K.IDLE_DETECTED),
+        overrides=count(_K.OVERRIDE_GRANTED),
+        signed=_K.SESSION_SIGNED in kinds,
     )

@@ -6,7 +6,7 @@ cases are left out of every table but sessions and allocation (RS-T1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reader_study.coverage import coverage_of
@@ -48,8 +48,13 @@ class Key(NamedTuple):
     arm_id: str
 
 
-def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
-    """Fold the whole log of a study into its tables; the same log gives the same rows in the same order."""
+def build_tables(
+    study: Study, store: EventStore, *, folded: Callable[[SessionRecord], object] | None = None
+) -> tuple[TidyTable, ...]:
+    """Fold the whole log of a study into its tables; the same log gives the same rows in the same order.
+
+    ``folded`` is handed every session as it is folded, for those who want more of it than the tables hold.
+    """
     cases = {case.case_id: case for case in study.cases}
     sessions = TidyTable(name="sessions", columns=SESSIONS)
     readings = TidyTable(name="readings", columns=READINGS)
@@ -64,6 +69,8 @@ def build_tables(study: Study, store: EventStore) -> tuple[TidyTable, ...]:
         events = store.read(plan.session_id)
         record = fold(study, plan, events)
         washout.add(record)
+        if folded is not None:
+            folded(record)
         sessions.add(*_session_row(study, record, events), digest)
         by_case = _by_case(events)
         for position, reading in enumerate(record.readings, start=1):

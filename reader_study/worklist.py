@@ -55,7 +55,7 @@ def session_status(
     return SessionStatus(
         session_id=plan.session_id,
         period=plan.period,
-        n_done=len(mine.locked),
+        n_done=mine.n_locked,
         n_total=len(plan.entries),
         started=mine.started_utc is not None,
         closed=mine.finished,
@@ -70,25 +70,25 @@ def session_status(
 
 
 def washout_ends(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> str | None:
-    """Return when the last of the session's cases that was read in an earlier period was locked, plus the washout.
+    """Return when the washout is over: counted from the last lock of any earlier session that shares a case.
 
     ISO 8601 UTC; None when no case was read before.
     """
-    again = _read_before(study, plan, progress)
-    if not again:
+    last = _last_read_before(study, plan, progress)
+    if last is None:
         return None
-    return to_utc_text(from_utc_text(max(again)) + timedelta(days=study.washout_days))
+    return to_utc_text(from_utc_text(last) + timedelta(days=study.washout_days))
 
 
-def _read_before(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> list[str]:
+def _last_read_before(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> str | None:
     mine = {entry.case_id for entry in plan.entries}
-    return [
+    times = [
         when
         for other in study.plans_of(plan.reader_id)
-        if other.period < plan.period
-        for case_id, when in progress[other.session_id].locked.items()
-        if case_id in mine
+        if other.period < plan.period and (when := progress[other.session_id].last_locked_utc) is not None
+        if any(entry.case_id in mine for entry in other.entries)
     ]
+    return max(times, default=None)
 
 
 def _waits_for(study: Study, plan: SessionPlan, progress: Mapping[str, Progress], utc_now: str) -> str | None:
@@ -99,10 +99,10 @@ def _waits_for(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]
         gated = other.period > 0 or study.training.gate
         if other.period < plan.period and gated and not progress[other.session_id].finished:
             return f"period {other.period} comes first; finish it."
-    again = _read_before(study, plan, progress)
-    if not again:
+    last = _last_read_before(study, plan, progress)
+    if last is None:
         return None
-    days = (from_utc_text(utc_now) - from_utc_text(max(again))).total_seconds() / SECONDS_A_DAY
+    days = (from_utc_text(utc_now) - from_utc_text(last)).total_seconds() / SECONDS_A_DAY
     if days < study.washout_days:
         return (
             f"washout of {study.washout_days:g} days is not over, {study.washout_days - days:.1f} days are left;"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reader_study.exchange.observer_data import (
     Crossing,
@@ -14,10 +13,8 @@ from reader_study.exchange.observer_data import (
     TruthCase,
     normalised,
 )
+from reader_study.exchange.sheet_writer import Cell, SheetBook
 from reader_study.exchange.workbook import FP_COLUMNS, TP_COLUMNS, TRUTH_COLUMNS, open_book
-
-if TYPE_CHECKING:
-    from openpyxl import Workbook
 
 
 def write_workbook(data: ObserverData, path: Path) -> None:
@@ -28,8 +25,6 @@ def write_workbook(data: ObserverData, path: Path) -> None:
     ExchangeError
         The data is of a split-plot design: RJafroc itself refuses such workbooks.
     """
-    import openpyxl
-
     if data.crossing is not Crossing.FACTORIAL or len(data.reads) != len(data.readers) * len(data.modalities) * len(data.cases):  # fmt: skip
         raise ExchangeError(
             "An RJafroc workbook needs every reader to read every case under every modality; write iMRMC instead."
@@ -40,7 +35,7 @@ def write_workbook(data: ObserverData, path: Path) -> None:
     lesion_numbers = {
         (case.case_id, lesion.lesion_id): k for case in data.cases for k, lesion in enumerate(case.lesions, 1)
     }
-    book = openpyxl.Workbook(write_only=True)
+    book = SheetBook()
     sheet = book.create_sheet("TRUTH")
     sheet.append(TRUTH_COLUMNS)
     who, what = ",".join(readers.values()), ",".join(modalities.values())
@@ -54,7 +49,7 @@ def write_workbook(data: ObserverData, path: Path) -> None:
         sheet.append(columns)
         for m in data.marks:
             if bool(m.lesion_id) == with_lesion:
-                place: tuple[object, ...] = (readers[m.reader], modalities[m.modality], numbers[m.case_id])
+                place: tuple[Cell, ...] = (readers[m.reader], modalities[m.modality], numbers[m.case_id])
                 lesion_cell = (lesion_numbers[m.case_id, m.lesion_id],) if with_lesion else ()
                 sheet.append((*place, *lesion_cell, m.rating))
     _write_key(book, numbers, readers, modalities)
@@ -68,7 +63,7 @@ def _text_ids(names: Sequence[str]) -> dict[str, str]:
 
 
 def _write_key(
-    book: Workbook, numbers: Mapping[str, int], readers: Mapping[str, str], modalities: Mapping[str, str]
+    book: SheetBook, numbers: Mapping[str, int], readers: Mapping[str, str], modalities: Mapping[str, str]
 ) -> None:
     sheet = book.create_sheet("KEY")
     sheet.append(("kind", "id in this workbook", "name"))

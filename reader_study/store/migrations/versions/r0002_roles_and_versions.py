@@ -27,5 +27,5 @@ def upgrade() -> None:
         sa.Column("made_by", sa.Text, nullable=False),
         sa.Column("t_utc", sa.Text, nullable=False),
     )
-    op.create_index("events_by_kind", "events", ["kind", "session_id", "seq"])
+    op.create_index("events_by_kind", "events", ["kind", "session_id", "t_utc"])
     make_triggers(op.get_bind(), SECOND)
