@@ -6,6 +6,7 @@ kept; where that is not so, a sentence stands instead of a mark. Reading reports
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,9 @@ from resources.translation import translate
 
 def _tr(text: str) -> str:
     return translate("cad", text)
+
+
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", re.IGNORECASE)
 
 
 def state_words(state: CadState) -> str:
@@ -75,6 +79,7 @@ def _words(report: CadReport) -> str:
     named = dict.fromkeys(f"{a.name} {a.version}".strip() for a in report.algorithms)
     named |= dict.fromkeys(f"{m.algorithm} {m.version}".strip() for m in report.marks)
     who = ", ".join(name for name in named if name) or report.model or _tr("algorithm not named")
+    who = _DIGEST.sub(r"\1…", who)  # a digest of 64 figures fills a panel; the report itself has it whole
     failed = [a.performed or a.name for a in report.algorithms if a.failed]
     maker = report.manufacturer or _tr("maker not named")
     words = _tr("CAD {0}: {1}: {2}").format(maker, who, state_words(report.state))

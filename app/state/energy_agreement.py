@@ -83,18 +83,18 @@ def energy_agreement(result: ExamResult, images: Sequence[ViewImage], *, thresho
     overlap first, at least ``MATCH_IOU``. Both images have one pixel grid, so no registration is estimated.
     """
     lesions: list[LesionAgreement] = []
-    left_out: list[str] = []
+    left_out: dict[str, list[str]] = {}  # views by the reason
     pairs = 0
     for low in (image for image in images if image.kind is ImageKind.CESM_LOW):
         partner = partner_of(low, images)
         if partner is None:
-            left_out.append(_tr("{0}: no recombined image of the same exposure").format(low.view.label))
+            why = _tr("{0}: no recombined image of the same exposure")
+            left_out.setdefault(why, []).append(low.view.label)
             continue
         unseen = [_kind(i) for i in (low, partner) if not _looked_at(result, i)]
         if unseen:
-            left_out.append(
-                _tr("{0}: the model did not look at: {1}").format(low.view.label, ", ".join(unseen))
-            )
+            why = _tr("{0}: the model did not look at: {1}").replace("{1}", ", ".join(unseen))
+            left_out.setdefault(why, []).append(low.view.label)
             continue
         pairs += 1
         found = [
@@ -102,7 +102,8 @@ def energy_agreement(result: ExamResult, images: Sequence[ViewImage], *, thresho
             for image in (low, partner)
         ]
         lesions += sorted(_matched(low, found[0], found[1]), key=lambda lesion: -lesion.score)
-    return EnergyAgreement(lesions=tuple(lesions), pairs=pairs, not_compared=tuple(dict.fromkeys(left_out)))
+    said = (why.format(", ".join(dict.fromkeys(views))) for why, views in left_out.items())
+    return EnergyAgreement(lesions=tuple(lesions), pairs=pairs, not_compared=tuple(said))
 
 
 def _kind(image: ViewImage) -> str:

@@ -162,3 +162,10 @@ def test_beyond5_a_click_finds_the_smallest_item_under_it() -> None:
     assert mark_at(items, 95, 75, 5) == "cad0:small"
     assert mark_at(items, 20, 20, 5) == "cad0:big"
     assert mark_at(items, 290, 190, 5) is None
+
+
+def test_mg32_a_digest_in_the_version_does_not_fill_the_panel() -> None:
+    version = f"1.0.0; weights SHA-256 {'97264a5ee2' * 6}abcd"
+    said = report_words([report(algorithms=(CadAlgorithm(name="net", version=version),))])[0]
+    assert "97264a5ee297…" in said
+    assert "97264a5ee29726" not in said
