@@ -113,6 +113,8 @@ COMMANDS: tuple[Command, ...] = (
     _c("help.keys", "Keys", "F1", "Help"),
     _c("settings.open", "Settings", "Ctrl+,", "Help"),
     _c("exams.open", "Open exams without a study", "Ctrl+O", "Sign in"),
+    _c("study.plan", "Plan a study: power and sample size", "Ctrl+Shift+P", "Sign in"),
+    _c("study.analyse", "Analyse a study", "Ctrl+Shift+A", "Sign in"),
     _c("session.sign_out", "Sign out", "Ctrl+Q", "Sign in"),
     _c("help.about", "About", "Shift+F1", "Help"),
     _c("session.leave", "Back to the work list", "Ctrl+W", "Reading"),

@@ -30,6 +30,7 @@ from app.views.preferences import Preferences
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
 from app.views.sign_in import SignInView
+from app.views.study_desk import StudyDesk
 from app.views.worklist_panel import WorklistView
 from app.workstation import Workstation
 from inference.exam.sources import ImportReport
@@ -88,6 +89,7 @@ class MainWindow(QMainWindow):
         self.area = CoordinatorArea(workstation, self.stack, self.runner)
         self.preferences = Preferences(self, self.reading, self._station.settings, self._today)
         self.settings: SettingsView | None = None
+        self.desk = StudyDesk(self.stack, self.runner, self._show_sign_in)
         self._before_settings: QWidget = self.sign_in
         self._commands = command_table(usable(self.preferences.settings.keys)[0])
         self._shortcuts: dict[str, list[QShortcut]] = {}
@@ -191,6 +193,8 @@ class MainWindow(QMainWindow):
             "view.full": view.grid.maximise,
             "settings.open": self._show_settings,
             "exams.open": self._choose_exams,
+            "study.plan": self.desk.show_planner,
+            "study.analyse": self.desk.show_analysis,
             "session.sign_out": self._show_sign_in,
             "help.keys": self._show_keys,
             "help.about": self._show_about,
@@ -209,6 +213,7 @@ class MainWindow(QMainWindow):
                 else Qt.ShortcutContext.WidgetWithChildrenShortcut
             )
             pages: dict[str, QWidget] = {"exams.open": self.sign_in, "session.sign_out": self.worklist}
+            pages |= dict.fromkeys(("study.plan", "study.analyse"), self.sign_in)
             page = self if everywhere else pages.get(command_id, self.reading)
             if command_id.startswith("measure."):
                 page = self.reading.grid  # Tab walks the form's fields elsewhere
@@ -238,6 +243,8 @@ class MainWindow(QMainWindow):
         self.sign_in.asked.connect(self._sign_in)
         self.sign_in.open_exams_asked.connect(self._choose_exams)
         self.sign_in.settings_asked.connect(self._show_settings)
+        self.sign_in.plan_asked.connect(self.desk.show_planner)
+        self.sign_in.analyse_asked.connect(self.desk.show_analysis)
         self.sign_in.coordinator_asked.connect(self.area.begin)
         self.area.left.connect(self._left_area)
         self.preferences.note_changed.connect(self._on_monitor_note)

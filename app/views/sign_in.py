@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
@@ -30,6 +30,8 @@ class SignInView(QWidget):
     open_exams_asked = Signal()
     settings_asked = Signal()
     coordinator_asked = Signal()
+    plan_asked = Signal()
+    analyse_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -59,9 +61,10 @@ class SignInView(QWidget):
         self._browse = browse = QPushButton(_tr("Open exams without a study …"))
         browse.setProperty("role", "quiet")
         browse.setToolTip(_tr("Look at a folder or zip of images"))
-        self._settings = QPushButton(_tr("Settings …"))
-        self._settings.setProperty("role", "quiet")
+        self._settings = self._quiet_button(_tr("Settings …"), self.settings_asked.emit)
         self.first_coordinator = self._offer()
+        self._plan = self._quiet_button(_tr("Plan a study …"), self.plan_asked.emit)
+        self._analyse = self._quiet_button(_tr("Analyse a study …"), self.analyse_asked.emit)
         self._monitor_note = _secondary("")
         self._monitor_note.hide()
         self._note = _secondary(_tr("Research use only. Not for diagnosis."))
@@ -76,6 +79,8 @@ class SignInView(QWidget):
             self._problem,
             self._button,
             browse,
+            self._plan,
+            self._analyse,
             self._settings,
             self.first_coordinator,
             self._note,
@@ -95,7 +100,13 @@ class SignInView(QWidget):
         self.reader.returnPressed.connect(lambda: self.password.setFocus(Qt.FocusReason.OtherFocusReason))
         self.password.returnPressed.connect(self._ask)
         browse.clicked.connect(self.open_exams_asked)
-        self._settings.clicked.connect(self.settings_asked)
+
+    @staticmethod
+    def _quiet_button(text: str, action: Callable[[], object]) -> QPushButton:
+        button = QPushButton(text)
+        button.setProperty("role", "quiet")
+        button.clicked.connect(action)
+        return button
 
     def _offer(self) -> QPushButton:
         """The way in for a study that has readers only; shown by who knows that."""
@@ -111,12 +122,14 @@ class SignInView(QWidget):
     def set_busy(self, text: str) -> None:
         """Show what the program is waiting for; the fields can be filled meanwhile, the button waits."""
         self._study.setText(text)
-        for button in (self._button, self._browse, self._settings):
+        for button in (self._button, self._browse, self._plan, self._analyse, self._settings):
             button.setEnabled(not text)
 
     def set_keys(self, commands: Mapping[str, Command]) -> None:
         """Name the keys in force on the buttons that have one."""
-        for button, command_id in ((self._browse, "exams.open"), (self._settings, "settings.open")):
+        for button, command_id in (
+            (self._browse, "exams.open"), (self._plan, "study.plan"), (self._analyse, "study.analyse"), (self._settings, "settings.open"),
+        ):  # fmt: skip
             button.setToolTip(tooltip(commands[command_id]))
 
     def set_monitor_note(self, note: str) -> None:

@@ -228,6 +228,6 @@ def flow_figure(flow: FlowCounts) -> Figure:
     for x, y, words in boxes:
         axes.text(x, y, words, ha="center", va="center", bbox=style, fontsize=8)
     arrow = {"arrowstyle": "->", "color": INK, "lw": 0.8}
-    for start, end in (((2.4, 3.25), (2.4, 2.55)), ((2.4, 1.65), (2.4, 0.95)), ((3.9, 3.7), (5.9, 3.7)), ((3.9, 2.1), (5.9, 2.1)), ((4.1, 0.5), (5.5, 0.5))):  # fmt: skip
+    for start, end in (((2.4, 3.36), (2.4, 2.44)), ((2.4, 1.76), (2.4, 0.84)), ((3.45, 3.7), (6.25, 3.7)), ((3.45, 2.1), (6.25, 2.1)), ((3.6, 0.5), (5.85, 0.5))):  # fmt: skip
         axes.annotate("", end, start, arrowprops=arrow)
     return Figure(name="flow", title="Flow of cases and reads", svg=svg(canvas))

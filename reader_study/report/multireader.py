@@ -78,7 +78,10 @@ def _auc_table(inputs: ReportInputs) -> Table:
             cells.append(f"{one.auc:.3f} ({one.lower:.3f}–{one.upper:.3f})")
         if len(arms) > 1:
             test = paired_test(ratings.scores[0, j], ratings.scores[1, j], ratings.truth)
-            cells += [f"{test.difference:+.3f} ({test.lower:+.3f}–{test.upper:+.3f})", p_shown(test.p_value)]
+            cells += [
+                f"{test.difference:+.3f} ({test.lower:+.3f} to {test.upper:+.3f})",
+                p_shown(test.p_value),
+            ]
             p_values.append(test.p_value)
         rows.append(tuple(cells))
     if p_values:

@@ -34,7 +34,7 @@ th,td{padding:3px 14px 3px 0;text-align:right;white-space:nowrap}th:first-child,
 thead th{border-top:1.5px solid #1b1e22;border-bottom:1px solid #1b1e22;font-weight:600}
 tbody tr:last-child td{border-bottom:1.5px solid #1b1e22}.note{color:#59616a;font-size:12.5px;margin:2px 0 14px;overflow-wrap:anywhere}
 .warn{background:#fff6e0;border-left:4px solid #e8b04a;padding:8px 12px}.absent{color:#59616a;font-style:italic}
-.wide{overflow-x:auto}td.words,th.words{white-space:normal;text-align:left;min-width:220px}td a{color:#315b8c}
+.wide{overflow-x:auto}td.words,th.words{white-space:normal;text-align:left;min-width:220px}td.left,th.left{text-align:left}td a{color:#315b8c}
 figure{margin:10px 0}figure img,figure svg{max-width:100%;height:auto}nav a{margin-right:14px;color:#315b8c}
 @media print{body{margin:0;padding:0;max-width:none;font-size:10.5pt}h2,h3{break-after:avoid}tr,figure{break-inside:avoid}thead{display:table-header-group}
 nav{display:none}th,td{padding-right:9px;font-size:8.5pt;white-space:normal}.note{font-size:7.5pt}.wide{overflow:visible}@page{size:A4;margin:16mm 14mm}}
@@ -90,15 +90,24 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def shown(value: Cell) -> str:
-    """A cell as the page prints it: p-values never as 0, four digits for fractions, an en dash for nothing."""
+def shown(value: Cell, head: str = "") -> str:
+    """A cell as the page prints it: never 0 for what is not, four decimals, an en dash for nothing.
+
+    Degrees of freedom and per cent (told by ``head``) have two decimals at most.
+    """
     if value is None:
         return "–"
     if isinstance(value, float):
         if math.isnan(value):
             return "–"
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        if head.startswith(("df", "%")):
+            return f"{value:.2f}".rstrip("0").rstrip(".")
         if value and abs(value) < 0.0001:
             return f"{value:.2e}"
+        if value and abs(value) < 0.001:
+            return f"{value:.3g}"
         return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
     return str(value)
 
@@ -138,25 +147,40 @@ def _part(part: Table | Figure | Absent, anchors: Mapping[str, str]) -> str:
     shown_rows = part.rows if part.on_page is None else part.rows[: part.on_page]
     if len(shown_rows) < len(part.rows):
         note = f"<p class='note'>{len(shown_rows)} of {len(part.rows)} rows; all are in {e(part.name)}.csv. {e(part.note)}</p>"
-    words = {k for row in part.rows for k, c in enumerate(row) if len(str(c)) > LONG_CELL}
-    head = "".join(f"<th{_class(k, words)}>{e(cell)}</th>" for k, cell in enumerate(part.head))
+    classes = [_class(part, k) for k in range(len(part.head))]
+    head = "".join(f"<th{c}>{e(cell)}</th>" for c, cell in zip(classes, part.head, strict=True))
+    thead = f"<thead><tr>{head}</tr></thead>" if any(part.head) else ""
     rows = "".join(
         "<tr>"
-        + "".join(f"<td{_class(k, words)}>{_cell(c, anchors)}</td>" for k, c in enumerate(row))
+        + "".join(
+            f"<td{k}>{_cell(c, h, anchors)}</td>" for k, c, h in zip(classes, row, part.head, strict=True)
+        )
         + "</tr>"
         for row in shown_rows
     )
-    return f"<h3>{e(part.title)}</h3><div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+    table = f"<table>{thead}<tbody>{rows}</tbody></table>"
+    return f"<h3>{e(part.title)}</h3><div class='wide'>{table}</div>{note}"
 
 
-def _class(column: int, words: set[int]) -> str:
-    return " class='words'" if column in words else ""
+def is_words(table: Table, column: int) -> bool:
+    """True where a column holds words, which stand at the left; numbers, intervals and p stand at the right."""
+    cells = [row[column] for row in table.rows]
+    texts = [str(c) for c in cells if isinstance(c, str | Link)]
+    plain = [t for t in texts if not re.match(r"^([-+−–<.]|\d|$)", t)]
+    return len(texts) == len(cells) and 2 * len(plain) >= len(texts) > 0
 
 
-def _cell(cell: Cell, anchors: Mapping[str, str]) -> str:
+def _class(table: Table, column: int) -> str:
+    if not is_words(table, column):
+        return ""
+    wide = any(len(str(row[column])) > LONG_CELL for row in table.rows)
+    return f" class='{'words' if wide else 'left'}'"
+
+
+def _cell(cell: Cell, head: str, anchors: Mapping[str, str]) -> str:
     if isinstance(cell, Link) and cell.section in anchors:
         return f"<a href='{anchors[cell.section]}'>{html.escape(cell.text)}</a>"
-    return html.escape(shown(cell))
+    return html.escape(shown(cell, head))
 
 
 def _inline(figure: Figure) -> str:

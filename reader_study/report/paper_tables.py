@@ -20,9 +20,9 @@ from reader_study.statistics.delong import auc_interval, paired_test, unpaired_t
 from reader_study.statistics.proportions import mcnemar
 from reader_study.statistics.ratings import Flags, Floats, Ratings, StatisticsError
 from reader_study.statistics.roc import youden_point
-from reader_study.statistics.times import Unit, compare_by_group
+from reader_study.statistics.times import TimeSummary, Unit, compare_by_group
 
-PAPERS = "Tables in the layout of published studies"
+PAPERS = "Layouts of published studies"
 _ALL = "all readers"
 
 
@@ -144,12 +144,17 @@ def group_time_table(inputs: ReportInputs) -> Table:
     for label in dict.fromkeys(c.label for c in found):
         own = {c.unit: c for c in found if c.label == label}
         by = own[Unit.READ]
-        rows.append((label, f"{by.first.median:g} ({by.first.minimum:g}–{by.first.maximum:g})", f"{by.second.median:g} ({by.second.minimum:g}–{by.second.maximum:g})",
+        rows.append((label, _span(by.first), _span(by.second),
                      *(p_shown(own[unit].test.p_value) for unit in (Unit.READ, Unit.CASE, Unit.READER))))  # fmt: skip
     kind = "case opened to submit" if inputs.opened_times is not None else "first painted frame to submit"
     return Table(name="layout_a3", title="Table A3. Reading time by group, median (min–max), s",
                  head=("group", alone, aided, "P, pooled reads", "P, cases", "P, readers"), rows=tuple(rows),
                  note=f"Interval: {kind}. Wilcoxon signed-rank test; the published table prints the pooled one. With n readers the last cannot go below 2/2^n.")  # fmt: skip
+
+
+def _span(times: TimeSummary) -> str:
+    """Median (min–max) to a tenth of a second."""
+    return f"{round(times.median, 1):g} ({round(times.minimum, 1):g}–{round(times.maximum, 1):g})"
 
 
 def _group_kappa(calls: Floats, readers: list[int]) -> Kappa:
