@@ -63,11 +63,13 @@ class SignInView(QWidget):
         browse.setToolTip(_tr("Look at a folder or zip of images"))
         self._settings = self._quiet_button(_tr("Settings …"), self.settings_asked.emit)
         self.first_coordinator = self._offer()
-        self._plan = self._quiet_button(_tr("Plan a study …"), self.plan_asked.emit)
-        self._analyse = self._quiet_button(_tr("Analyse a study …"), self.analyse_asked.emit)
+        self._plan, self._analyse = (
+            self._quiet_button(_tr("Plan a study …"), self.plan_asked.emit),
+            self._quiet_button(_tr("Analyse a study …"), self.analyse_asked.emit),
+        )
         self._monitor_note = _secondary("")
         self._monitor_note.hide()
-        self._note = _secondary(_tr("Research use only. Not for diagnosis."))
+        note = _secondary(_tr("Research use only. Not for diagnosis."))
         layout = QVBoxLayout(card)
         layout.setContentsMargins(32, 28, 32, 24)
         layout.setSpacing(10)
@@ -83,7 +85,7 @@ class SignInView(QWidget):
             self._analyse,
             self._settings,
             self.first_coordinator,
-            self._note,
+            note,
             self._monitor_note,
         ):
             layout.addWidget(part)
