@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,17 @@ from typing import Annotated
 
 import typer
 
-from reader_study import store_commands
-from reader_study.accounts import hash_password
+from reader_study import store_commands, study_commands
+from reader_study.accounts import SignedIn, hash_password, sign_in_account
+from reader_study.audit import study_stage
 from reader_study.clock import SystemClock
-from reader_study.export import export_tidy
+from reader_study.desk import Desk, Done
+from reader_study.domain.events import EventKind
+from reader_study.domain.study import Study
+from reader_study.domain.truth import read_truth
+from reader_study.errors import StudyError
+from reader_study.exchange_export import ExportReport, export_study
+from reader_study.permissions import Action
 from reader_study.protocol_file import read_protocol
 from reader_study.sessions import Sessions
 from reader_study.store.database import Database, open_database
@@ -52,11 +60,42 @@ def export_command(
     db_or_url: Annotated[str, typer.Argument(metavar="DB_OR_URL")],
     study: Annotated[str, typer.Option(help="Id of the study.")],
     out: Annotated[Path, typer.Option(help="Folder to write; nothing in it is overwritten.")],
+    truth: Annotated[
+        Path | None, typer.Option(help="Truth file (JSON); without it no MRMC file is made.")
+    ] = None,
+    who: Annotated[str, typer.Option("--as", help="Account, where the study has a coordinator.")] = "",
+    anchor: Annotated[Path | None, typer.Option(help="Anchor file that is kept elsewhere.")] = None,
 ) -> None:
-    """Write readings, findings, times and AI scores as CSV with a data dictionary."""
+    """Write tidy CSV, codebook, workbook and, with truth, the files of iMRMC, RJafroc, MRMCaov and OR-DBM."""
     with _said(), _existing(db_or_url) as database:
-        for path in export_tidy(database.study(study), database.events, out):
-            typer.echo(str(path))
+        known = None if truth is None else {one.case_id: one for one in read_truth(truth)}
+
+        def work(kept: Study) -> tuple[ExportReport, Done]:
+            report = export_study(kept, database.events, out, truth=known)
+            facts = {"files": len(report.written), "truth": None if truth is None else truth.name}
+            return report, Done(subject=out.name, new=facts)
+
+        if study_stage(database.events, study).drafted:
+            if not who:
+                raise StudyError(
+                    f"Study {study}: expected the account that exports (--as), found none; give it."
+                )
+            password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
+            account, clock = sign_in_account(database.accounts(study), who, password), SystemClock()
+            desk = Desk(
+                database=database,
+                clock=clock,
+                signed_in=SignedIn(account, clock),
+                study_id=study,
+                anchor=anchor,
+            )
+            report = desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work)
+        else:  # made without a coordinator: demo, pilot, simulation
+            report, _ = work(database.study(study))
+    for path in report.written:
+        typer.echo(str(path))
+    for sentence in report.left_out:
+        typer.echo(f"not written: {sentence}", err=True)
 
 
 def study_create(
@@ -115,6 +154,7 @@ def register(app: typer.Typer) -> None:
     study.command("list")(study_list)
     study.command("password")(study_password)
     store_commands.register(study)
+    study_commands.register(study)
     app.add_typer(study, name="study")
     app.command("verify-log")(verify_log_command)
     app.command("export")(export_command)
