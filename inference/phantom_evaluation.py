@@ -102,6 +102,16 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
     return run
 
 
+def prepared_views(seeds: Iterable[int], preprocessing: str) -> list[ModelInput]:
+    """Every view of the phantoms of these seeds, ready for a model; what is true of them is left behind."""
+    prepare = pipeline(preprocessing)
+    return [
+        prepare(image)
+        for seed in seeds
+        for image in phantom_exam(training_spec(seed, PHANTOM_MM)).exam.images
+    ]
+
+
 def peak_offset(
     values: NDArray[np.float32], boxes: tuple[Box, ...], item: ModelInput, *, least: float = 0.5
 ) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ from inference.device import chosen_device
 from inference.engine import Cancelled, InferenceCancelled, Progress
 from inference.exam.types import Box, Exam, InferenceError, ViewImage
 from inference.model_card import ModelError, checked_weights, read_card
-from inference.models.cam_classifier import STRIDE, breast_logit, fold_batch_norm, map_mask
+from inference.models.cam_classifier import STRIDE, CamClassifier, breast_logit, fold_batch_norm, map_mask
 from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
@@ -68,9 +68,14 @@ class TorchEngine:
                 f"({str(error).splitlines()[0]}); copy the model folder again."
             ) from error
         model = fold_batch_norm(model)
-        self._model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model: CamClassifier = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._box_threshold = self.card.threshold("box") if box_threshold is None else box_threshold
         self._prepare = pipeline(self.card.preprocessing)
+
+    @property
+    def network(self) -> CamClassifier:
+        """The network itself, batch normalisation folded, for measurements."""
+        return self._model
 
     @property
     def device_name(self) -> str:
@@ -141,7 +146,7 @@ class TorchEngine:
         on_gpu = self.device.type == "cuda"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=on_gpu):
             batch = canvases.to(self.device).contiguous(memory_format=torch.channels_last)
-            evidence = self._model.predict(batch).float()
+            evidence = self._model.predict(batch, self.card.map_offset_px)
             logits = self._model.view_logits(evidence, map_mask(masks.to(self.device)))
         return list(evidence.cpu().numpy()), logits.double().cpu().numpy()
 
@@ -166,10 +171,6 @@ class TorchEngine:
         factor = STRIDE // _UPSAMPLED
         size = (evidence.shape[1] * factor, evidence.shape[0] * factor)
         logit = cv2.resize(evidence, size, interpolation=cv2.INTER_CUBIC)
-        # A network trained without mirrors may look beside its cells; its card then says how far.
-        rows, cols = (offset * factor / STRIDE for offset in self.card.map_offset_px)
-        move = np.array([[1.0, 0.0, -cols], [0.0, 1.0, -rows]])
-        logit = cv2.warpAffine(logit, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         values = 1.0 / (1.0 + np.exp(-np.clip(slope * logit + intercept, -60.0, 60.0)))
         inside = cv2.resize(item.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return np.asarray(values * inside, dtype=np.float32)

@@ -98,12 +98,17 @@ class CamClassifier(nn.Module):
         evidence: Tensor = maps[:, 0] - maps[:, 1]
         return evidence
 
-    def predict(self, canvas: Tensor) -> Tensor:
-        """Return the evidence map for use: with ``flips`` the mean over the mirror images, so that no side is
-        favoured and a finding in the middle of the receptive field lands in the middle of the map's peak."""
-        if not self.config.flips:
-            return self(canvas)  # type: ignore[no-any-return]
-        maps = [self(canvas.flip(axes)).flip(axes) for axes in _MIRRORS]
+    def predict(self, canvas: Tensor, offset_px: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+        """Return the evidence map for use: put straight, and with ``flips`` the mean over the mirror images.
+
+        Parameters
+        ----------
+        offset_px
+            How far down and right of its cause the map of an unmirrored canvas answers, in canvas pixels. The
+            same holds for a mirrored canvas, so that the mean favours no side.
+        """
+        axes = _MIRRORS if self.config.flips else _MIRRORS[:1]
+        maps = [moved_back(self(canvas.flip(way)), offset_px).flip(way) for way in axes]
         return torch.stack(maps).mean(0)
 
     def _with_detail(self, canvas: Tensor) -> Tensor:
@@ -141,6 +146,23 @@ class CamClassifier(nn.Module):
         sharp = self.config.sharpness
         masked = (evidence.float() * sharp).masked_fill(weight <= 0, float("-inf"))
         return (torch.logsumexp(masked.flatten(1), 1) - count.float().log()) / sharp
+
+
+def moved_back(evidence: Tensor, offset_px: tuple[float, float]) -> Tensor:
+    """Move maps (batch, map rows, map cols) up and left by canvas pixels, bilinear, edges repeated."""
+    evidence = evidence.float()
+    if offset_px == (0.0, 0.0):
+        return evidence
+    count, rows, cols = evidence.shape
+    down, right = (2.0 * px / STRIDE / n for px, n in zip(offset_px, (rows, cols), strict=True))
+    matrix = torch.tensor([[1.0, 0.0, right], [0.0, 1.0, down]], device=evidence.device)
+    grid = functional.affine_grid(
+        matrix.expand(count, 2, 3),
+        [count, 1, rows, cols],
+        align_corners=False,
+    )
+    moved = functional.grid_sample(evidence[:, None], grid, padding_mode="border", align_corners=False)
+    return moved[:, 0]
 
 
 def map_mask(mask: Tensor) -> Tensor:

@@ -34,8 +34,9 @@ def weak_loss(view_logits: Tensor, labels: Tensor, *, view_weight: float = 0.5) 
 def mirror_loss(evidence: Tensor, mirrored: Tensor, inside: Tensor) -> Tensor:
     """Disagreement of a map with the map of the mirrored picture, turned back.
 
-    Image-level labels do not say where in its field of view a cell should look; a map that follows its picture
-    through every mirror can only look straight down. No lesion's place is used.
+    Image-level labels do not say where in its field of view a cell should look; following the picture through
+    its mirrors narrows that. It is no proof: two answers, one on either side of the cause, follow it as well
+    (``straightening`` measures what is left). No lesion's place is used.
 
     Parameters
     ----------

@@ -7,7 +7,14 @@ import copy
 import pytest
 import torch
 
-from inference.models.cam_classifier import CamClassifier, CamConfig, Pooling, fold_batch_norm, map_mask
+from inference.models.cam_classifier import (
+    CamClassifier,
+    CamConfig,
+    Pooling,
+    fold_batch_norm,
+    map_mask,
+    moved_back,
+)
 
 
 def test_network_has_the_papers_nineteen_convolutions_at_any_width() -> None:
@@ -66,9 +73,10 @@ def test_mirrored_prediction_follows_the_picture_exactly_so_cells_look_straight_
     model = CamClassifier(CamConfig(width=4, spots=True, detail_px=20, flips=True)).eval()
     canvas = torch.randn(1, 2, 128, 96)
     with torch.inference_mode():
-        plain = model.predict(canvas)
+        offset = (24.0, -7.0)
+        plain = model.predict(canvas, offset)
         for axes in ((-2,), (-1,), (-2, -1)):
-            turned = model.predict(canvas.flip(axes)).flip(axes)
+            turned = model.predict(canvas.flip(axes), offset).flip(axes)
             torch.testing.assert_close(turned, plain, atol=1e-5, rtol=1e-4)
         # without the mirrors the same network does look to one side
         assert float((model(canvas.flip(-1)).flip(-1) - model(canvas)).abs().max()) > 1e-3
@@ -82,3 +90,15 @@ def test_a_second_channel_changes_the_map() -> None:
     dotted[0, 1, 30:34, 30:34] = 1.0
     with torch.inference_mode():
         assert float((model(dotted) - model(canvas)).abs().max()) > 0
+
+
+def test_maps_move_back_by_canvas_pixels() -> None:
+    evidence = torch.zeros(2, 32, 20)
+    evidence[:, 12, 9] = 1.0
+    moved = moved_back(evidence, (32.0, -16.0))
+    assert [divmod(int(one.argmax()), 20) for one in moved] == [(10, 10)] * 2
+    assert float(moved[0, 10, 10]) == pytest.approx(1.0, abs=1e-4)
+    halfway = moved_back(evidence, (24.0, 0.0))[0, :, 9]  # one and a half cells: shared between two
+    assert float(halfway[10]) == pytest.approx(0.5, abs=1e-4)
+    assert float(halfway[11]) == pytest.approx(0.5, abs=1e-4)
+    assert torch.equal(moved_back(evidence, (0.0, 0.0)), evidence)
