@@ -40,11 +40,25 @@ class KindCount:
     last_utc: str
 
 
+class SavedAfterAll(StoreError):
+    """An append that was reported as failed had reached the log: ``events`` are what it wrote."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        first = events[0]
+        super().__init__(
+            f"Session {first.session_id}: the earlier step was saved after all; look at the screen and go on."
+        )
+        self.events = tuple(events)
+
+
 class EventStore(Protocol):
     """An append-only place for sealed events, one chain a session."""
 
     def append(self, events: Sequence[Event], expected_seq: int) -> None:
-        """Keep all events or none; StoreError unless the session now ends at ``expected_seq``."""
+        """Keep all events or none; StoreError unless the session now ends at ``expected_seq``.
+
+        SavedAfterAll when events whose saving could not be confirmed before are in the log: nothing of this call is.
+        """
         ...
 
     def read(self, session_id: str) -> tuple[Event, ...]: ...

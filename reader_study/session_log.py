@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from reader_study.anchor import Anchor, append_anchor
 from reader_study.domain.assessment import Finding
-from reader_study.domain.events import Draft, EventKind, plain, seal
+from reader_study.domain.events import Draft, Event, EventKind, plain, seal
 from reader_study.domain.reading import Reading, SessionRecord, apply, fold
 from reader_study.domain.study import SessionPlan, Study
 from reader_study.domain.study_json import protocol_hash
 from reader_study.errors import IllegalTransition, StoreError, StudyError
 from reader_study.permissions import Account, require_own_session
-from reader_study.ports import Clock, EventStore
+from reader_study.ports import Clock, EventStore, SavedAfterAll
 from reader_study.view_stream import ViewStream
 
 _LOG = logging.getLogger(__name__)
@@ -129,11 +129,44 @@ class SessionLog:
                 append_anchor(
                     self._anchor, Anchor(session_id=session_id, count=record.count, hash=record.head)
                 )
-            self._store.append(events, record.count)
+            try:
+                self._store.append(events, record.count)
+            except SavedAfterAll as known:
+                self._take_over(session_id, known.events, steps)
+                return
             self._records[session_id] = after
             self._stream.written(session_id, len(queued))
             if steps:
                 self._keep_anchor(after)
+
+    def _take_over(
+        self, session_id: str, saved: Sequence[Event], steps: Sequence[tuple[EventKind, Mapping[str, object]]]
+    ) -> None:
+        """Believe what the log has after all; then the new steps: they are those very ones, or go on from them.
+
+        StudyError when the new steps no longer fit, such as another answer to a case whose answer was saved.
+        """
+        self._records.pop(session_id, None)
+        queue = self._stream.pending(session_id)
+        streamed = sum(
+            one.kind is draft.kind and one.t_mono_ns == draft.t_mono_ns and one.body == draft.body
+            for one, draft in zip(saved, queue, strict=False)
+        )
+        self._stream.written(session_id, streamed)
+        earlier = _said((event.kind, event.body) for event in saved[streamed:])
+        if steps and earlier == _said((kind, plain(body)) for kind, body in steps):
+            # What was looked at between the two attempts belongs to a case that is locked already.
+            self._stream.written(session_id, len(self._stream.pending(session_id)))
+            self._keep_anchor(self._folded(session_id))
+            return
+        try:
+            self._append(session_id, *steps, anybody=True)
+        except IllegalTransition as error:
+            self._stream.written(session_id, len(self._stream.pending(session_id)))
+            raise StudyError(
+                f"Session {session_id}: the earlier step ({', '.join(kind for kind, _ in earlier)}) was saved after all,"
+                " so this one was not taken; look where the session stands and go on from there."
+            ) from error
 
     def _keep_anchor(self, record: SessionRecord) -> None:
         if self._anchor is None:
@@ -145,3 +178,8 @@ class SessionLog:
         except StoreError as error:
             # The event itself is safe; the next step writes a newer anchor that covers it as well.
             _LOG.error("the anchor file falls behind the log: %s", error)
+
+
+def _said(steps: Iterable[tuple[EventKind, object]]) -> list[tuple[EventKind, object]]:
+    """What a person meant by steps: without how much was looked at meanwhile, which goes on counting."""
+    return [(kind, body) for kind, body in steps if kind is not EventKind.COVERAGE_RECORDED]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -20,8 +19,10 @@ from reader_study.errors import StoreError
 from reader_study.permissions import Account, Role
 from reader_study.ports import EventStore
 from reader_study.store import protocols
+from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.event_store import SqlEventStore
 from reader_study.store.migrate import bring_up_to_date, stored_version
+from reader_study.store.postgresql_engine import postgresql_engine
 from reader_study.store.protocols import ProtocolVersion
 from reader_study.store.schema import (
     ACCOUNTS,
@@ -30,6 +31,7 @@ from reader_study.store.schema import (
     SCHEMA_VERSION,
     STUDIES,
 )
+from reader_study.store.sqlite_engine import sqlite_engine
 
 
 class Database:
@@ -68,7 +70,7 @@ class Database:
                         _write_password(connection, study.study_id, reader.reader_id, reader.password_hash)
         except DBAPIError as error:
             raise StoreError(
-                f"Study {study.study_id}: could not be saved ({error.orig}); nothing was changed."
+                f"Study {study.study_id}: could not be saved ({cause_of(error)}); nothing was changed: {remedy_of(error)}, then try again."
             ) from error
 
     def set_password(self, study_id: str, reader_id: str, password_hash: str) -> None:
@@ -79,7 +81,9 @@ class Database:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
                 _write_password(connection, study_id, reader_id, password_hash)
         except DBAPIError as error:
-            raise StoreError(f"Password of {reader_id}: could not be saved ({error.orig}).") from error
+            raise StoreError(
+                f"Password of {reader_id}: could not be saved ({cause_of(error)}); {remedy_of(error)}, then try again."
+            ) from error
 
     def study(self, study_id: str) -> Study:
         """Return a study with its readers' password hashes; StoreError when there is none of that id."""
@@ -93,7 +97,7 @@ class Database:
                 ).all()
         except DBAPIError as error:
             raise StoreError(
-                f"Study {study_id}: could not be read ({error.orig}); restore a backup."
+                f"Study {study_id}: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
             ) from error
         if body is None:
             known = ", ".join(self.studies()) or "none"
@@ -149,7 +153,9 @@ class Database:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
-            raise StoreError(f"{what}: could not be saved ({error.orig}); nothing was changed.") from error
+            raise StoreError(
+                f"{what}: could not be saved ({cause_of(error)}); nothing was changed: {remedy_of(error)}, then try again."
+            ) from error
 
     def studies(self) -> tuple[str, ...]:
         """Return the ids of all studies, sorted."""
@@ -158,7 +164,9 @@ class Database:
                 ids = connection.execute(select(STUDIES.c.study_id).order_by(STUDIES.c.study_id)).scalars()
                 return tuple(ids)
         except DBAPIError as error:
-            raise StoreError(f"Database: could not be read ({error.orig}); restore a backup.") from error
+            raise StoreError(
+                f"Database: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
+            ) from error
 
     def close(self) -> None:
         self._engine.dispose()
@@ -203,8 +211,8 @@ def open_database(path_or_url: str | Path, *, busy_timeout_s: float = 5.0, creat
     except DBAPIError as error:
         engine.dispose()
         raise StoreError(
-            f"Study database {shown(path_or_url)}: could not be opened ({error.orig});"
-            " check the path, its rights and the disk."
+            f"Study database {shown(path_or_url)}: could not be opened ({cause_of(error)});"
+            f" {remedy_of(error)}, and check the path."
         ) from error
     except StoreError:
         engine.dispose()
@@ -216,47 +224,8 @@ def make_engine(path_or_url: str | Path, *, busy_timeout_s: float = 5.0) -> Engi
     """Return an engine whose commits survive a power cut; StoreError for a URL that cannot be served."""
     url = _url(path_or_url)
     if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, busy_timeout_s)
-    return _postgresql_engine(url, busy_timeout_s)
-
-
-def _sqlite_engine(url: URL, busy_timeout_s: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_timeout_s})
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        # IMMEDIATE: the chain's end that is read is the one that is extended.
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def _postgresql_engine(url: URL, busy_timeout_s: float) -> Engine:
-    # pre-ping: a connection that the network cut while nobody wrote is replaced before the next step needs it
-    engine = create_engine(
-        url.set(drivername="postgresql+pg8000"),
-        pool_pre_ping=True,
-        pool_size=2,
-        connect_args={"timeout": busy_timeout_s, "application_name": "negatoscope"},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute(
-            "SET synchronous_commit = on"
-        )  # a server set to faster must not lose a confirmed answer
-        cursor.execute(f"SET lock_timeout = {round(busy_timeout_s * 1000)}")
-        connection.commit()
-
-    return engine
+        return sqlite_engine(url, busy_timeout_s)
+    return postgresql_engine(url, busy_timeout_s)
 
 
 def shown(path_or_url: str | Path) -> str:

@@ -3,46 +3,112 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Engine, Row, func, insert, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, Row, func, insert, select, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from reader_study.domain.events import GENESIS, Event, EventKind, canonical, known_kind
 from reader_study.errors import StoreError
-from reader_study.ports import Head, KindCount, check_follows
+from reader_study.ports import Head, KindCount, SavedAfterAll, check_follows
+from reader_study.store.causes import cause_of, remedy_of
+from reader_study.store.postgresql_engine import within
 from reader_study.store.schema import EVENTS
+from reader_study.store.sqlite_engine import look_at_the_file
+
+_LOG = logging.getLogger(__name__)
+SAVE_SHARE = 0.7  # of the busy timeout, for the saving itself; the rest is for finding out what became of it
 
 
 class SqlEventStore:
-    """Events of every session in one table; ``append`` returns after the commit is on disk."""
+    """Events of every session in one table; ``append`` returns after the commit is on disk.
+
+    Where the connection is lost before the server's answer to a commit, it looks into the log whether the commit was
+    done. What cannot be found out at once is remembered, and looked up before the session's next step.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._unsure: dict[str, tuple[Event, ...]] = {}  # by session: sent, and never answered
+        options = engine.get_execution_options()
+        self._busy_s = float(options.get("busy_timeout_s", 5.0))
 
     def append(self, events: Sequence[Event], expected_seq: int) -> None:
         if not events:
             return
         session_id = events[0].session_id
+        try:
+            with within(self._busy_s):
+                with within(self._busy_s * SAVE_SHARE):
+                    lost = self._try(events, expected_seq)
+                if lost is None or self._was_saved(session_id):
+                    return
+        except DBAPIError as error:
+            raise _not_saved(session_id, error) from error
+        if session_id in self._unsure:
+            raise StoreError(
+                f"Session {session_id}: expected the database to confirm the last step, found no answer"
+                f" ({cause_of(lost)}); {remedy_of(lost)}, then try again: it is kept once, whether it arrived or not."
+            ) from lost
+        raise _not_saved(session_id, lost) from lost
+
+    def _try(self, events: Sequence[Event], expected_seq: int) -> DBAPIError | None:
+        """Write the events; the error where the connection was lost and the outcome is unknown."""
+        session_id, sent = events[0].session_id, False
         rows = [_to_row(event) for event in events]
-        last = select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.session_id == session_id)
+        try:
+            with self._engine.connect().execution_options(write=True) as connection:
+                with connection.begin():
+                    head = self._head_under_lock(connection, session_id)
+                    self._recall(session_id, head)
+                    check_follows(events, expected_seq, head)
+                    sent = True
+                    connection.execute(insert(EVENTS), rows)
+                look_at_the_file(connection, after=True)
+        except DBAPIError as error:
+            if not (sent and error.connection_invalidated):
+                raise
+            self._unsure[session_id] = tuple(events)
+            return error
+        return None
+
+    def _recall(self, session_id: str, head: Head) -> None:
+        """Forget what was remembered of a session; SavedAfterAll when it is in the log."""
+        unsure = self._unsure.get(session_id)
+        if unsure is None:
+            return
+        del self._unsure[session_id]
+        if head == Head(count=unsure[-1].seq, hash=unsure[-1].hash):
+            raise SavedAfterAll(unsure)
+
+    def _was_saved(self, session_id: str) -> bool:
+        """Look on a new connection whether the remembered events arrived; False and still remembered = unknown."""
         try:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
-                if connection.dialect.name == "postgresql":
-                    # one writer a session: the chain's end that is read is the one that is extended
-                    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:session, 0))")
-                    connection.execute(lock, {"session": session_id})
-                found = connection.execute(last.order_by(EVENTS.c.seq.desc()).limit(1)).first()
-                head = (
-                    Head(count=0, hash=GENESIS) if found is None else Head(count=found.seq, hash=found.hash)
-                )
-                check_follows(events, expected_seq, head)
-                connection.execute(insert(EVENTS), rows)
-        except DBAPIError as error:
-            raise StoreError(
-                f"Session {session_id}: the last step could not be saved ({error.orig}); nothing was changed:"
-                " free the disk or make the file writable, then try again."
-            ) from error
+                self._recall(session_id, self._head_under_lock(connection, session_id))
+        except SavedAfterAll:
+            return True
+        except (DBAPIError, DisconnectionError, OSError):
+            _LOG.warning("session %s: whether the last step was saved is not known yet", session_id)
+        return False
+
+    def _head_under_lock(self, connection: Connection, session_id: str) -> Head:
+        """Return the chain's end, which nobody else can move until this transaction is over.
+
+        The lock waits for a commit that is still under way on a connection that was lost, so what is found is final;
+        a server that hears nothing more from a program gives its lock back soon, or one cut would lock the session.
+        """
+        if connection.dialect.name == "postgresql":
+            patience = f"{round(self._busy_s * 400)}ms"
+            lock = text(
+                "SELECT set_config('idle_in_transaction_session_timeout', :patience, true),"
+                " pg_advisory_xact_lock(hashtextextended(:session, 0))"
+            )
+            connection.execute(lock, {"patience": patience, "session": session_id})
+        last = select(EVENTS.c.seq, EVENTS.c.hash).where(EVENTS.c.session_id == session_id)
+        found = connection.execute(last.order_by(EVENTS.c.seq.desc()).limit(1)).first()
+        return Head(count=0, hash=GENESIS) if found is None else Head(count=found.seq, hash=found.hash)
 
     def read(self, session_id: str) -> tuple[Event, ...]:
         query = select(EVENTS).where(EVENTS.c.session_id == session_id).order_by(EVENTS.c.seq)
@@ -51,8 +117,8 @@ class SqlEventStore:
                 return tuple(_to_event(row) for row in connection.execute(query))
         except DBAPIError as error:
             raise StoreError(
-                f"Session {session_id}: the log could not be read ({error.orig});"
-                " run verify-log on the database."
+                f"Session {session_id}: the log could not be read ({cause_of(error)});"
+                f" {remedy_of(error)}, then run verify-log on the database."
             ) from error
 
     def read_kinds(
@@ -67,7 +133,7 @@ class SqlEventStore:
                 return tuple(_to_event(row) for row in rows)
         except DBAPIError as error:
             raise StoreError(
-                f"Event log: could not be read ({error.orig}); run verify-log on the database."
+                f"Event log: could not be read ({cause_of(error)}); {remedy_of(error)}, then run verify-log."
             ) from error
 
     def count_kinds(
@@ -85,7 +151,7 @@ class SqlEventStore:
                 rows = connection.execute(query.group_by(*columns)).all()
         except DBAPIError as error:
             raise StoreError(
-                f"Event log: could not be read ({error.orig}); run verify-log on the database."
+                f"Event log: could not be read ({cause_of(error)}); {remedy_of(error)}, then run verify-log."
             ) from error
         return tuple(
             KindCount(session_id=session, kind=EventKind(kind), count=int(n), first_utc=first, last_utc=last)
@@ -103,9 +169,16 @@ class SqlEventStore:
                 rows = connection.execute(query.order_by(EVENTS.c.session_id)).all()
         except DBAPIError as error:
             raise StoreError(
-                f"Event log: could not be read ({error.orig}); run verify-log on the database."
+                f"Event log: could not be read ({cause_of(error)}); {remedy_of(error)}, then run verify-log."
             ) from error
         return {row.session_id: Head(count=row.seq, hash=row.hash) for row in rows}
+
+
+def _not_saved(session_id: str, error: DBAPIError) -> StoreError:
+    return StoreError(
+        f"Session {session_id}: the last step could not be saved ({cause_of(error)}); nothing was changed:"
+        f" {remedy_of(error)}, then try again."
+    )
 
 
 def _to_row(event: Event) -> dict[str, object]:

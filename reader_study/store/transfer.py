@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from reader_study.errors import StoreError
+from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.database import make_engine, open_database, shown
 from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, PROTOCOLS, STUDIES
 from reader_study.verify import verify_log
@@ -53,7 +54,8 @@ def merge(target: str | Path, source: str | Path) -> TransferReport:
             return _copy(reading, writing, shown(source))
     except DBAPIError as error:
         raise StoreError(
-            f"Merging {shown(source)} into {shown(target)}: could not be done ({error.orig}); nothing was changed."
+            f"Merging {shown(source)} into {shown(target)}: could not be done ({cause_of(error)}); nothing was changed:"
+            f" {remedy_of(error)}, then try again."
         ) from error
     finally:
         origin.dispose()
