@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from app.control.tasks import TaskContext, TaskRunner
 from app.views import report_pages
+from reader_study.report.page import Figure
 from resources.files import UserFacingError
 
 if TYPE_CHECKING:
@@ -294,8 +295,7 @@ class AnalyseView(QWidget):
         document.setDefaultFont(self.page.font())
         scale = self.page.fontMetrics().height() / 16
         for part in section.parts:
-            svg = getattr(part, "svg", None)
-            if svg is not None:
+            if isinstance(part, Figure):
                 image = report_pages.figure_image(part, self.devicePixelRatioF(), max(1.0, scale))
                 document.addResource(QTextDocument.ResourceType.ImageResource.value, QUrl(f"figure:{part.name}"), image)  # fmt: skip
         document.setHtml(report_pages.section_html(section))

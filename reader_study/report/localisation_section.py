@@ -80,10 +80,16 @@ def _sweep(inputs: ReportInputs, localised: Localised) -> list[Table | Figure]:
         gap: tuple[Cell, ...] = (None, None, None, "–")
         if len(found.modalities) > 1:
             who = Generalise.READERS_AND_CASES if len(found.readers) > 1 else Generalise.CASES
-            result = analyse(found, who)
-            d = result.differences[0]
-            gap = (d.estimate, d.lower, d.upper, p_shown(d.p_value))
-            note = note or f"{result.method}; covariance {result.covariance}. "
+            try:
+                result = analyse(found, who)
+            except (
+                StatisticsError
+            ):  # estimates that do not vary: the values are shown, no test is made of them
+                pass
+            else:
+                d = result.differences[0]
+                gap = (d.estimate, d.lower, d.upper, p_shown(d.p_value))
+                note = note or f"{result.method}; covariance {result.covariance}. "
         rows.append((f"{radius:g}{' (declared)' if radius == declared else ''}", len(scored.true_positives), len(scored.false_positives),
                      scored.surplus, *(float(v) for v in found.values.mean(axis=1)), *gap))  # fmt: skip
     head = ("radius, mm", "lesions hit", "false marks", "further marks", *(f"wAFROC, {arm}" for arm in ratings.modalities), "difference", "95 % lower", "upper", "p")  # fmt: skip

@@ -225,7 +225,7 @@ def ai_points_table(inputs: ReportInputs) -> Table:
     """Table 3 of the contrast study: the AI at 95 % sensitivity and at 95 % specificity."""
     scores, truth, _ = _ai(inputs)
     one = auc_interval(scores, truth)
-    rows = tuple(
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
         (name, cut, f"{one.auc:.3f} ({one.lower:.3f}–{one.upper:.3f})", *metrics_cells(scores >= cut, truth))
         for name, cut in operating_points_of_ai(inputs, ai_scores(inputs))
         if name.startswith("high ")

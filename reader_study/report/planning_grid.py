@@ -110,7 +110,7 @@ def plan(request: PlanRequest) -> Plan:
         try:
             needed.append(
                 find(request.pilot, effect=request.effect, wanted=request.wanted, generalise=request.generalise, alpha=request.alpha,
-                     claim=request.claim, margin=request.margin, **words)  # type: ignore[operator]
+                     claim=request.claim, margin=request.margin, **words)
             )  # fmt: skip
         except StatisticsError as error:
             needed.append(None)

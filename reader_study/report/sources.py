@@ -198,11 +198,11 @@ def _characteristics(
     numbers: dict[str, dict[str, float]] = {}
     for name, column in columns.items():
         try:
-            values = {case: float(value) for case, value in column.items()}
+            as_number = {case: float(value) for case, value in column.items()}
         except ValueError:
-            values = {}
-        if len(set(values.values())) > 10 and all(np.isfinite(list(values.values()))):
-            numbers[name] = values
+            as_number = {}
+        if len(set(as_number.values())) > 10 and all(np.isfinite(list(as_number.values()))):
+            numbers[name] = as_number
         elif len(set(column.values())) <= max(12, len(column) // 4):
             strata[name] = column
     return strata, numbers
