@@ -166,9 +166,27 @@ def begin(study: Study, plan: SessionPlan) -> SessionRecord:
 def fold(study: Study, plan: SessionPlan, events: Iterable[Event]) -> SessionRecord:
     """Return where a session stands after ``events``; IllegalTransition names the first that cannot be."""
     record = begin(study, plan)
+    last: Event | None = None  # of a run of view changes, which move nothing but the chain's end
     for event in events:
+        seq = record.count if last is None else last.seq
+        if event.kind is EventKind.VIEW_CHANGED and event.seq == seq + 1 and _is_on_screen(record, event):
+            last = event
+            continue
+        if last is not None:
+            record, last = _at(record, last), None
         record = apply(record, event)
-    return record
+    return record if last is None else _at(record, last)
+
+
+def _is_on_screen(record: SessionRecord, event: Event) -> bool:
+    current = record.current
+    if record.phase is not Phase.OPEN or current is None:
+        return False
+    return current.state in _ON_SCREEN and event.body["case_id"] == current.case_id
+
+
+def _at(record: SessionRecord, event: Event) -> SessionRecord:
+    return replace(record, count=event.seq, head=event.hash, boot_id=event.boot_id)
 
 
 def apply(record: SessionRecord, event: Event) -> SessionRecord:
@@ -180,7 +198,7 @@ def apply(record: SessionRecord, event: Event) -> SessionRecord:
         )
     phase = SESSION_TABLE.get((record.phase, event.kind))
     after = _apply_session(record, event, phase) if phase is not None else _apply_case(record, event)
-    return replace(after, count=event.seq, head=event.hash, boot_id=event.boot_id)
+    return _at(after, event)
 
 
 def _apply_session(record: SessionRecord, event: Event, phase: Phase) -> SessionRecord:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 from reader_study.errors import StudyError
 from reader_study.statistics.froc import FrocData, froc_from_rows
@@ -188,6 +189,7 @@ def natural(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=_natural_key))
 
 
+@cache
 def _natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Digits by value, the rest by letter."""
     runs = re.findall(r"\d+|\D+", name)

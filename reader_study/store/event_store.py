@@ -16,6 +16,7 @@ from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.postgresql_engine import within
 from reader_study.store.schema import EVENTS
 from reader_study.store.sqlite_engine import look_at_the_file
+from reader_study.store.view_body import ViewBody
 
 _LOG = logging.getLogger(__name__)
 SAVE_SHARE = 0.7  # of the busy timeout, for the saving itself; the rest is for finding out what became of it
@@ -190,7 +191,7 @@ def _to_row(event: Event) -> dict[str, object]:
         "boot_id": event.boot_id,
         "t_mono_ns": event.t_mono_ns,
         "t_utc": event.t_utc,
-        "body": canonical(event.body),
+        "body": canonical(event.body if isinstance(event.body, dict) else dict(event.body)),
         "prev_hash": event.prev_hash,
         "hash": event.hash,
     }
@@ -198,7 +199,7 @@ def _to_row(event: Event) -> dict[str, object]:
 
 def _to_event(row: Row[tuple[object, ...]]) -> Event:
     try:
-        body = json.loads(row.body)
+        body = ViewBody(row.body) if row.kind == EventKind.VIEW_CHANGED else json.loads(row.body)
     except ValueError as error:
         raise StoreError(
             f"Session {row.session_id}, event {row.seq}: expected JSON, found damage;"

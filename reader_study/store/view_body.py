@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
+from reader_study.errors import StoreError
+
 _BEFORE = '{"case_id":"'  # canonical JSON: sorted keys, no spaces
 
 
@@ -28,8 +30,13 @@ class ViewBody(Mapping[str, object]):
 
     def _all(self) -> Mapping[str, object]:
         if self._known is None:
-            self._known = json.loads(self._text)
-            assert isinstance(self._known, dict)
+            try:
+                self._known = json.loads(self._text)
+            except ValueError as error:
+                raise StoreError(
+                    "A view change: expected JSON, found damage; run verify-log on the database."
+                ) from error
+        assert isinstance(self._known, dict)
         return self._known
 
     def __getitem__(self, name: str) -> object:

@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks [--json FILE] [PART ...]``: prints a table and JSON of every figure with
 its target.
 
-PART is display, hanging, decoding, storage or start; none = all. The exit code is 0 even where a target is missed:
+PART is display, hanging, decoding, storage, start or study_scale; none = all. The exit code is 0 even where a target is missed:
 these are
 measurements on a machine that other programs share, not tests.
 """
@@ -23,13 +23,18 @@ from rich.table import Table
 
 from tests.benchmarks.measure import Row, frame_copy_ms, not_run, screen_copy_ms
 
-PARTS = ("display", "hanging", "decoding", "storage", "start")
+PARTS = ("display", "hanging", "decoding", "storage", "start", "study_scale")
 
 
 def _part(name: str, f_ms: float, c_ms: float) -> list[Row]:
-    arguments = {"display": (f_ms, c_ms), "hanging": (), "decoding": (f_ms,), "storage": (), "start": ()}[
-        name
-    ]
+    arguments = {
+        "display": (f_ms, c_ms),
+        "hanging": (),
+        "decoding": (f_ms,),
+        "storage": (),
+        "start": (),
+        "study_scale": (),
+    }[name]
     try:
         rows: list[Row] = importlib.import_module(f"tests.benchmarks.{name}").run(*arguments)
     except Exception as error:  # one part that cannot run must not hide the others
