@@ -249,13 +249,15 @@ class Coordinating:
         hashed = hash_password(password) if password else None
         study = self.study
         known = {one.reader_id: one for one in study.readers}
-        grown = replace(study, readers=(*study.readers, reader))
-        if reader.reader_id not in known and is_drawable(grown):
+        if reader.reader_id in known:
+            readers = tuple(reader if one.reader_id == reader.reader_id else one for one in study.readers)
+        else:
+            readers = (*study.readers, reader)
+        changed = replace(study, readers=readers)
+        if reader.reader_id not in known and is_drawable(changed):
             self.desk.enrol(reader, password_hash=hashed, why=why)
             return
         if known.get(reader.reader_id) != reader:
-            readers = grown.readers if reader.reader_id not in known else _replaced(study.readers, reader)
-            changed = replace(study, readers=readers)
             self._keep(changed if self.stage.frozen else redrawn(changed), why)
         if hashed is not None or reader.reader_id not in known:
             account = Account(
@@ -326,10 +328,6 @@ class Coordinating:
 
     def _require(self, action: Action) -> None:
         self.desk.events(action)  # the desk asks the table of permissions, and counts it as input
-
-
-def _replaced(readers: Sequence[Reader], reader: Reader) -> tuple[Reader, ...]:
-    return tuple(reader if one.reader_id == reader.reader_id else one for one in readers)
 
 
 def _new_account(account_id: str, name: str, role: Role, password: str) -> Account:

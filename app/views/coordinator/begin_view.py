@@ -58,6 +58,8 @@ class BeginView(QWidget):
 
     def _lay_out(self) -> None:
         self._study_part, person = QWidget(), QFormLayout()
+        self._study_part.setObjectName("studyPart")
+        self._study_part.setStyleSheet("#studyPart { background: transparent; }")
         study = QFormLayout(self._study_part)
         study.setContentsMargins(0, 0, 0, 0)
         for form in (study, person):

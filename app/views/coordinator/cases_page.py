@@ -41,6 +41,7 @@ class CasesPage(Page):
         self.stratum = QLineEdit()
         self.stratum.setPlaceholderText(_tr("Stratum"))
         self.stratum.setMaximumWidth(140)
+        self.waiting = (self.folder, self.file, self.truth)
         self._lay_out()
 
     def _lay_out(self) -> None:

@@ -27,6 +27,7 @@ class ExportPage(Page):
         self.export_button = button(_tr("Export to an empty folder …"), self._ask_export, role="primary")
         self.backup_button = button(_tr("Back up to a new file …"), self._ask_backup)
         self.restore_button = button(_tr("Restore from a backup …"), self._ask_restore)
+        self.waiting = (self.export_button, self.backup_button, self.restore_button)
         self.closed = quiet("")
         self.files = DataTable("exported", _tr("What was written stands here after an export."))
         self.body.addWidget(section(_tr("EXPORT")))

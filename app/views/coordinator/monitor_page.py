@@ -40,15 +40,15 @@ class _BarDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         share = float(index.data(SORT_ROLE) or 0.0)
-        area = option.rect.adjusted(6, 7, -46, -7)  # type: ignore[attr-defined]
+        area = option.rect.adjusted(6, 7, -46, -7)
         painter.fillRect(area, QColor(CHROME_FIELD))
         painter.setPen(QColor(HAIRLINE))
         painter.drawRect(area)
         filled = area.adjusted(1, 1, 0, 0)
         filled.setWidth(round((area.width() - 1) * share / 100))
         painter.fillRect(filled, QColor(ARM_COLOURS[0] if share < 100 else ARM_COLOURS[2]))
-        painter.setPen(option.palette.text().color())  # type: ignore[attr-defined]
-        words = option.rect.adjusted(0, 0, -6, 0)  # type: ignore[attr-defined]
+        painter.setPen(option.palette.text().color())
+        words = option.rect.adjusted(0, 0, -6, 0)
         painter.drawText(words, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{share:.0f} %")
 
 
@@ -61,6 +61,7 @@ class MonitorPage(Page):
             "monitor", _tr("No session is planned yet. Import cases, enrol readers, freeze.")
         )
         self.sessions.view.setItemDelegateForColumn(_BAR, _BarDelegate(self.sessions.view))
+        self.sessions.least_px[_BAR] = 170
         self.summary = quiet("")
         self.reason = QLineEdit()
         self.reason.setPlaceholderText(

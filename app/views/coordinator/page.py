@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QElapsedTimer, QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication, QElapsedTimer, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner, Work
@@ -28,6 +37,7 @@ def quiet(text: str) -> QLabel:
 def section(text: str) -> QLabel:
     label = QLabel(text)
     label.setProperty("role", "section")
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
     return label
 
 
@@ -115,6 +125,9 @@ class Page(QWidget):
         super().__init__()
         self.title, self._runner, self._key = title, runner, key
         self.work: Coordinating | None = None
+        self.waiting: tuple[QWidget, ...] = ()  # what must not be pressed while long work goes on
+        self._held: tuple[QWidget, ...] = ()
+        self._came_from: QWidget | None = None
         heading = QLabel(title)
         heading.setProperty("role", "heading")
         self.said = QLabel("")
@@ -187,20 +200,32 @@ class Page(QWidget):
         """Do long work beside the window."""
 
         def finished(answer: Any) -> None:
-            self.task.end()
+            self._end()
             done(answer)
 
         def failed(error: Exception) -> None:
-            self.task.end()
+            self._end()
             self.fail(error)
 
         self.tell("")
+        self._came_from = self.focusWidget()
+        self._held = tuple(tool for tool in self.waiting if tool.isEnabled())
+        for tool in self._held:
+            tool.setEnabled(False)
         self.task.begin(title)
         self._runner.submit(self._key, work, finished, failed, self.task.go_on)
+
+    def _end(self) -> None:
+        self.task.end()
+        for tool in self._held:
+            tool.setEnabled(True)
+        if self._came_from in self._held and self.isVisible():
+            self._came_from.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._held, self._came_from = (), None
 
     def stop(self) -> None:
         """Stop the long work; what it has done stays done."""
         if self.task.isVisible() or self.task._tick.isActive():
             self._runner.cancel(self._key)
-            self.task.end()
+            self._end()
             self.tell(_tr("Cancelled; what was done stays."), role="secondary")

@@ -152,6 +152,8 @@ class AllocationPicture(Picture):
             painter.fillRect(QRectF(x, y + 5, 12, 12), self.colour(arm, 0, 1))
             self._label(painter, QRectF(x + 18, y, width, 22), words, colour=TEXT_SECONDARY)
             x += width
+        words = _tr("Shades: strata, the lightest first")
+        self._label(painter, QRectF(x + 12, y, 300, 22), words, colour=TEXT_SECONDARY)
 
 
 class TimesPicture(Picture):
@@ -274,6 +276,8 @@ class CalendarPicture(Picture):
         every = max(1, round((last - first).days / 8))
         for offset in range(0, (last - first).days + 1, every):
             day = first + timedelta(days=offset)
+            if at(day) > self.width() - 80:
+                break
             painter.setPen(QPen(QColor(HAIRLINE), 1))
             painter.drawLine(round(at(day)), 2, round(at(day)), round(bottom))
             self._label(

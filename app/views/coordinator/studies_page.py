@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, Qt
-from PySide6.QtGui import QFontDatabase, QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
@@ -31,6 +31,7 @@ from app.views.coordinator.page import Page, button, row_of
 from app.views.coordinator.protocol_form import ProtocolForm
 from app.views.coordinator.table import DataTable
 from reader_study.domain.study import Study
+from reader_study.errors import StudyError
 from resources.files import UserFacingError
 
 
@@ -48,7 +49,7 @@ class StudiesPage(Page):
         self.head.addWidget(self.stage)
         self.form = ProtocolForm()
         self.text = QPlainTextEdit()
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.text.setStyleSheet("font-family: monospace;")
         self.text.setTabChangesFocus(True)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         area = QScrollArea()
@@ -70,7 +71,7 @@ class StudiesPage(Page):
         self.save_button = button(_tr("Save draft   Ctrl+S"), self.save, role="primary")
         self.freeze_button = button(_tr("Freeze"), self.freeze)
         self._lay_out()
-        self._shown: Study | None = None
+        self._base: Study | None = None  # what is kept in the database, as it was when the form was filled
         save = QShortcut(QKeySequence.StandardKey.Save, self)
         save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         save.activated.connect(self.save)
@@ -105,7 +106,8 @@ class StudiesPage(Page):
         )
         self.save_button.setEnabled(not stage.locked)
         self.freeze_button.setEnabled(not stage.frozen)
-        if study != self._shown:
+        if study != self._base:
+            self._base = study
             self._fill(study)
         columns = (
             _tr("Number"),
@@ -122,13 +124,12 @@ class StudiesPage(Page):
         self.versions.set_rows(columns, rows)
 
     def _fill(self, study: Study) -> None:
-        self._shown = study
         self.form.set_values(values_of(study), default_values())
         self.text.setPlainText(text_of(study))
 
     def forget(self) -> None:
         super().forget()
-        self._shown = None
+        self._base = None
         self.form.clear()
         self.text.clear()
         self.reason.clear()
@@ -160,6 +161,7 @@ class StudiesPage(Page):
         """Keep the draft, or the amendment with its reason."""
 
         def step(work: Coordinating) -> None:
+            self._refuse_if_old(work)
             given = self.text.toPlainText() if self.shows_text else self.form.values()
             work.save(given, self.reason.text().strip())
 
@@ -170,6 +172,7 @@ class StudiesPage(Page):
         """Freeze what is kept; what is typed and not saved is not in it, so it is refused."""
 
         def step(work: Coordinating) -> None:
+            self._refuse_if_old(work)
             now = (
                 study_of_text(self.text.toPlainText())
                 if self.shows_text
@@ -183,6 +186,13 @@ class StudiesPage(Page):
             step, _tr("The protocol is frozen; readers can begin. Changes are amendments from now on.")
         ):
             self.reason.clear()
+
+    def _refuse_if_old(self, work: Coordinating) -> None:
+        """A form that was filled before cases, readers or another person changed the study must not undo that."""
+        if self._base != work.study:
+            raise StudyError(
+                _tr("The study was changed meanwhile; open this page again and make your change anew.")
+            )
 
     def open_file(self, path: Path) -> None:
         """Show a YAML protocol in the form; it is kept by saving."""

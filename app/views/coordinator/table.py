@@ -40,7 +40,7 @@ from app.views.theme import ERROR
 Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole
 _TOP = QModelIndex()
-_WIDEST_PX = 420
+_WIDEST_PX = 330
 
 
 def _tr(text: str) -> str:
@@ -56,6 +56,13 @@ def cell_text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     return str(value)
+
+
+def _side(value: object) -> Qt.AlignmentFlag:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        Qt.AlignmentFlag.AlignRight if number else Qt.AlignmentFlag.AlignLeft
+    ) | Qt.AlignmentFlag.AlignVCenter
 
 
 class _Model(QAbstractTableModel):
@@ -81,6 +88,8 @@ class _Model(QAbstractTableModel):
     ) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return self.columns[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole and orientation == Qt.Orientation.Horizontal:
+            return _side(next((row[section] for row in self.rows if row[section] is not None), ""))
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -90,9 +99,7 @@ class _Model(QAbstractTableModel):
         if role == SORT_ROLE:
             return float(value) if isinstance(value, int | float) else cell_text(value)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            side = Qt.AlignmentFlag.AlignRight if number else Qt.AlignmentFlag.AlignLeft
-            return side | Qt.AlignmentFlag.AlignVCenter
+            return _side(value)
         if role == Qt.ItemDataRole.ForegroundRole and index.row() in self.wrong:
             return QColor(ERROR)
         return None
@@ -119,6 +126,7 @@ class DataTable(QWidget):
     def __init__(self, title: str, empty: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._title, self._empty = title, empty
+        self.least_px: dict[int, int] = {}  # columns that are drawn want more room than their text
         self.model = _Model()
         self.shown = _Shown()
         self.shown.setSourceModel(self.model)
@@ -136,7 +144,7 @@ class DataTable(QWidget):
         self.view.verticalHeader().hide()
         self.view.horizontalHeader().setHighlightSections(False)
         self.view.horizontalHeader().setStretchLastSection(True)
-        self.view.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        self.view.setStyleSheet("QTableView::item { padding: 0 6px; }")
         self.filter = QLineEdit()
         self.filter.setPlaceholderText(_tr("Filter   Ctrl+F"))
         self.filter.setClearButtonEnabled(True)
@@ -186,7 +194,7 @@ class DataTable(QWidget):
     ) -> None:
         """Show rows; the chosen row stays chosen by its first cell. ``wrong`` are row numbers shown as errors."""
         kept = self.current()
-        new_columns = tuple(columns) != self.model.columns
+        new_columns = tuple(columns) != self.model.columns or not self.model.rows
         self.model.fill(columns, rows, wrong)
         if new_columns:
             self._widen()
@@ -202,7 +210,7 @@ class DataTable(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column in range(len(self.model.columns)):
             wanted = min(header.sectionSize(column) + 14, _WIDEST_PX)
-            header.resizeSection(column, max(wanted, 56))
+            header.resizeSection(column, max(wanted, self.least_px.get(column, 56)))
 
     def rows(self) -> tuple[Row, ...]:
         """The rows that are shown, in their order on screen."""
