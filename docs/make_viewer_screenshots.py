@@ -114,7 +114,7 @@ def english(folder: Path, scratch: Path) -> None:
     desk.keep("measuring")
     stage_picture(reading.grid, PictureContent()).save(str(folder / "picture_step.png"))
     window._pictures.ask()
-    desk.keep("picture")
+    desk.keep("picture", window._dialog)
     assert window._dialog is not None
     window._dialog.reject()
     window._facts.show_tags()

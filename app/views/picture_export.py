@@ -42,11 +42,16 @@ class PictureExport:
         views = self._views(whole_step=whole_step)
         if self._refused(views):
             return
-        picture = (
-            stage_picture(self._reading.grid, content) if whole_step else view_picture(views[0], content)
-        )
+        board = self._reading.image_tools.board
+        chosen = board.selection
+        board.select(None)  # the handles of what is being edited are no part of the picture
+        if whole_step:
+            picture = stage_picture(self._reading.grid, content)
+        else:
+            picture = view_picture(views[0], content)
+        board.select(chosen)
         images = [view.image for view in views if view.image is not None]
-        self._writer.write(images, lambda path: picture.save(path, b"PNG"), folder)
+        self._writer.write(images, lambda path: picture.save(path), folder)
 
     def _refused(self, views: list[Viewport]) -> bool:
         images = [view.image for view in views if view.image is not None]

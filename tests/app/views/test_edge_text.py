@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF
+from PySide6.QtGui import QImage, QPainter
 
-from app.state.display import Pyramid
-from app.state.geometry import ViewGeometry
+from app.state.display import Pyramid, ViewportState
+from app.state.geometry import EdgeLetters, ViewGeometry
+from app.state.overlays import AnnotationText, HeatLayer
+from app.views import edge_text, painting
 from app.views.edge_text import Clearance, clearance_of, fitting
 from app.views.painting import ScreenMap
 from inference.exam.types import Orientation, Presentation, ViewImage, Voi, VoiFunction
@@ -79,3 +83,37 @@ def test_mg23_lines_go_only_where_there_is_room_and_an_ellipsis_says_that_some_a
     assert fitting(("a", "b"), (100, 100), tops, 10.0, narrow) == (("…", 0.0),)
     assert fitting(tuple("abcde"), (10,) * 5, tops, 10.0, wide)[-1] == ("d …", 30.0)
     assert fitting((), (), tops, 10.0, narrow) == ()
+
+
+@pytest.mark.parametrize("air_left", [True, False])
+@pytest.mark.parametrize(
+    ("wide", "high", "scale"), [(470, 400, 1.0), (640, 530, 1.0), (850, 530, 1.5), (1200, 1000, 2.0)]
+)
+def test_mg24_technique_and_the_heat_maps_legend_share_no_pixel(
+    qapp: object, wide: int, high: int, scale: float, air_left: bool
+) -> None:
+    technique = tuple(f"technique line {n} of many, 28 kVp 80 mAs" for n in range(9))
+    size = QRectF(0, 0, wide, high)
+
+    def painted(draw: Callable[[QPainter], object]) -> np.ndarray:
+        picture = QImage(wide, high, QImage.Format.Format_ARGB32_Premultiplied)
+        picture.fill(0)
+        painter = QPainter(picture)
+        draw(painter)
+        painter.end()
+        return np.frombuffer(picture.constBits(), np.uint32).reshape(high, wide) >> 24 > 0
+
+    words = edge_text.EdgeInfo(
+        words=AnnotationText(view_label="R MLO", identity=("NAME", "ID 1"), technique=technique),
+        letters=EdgeLetters(left="A", right="P", top="H", bottom="F"),
+        state=ViewportState(scale=0.3),
+        air_left=air_left,
+        mm_per_px=0.3,
+        legend=True,
+    )
+    lit = painted(lambda on: edge_text.paint_edges(on, size, words, scale=scale))
+    layer = HeatLayer(image_key="R-MLO", values=np.zeros((4, 4), np.float32))
+    legend = painted(lambda on: painting.paint_legend(on, size, layer, air_left=air_left, scale=scale))
+    assert legend.any()
+    assert lit[high // 2 :].any()
+    assert not (lit & legend).any()
