@@ -131,6 +131,25 @@ class Workstation:
         """Return the exams of a folder, zip or manifest."""
         return FolderSource(path)
 
+    def exams_to_browse(self, path: Path) -> FolderSource:
+        """Return the exams of a folder that is to be looked at without a study.
+
+        Raises
+        ------
+        StudyError
+            The folder holds the study's own cases: seen with identity and AI, no reading of them would be blinded.
+        """
+        if self.study is not None and isinstance(self.source, FolderSource):
+            own, wanted = self.source.root.resolve(), path.resolve()
+            if own == wanted or own in wanted.parents or wanted in own.parents:
+                raise StudyError(
+                    _tr(
+                        "Open exams: expected other exams than those of the study on this station; they are seen in "
+                        "their reading sessions only, so that readers stay blinded."
+                    )
+                )
+        return self.source_of(path)
+
     def browsing(self, source: ExamSource, runner: TaskRunner, screen: BrowsingScreen) -> BrowseController:
         """Make the controller that looks at exams without a study."""
         return BrowseController(

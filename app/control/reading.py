@@ -257,8 +257,8 @@ class ReadingController:
         position = self._position
         log.error("exam %s could not be loaded", position.exam_id if position is not None else "?")
         words = _tr(
-            "Case {0} could not be loaded. Nothing was lost; tell the coordinator, who sees why when the study's "
-            "images are opened as exams."
+            "Case {0} could not be loaded. Nothing was lost; tell the coordinator, who can see why with the "
+            "command `negatoscope open` on the study's images."
         )
         self._stop_at(words.format(position.index + 1 if position is not None else "?"))
 

@@ -474,7 +474,7 @@ class MainWindow(QMainWindow):
         """List the exams of a folder, zip or manifest."""
         self._end_session()
         try:
-            source = self._station.source_of(path)
+            source = self._station.exams_to_browse(path)
         except UserFacingError as error:
             self.sign_in.show_problem(str(error))
             return

@@ -306,7 +306,9 @@ class ReadingView(QWidget):
         self._stack.setCurrentWidget(self._blank)
 
     def show_case(self, case: CaseView) -> None:
-        self._case, self._ai, self._stage, self._new_case = case, AiView(), 0, True
+        # The same images once more (the AI comes to a case that is being read) are painted already.
+        self._new_case = self._new_case or self._case is None or self._case.exam is not case.exam
+        self._case, self._ai, self._stage = case, AiView(), 0
         self._pending, self._asked, self._paused = None, "", False
         self._warned_unseen = False
         self._layers = {"boxes": False, "heatmap": False, "score": False}

@@ -195,6 +195,7 @@ def test_mg27_a_case_that_cannot_be_read_is_told_without_the_name_of_a_file(
 ) -> None:
     controller = window.controller
     assert controller is not None
+    qtbot.waitUntil(lambda: not window.runner.is_busy(), timeout=30_000)  # the next case is decoded ahead
     controller._prefetched.clear()
     for path in (tmp_path / "exams").rglob("ZYXNAME_*.dcm"):
         path.write_bytes(path.read_bytes()[:4000])
@@ -204,3 +205,16 @@ def test_mg27_a_case_that_cannot_be_read_is_told_without_the_name_of_a_file(
     qtbot.waitUntil(lambda: "could not be loaded" in window.reading._blank.text(), timeout=20_000)
     said = (seen_words(window) + caplog.text).casefold()
     assert [line for line in said.splitlines() if any(mark in line for mark in MARKS)] == []
+
+
+def test_mg27_the_studys_own_exams_cannot_be_opened_beside_it_with_names_and_ai(
+    window: MainWindow, tmp_path: Path
+) -> None:
+    QTest.keyClick(window.reading.grid, Qt.Key.Key_W, Qt.KeyboardModifier.ControlModifier)
+    for path in (tmp_path / "exams", tmp_path, tmp_path / "exams" / "ZYXNAME_ANNA_41"):
+        window.open_exams(path)
+        assert window._browser is None
+        assert "stay blinded" in window.sign_in._problem.text()
+    (tmp_path.parent / f"{tmp_path.name}_other").mkdir()
+    window.open_exams(tmp_path.parent / f"{tmp_path.name}_other")
+    assert window._browser is not None

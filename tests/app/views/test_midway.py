@@ -212,3 +212,15 @@ def test_mg39_the_same_woman_opened_again_keeps_what_was_measured_outside_a_stud
         reading.show_case(replace(case_of(4), in_study=in_study))
         assert len(reading.image_tools.board.items()) == (0 if in_study else 1)
         reading.image_tools.board.restore()
+
+
+def test_mg40_steps_are_told_again_when_the_ai_comes_to_a_case_that_is_being_read(
+    reading: ReadingView, qtbot: QtBot
+) -> None:
+    case = case_of(6)
+    reading.show_case(case)
+    settle()
+    reading.show_case(replace(case, policy=AiPolicy(shown=True)))  # the second part of a sequential reading
+    settle()
+    with qtbot.waitSignal(reading.stage_shown, timeout=2000):
+        reading.go_to_stage(1)
