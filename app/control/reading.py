@@ -519,6 +519,13 @@ class ReadingController:
         except AssessmentIncomplete as error:
             self._warned = assessment if all(problem.warning for problem in error.problems) else None
             self._screen.show_problems({problem.field: problem.sentence for problem in error.problems})
+            if self._warned is not None:
+                self._screen.show_message(
+                    _tr("These answers are unusual together. Submit again to confirm them.")
+                )
+            for problem in error.problems:
+                if problem.field == "findings":  # no field of the form
+                    self._screen.show_message(problem.sentence)
             return False
         except UserFacingError as error:
             self._screen.show_message(

@@ -50,6 +50,8 @@ class MarkEditor(QFrame):
             (Conspicuity.LOW.value, _tr("low")), (Conspicuity.MODERATE.value, _tr("moderate")),
             (Conspicuity.HIGH.value, _tr("high")),
         ], self)  # fmt: skip
+        calls = [("n", _tr("benign")), ("y", _tr("malignant"))]
+        self.call = ChoiceRow("mark.call", _tr("Call"), calls, self)
         self.confidence = PercentField("mark.suspicion", _tr("Malignant?"), self)
         confirm, cancel = QPushButton(_tr("Add   Enter")), QPushButton(_tr("Cancel   Esc"))
         confirm.setObjectName("confirmMark")
@@ -60,12 +62,24 @@ class MarkEditor(QFrame):
         buttons.addWidget(cancel)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 4)
-        for part in (self._where, self.finding, self.enhancement, self.conspicuity, self.confidence):
+        parts = (self._where, self.finding, self.enhancement, self.conspicuity, self.call, self.confidence)
+        for part in parts:
             layout.addWidget(part)
         layout.addLayout(buttons)
         self.enhancement.changed.connect(self._on_enhancement)
         self.ask_contrast((), contrast=False)
+        self.ask_call(asked=False)
         self.hide()
+
+    def ask_call(self, *, asked: bool) -> None:
+        """Ask for a benign/malignant call of the mark, where the protocol wants one of each."""
+        self._asks_call = asked
+        self.call.setVisible(asked)
+
+    def call_answer(self) -> bool | None:
+        """The call of the mark being made, True = malignant; None where not asked."""
+        value = self.call.value() if self._asks_call else None
+        return None if value is None else value == "y"
 
     def ask_contrast(self, fields: Sequence[str], *, contrast: bool) -> None:
         """Ask for enhancement and conspicuity in a contrast exam, as far as the protocol wants them (CEM-08)."""
@@ -86,10 +100,12 @@ class MarkEditor(QFrame):
         return EnhancementType(kind) if kind else None, Conspicuity(level) if level else None
 
     def _lacking(self) -> ChoiceRow | None:
-        """The first contrast question without an answer; what does not enhance has no conspicuity."""
+        """The first question of the protocol without an answer; what does not enhance has no conspicuity."""
         if "enhancement" in self._asked and self.enhancement.value() is None:
             return self.enhancement
         none = self.enhancement.value() == EnhancementType.NONE.value
+        if self._asks_call and self.call.value() is None:
+            return self.call
         return (
             self.conspicuity
             if "conspicuity" in self._asked and not none and self.conspicuity.value() is None
@@ -100,7 +116,7 @@ class MarkEditor(QFrame):
         self._where.setText(where)
         self.finding.set_value(FindingType.MASS.value)
         self.confidence.set_value(None)
-        for row in (self.enhancement, self.conspicuity):
+        for row in (self.enhancement, self.conspicuity, self.call):
             row.set_value(None)
         self.conspicuity.setEnabled(True)
         self.show()

@@ -44,6 +44,7 @@ from app.views.viewport_grid import ViewportGrid
 from inference.exam.types import ViewImage
 from reader_study.coverage import SeenImage
 from reader_study.domain.assessment import Assessment, Finding, problems
+from reader_study.domain.conduct import CallOf
 from resources.vocabulary import FindingType, Laterality
 
 PANEL_PX = 224
@@ -319,6 +320,7 @@ class ReadingView(QWidget):
         contrast = any(image.kind.is_contrast for image in case.exam.images)
         self.form.set_case(case.scale, sides, case.draft, contrast=contrast)
         self.findings.editor.ask_contrast(case.scale.contrast, contrast=contrast)
+        self.findings.editor.ask_call(asked=case.scale.call is CallOf.LESION)
         self.form.setVisible(case.in_study)
         self.findings.set_findings(case.findings)
         images, keep = all_images(case.exam, case.priors), not case.in_study
@@ -740,6 +742,7 @@ class ReadingView(QWidget):
             suspicion=suspicion,
             enhancement=enhancement,
             conspicuity=conspicuity,
+            call=self.findings.editor.call_answer(),
         )
         # The editor closes when the mark is seen among the findings: what was typed survives a refusal.
         self._asked = finding.finding_id

@@ -119,3 +119,25 @@ def test_rs_t2_and_c4_the_instruction_comes_first_and_the_ai_after_the_first_ans
     assert kinds.index(EventKind.PROVISIONAL_SUBMITTED) < kinds.index(EventKind.AI_RESULT_RECORDED)
     assert kinds.index(EventKind.INSTRUCTION_ACKNOWLEDGED) < kinds.index(EventKind.CASE_OPENED)
     assert kinds.count(EventKind.READING_LOCKED) == 1
+
+
+def test_a_call_of_each_lesion_is_asked_where_the_protocol_wants_it(qtbot) -> None:
+    from app.views.findings_panel import MarkEditor
+
+    editor = MarkEditor()
+    qtbot.addWidget(editor)
+    made: list[tuple[str, int]] = []
+    editor.confirmed.connect(lambda kind, value: made.append((kind, value)))
+    editor.ask_call(asked=True)
+    editor.start("R CC")
+    editor.confidence.set_value(80)
+    editor.confirm()
+    assert made == [], "no call yet"
+    editor.call.set_value("y")
+    editor.confirm()
+    assert made == [("mass", 80)]
+    assert editor.call_answer() is True
+    editor.ask_call(asked=False)
+    editor.start("R CC")
+    assert editor.call_answer() is None
+    assert editor.call.isHidden()
