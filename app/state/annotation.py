@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from app.state.overlays import AnnotationText
 from app.state.priors import prior_number
+from app.state.sizing import is_oblong
 from app.state.terms import energy_flag, kind_term
 from inference.exam.contrast import SET_BY_READER, ContrastTiming, contrast_timings
 from inference.exam.types import Exam, ViewImage
@@ -29,7 +30,6 @@ _ELEMENTS = {
     "LEAD": "Pb",
     "TIN": "Sn",
 }
-_OBLONG = 0.01  # of the side
 _SIDE_CONFLICT, _ORIENTATION_CONFLICT = "Side conflict", "Orientation conflict"
 
 
@@ -156,7 +156,7 @@ def flags(image: ViewImage, timing: ContrastTiming | None = None, *, prior_gap: 
         _tr("ORIENTATION CONFLICT")
         if any(text.startswith(_ORIENTATION_CONFLICT) for text in image.evidence)
         else "",
-        _tr("PIXELS NOT SQUARE") if _is_oblong(image) else "",
+        _tr("PIXELS NOT SQUARE") if is_oblong(image) else "",
         _tr("NOT FOR READING (For Processing)") if said.for_processing else "",
         _tr("QC") if said.quality_control else "",
         _tr("PRIOR {0}").format(prior_gap).strip() if prior_gap or prior_number(image) else "",
@@ -170,12 +170,6 @@ def flags(image: ViewImage, timing: ContrastTiming | None = None, *, prior_gap: 
         _lossy(said.lossy_ratio) if said.lossy else "",
     ]
     return tuple(flag for flag in found if flag)
-
-
-def _is_oblong(image: ViewImage) -> bool:
-    """True where a pixel is not square: distances are right, but the picture's shape is not."""
-    spacing = image.spacing
-    return spacing is not None and abs(spacing.row_mm / spacing.col_mm - 1.0) > _OBLONG
 
 
 def _kind_flag(image: ViewImage, timing: ContrastTiming | None) -> str:

@@ -20,6 +20,7 @@ from resources.translation import translate
 
 _STRIP = 13  # pixels of the coarsest pyramid level, whose shorter side has 128 to 255
 _BLACK_GREY = 10  # of 255, in the file's own window: film scanned beside the breast is not quite black
+OBLONG = 0.01  # of a pixel's side
 MARGIN = 1.04  # room left around the largest breast at same size
 
 
@@ -191,9 +192,15 @@ def sized(
 
 
 def true_scale(image: ViewImage, pitch_mm: float | None) -> float | None:
-    """Screen pixels per image pixel at true size; None when spacing or the monitor's pitch is not known
-    (MG-10)."""
+    """Screen pixels per image pixel at true size (MG-10); None when spacing or the monitor's pitch is not known, or
+    pixels are not square."""
     spacing = geometry_of(image).hung_spacing
-    if spacing is None or pitch_mm is None:
+    if spacing is None or pitch_mm is None or is_oblong(image):
         return None
     return (spacing[0] + spacing[1]) / 2 / pitch_mm
+
+
+def is_oblong(image: ViewImage) -> bool:
+    """True where a pixel is not square: it is drawn as a square, so distances are right but the shape is not."""
+    spacing = image.spacing
+    return spacing is not None and abs(spacing.row_mm / spacing.col_mm - 1.0) > OBLONG

@@ -16,7 +16,7 @@ from app.state.coverage import Seen
 from app.state.display import Change, Operation, Pyramid, ZoomMode
 from app.state.measurement_board import Mark, MeasurementBoard
 from app.state.measurements import Measurement, MeasurementKind
-from app.state.sizing import true_scale
+from app.state.sizing import is_oblong, true_scale
 from app.state.terms import image_term
 from app.views.coverage_watch import CoverageWatch
 from app.views.enhancement import Enhancement
@@ -274,6 +274,10 @@ class ImageTools(QObject):
         if view.image.spacing is None:
             self.said.emit(
                 _tr("No true size for {0}: its pixel spacing is not recorded.").format(view.image.view.label)
+            )
+        elif is_oblong(view.image):
+            self.said.emit(
+                _tr("No true size for {0}: its pixels are not square.").format(view.image.view.label)
             )
         elif true_scale(view.image, view.pitch_mm) is None:
             self.said.emit(

@@ -72,6 +72,10 @@ def test_mg10_true_size_needs_the_monitors_pitch_and_then_is_exact(suite):
     shown = applied(state, true, image, height=400, width=300, pitch_mm=0.2)
     assert (shown.scale, shown.zoom_mode) == (pytest.approx(0.5), ZoomMode.TRUE)  # 0.1 mm on 0.2 mm pixels
     assert applied(state, true, image, height=400, width=300, pitch_mm=None) == state
+    path, _ = suite.view(ImagerPixelSpacing=[0.1, 0.2])
+    assert (
+        applied(state, true, load_view(path), height=400, width=300, pitch_mm=0.2) == state
+    )  # never nearly true
 
 
 def test_mg11_actual_pixels_are_the_files_pixels_one_to_one(suite):
