@@ -125,6 +125,10 @@ QCheckBox::indicator {{ width: {px(13)}; height: {px(13)}; background: {CHROME_F
   border: 1px solid {TEXT_DISABLED}; border-radius: {px(2)}; }}
 QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT}; }}
 QCheckBox::indicator:focus, QCheckBox:focus::indicator {{ border-color: {TEXT}; }}
+QRadioButton::indicator {{ width: {px(11)}; height: {px(11)}; background: {CHROME_FIELD};
+  border: 1px solid {TEXT_DISABLED}; border-radius: {px(6)}; }}
+QRadioButton::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT}; }}
+QRadioButton:focus::indicator {{ border-color: {TEXT}; }}
 QPushButton, QToolButton {{
   background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(3)};
   padding: {px(5)} {px(12)}; }}
