@@ -298,6 +298,7 @@ class ReadingView(QWidget):
         self.hanging.set_case(None)
         self.objects.set_case(None)
         self.grid.clear()
+        self.show_message("")  # it was about the last case
         self._pending, self._asked = None, ""
         for label in (self._bar, self._stage_label, self._tool, self._pointer, self._size_note):
             label.setText("")

@@ -206,3 +206,27 @@ def test_cem04_a_raw_high_energy_image_hangs_in_no_stage(browser: BrowseControll
     hung = {cell.image_key for stage in hanging.stages for cell in stage.cells if cell.image_key}
     assert hung
     assert not any(key.endswith("cesm_high") for key in hung)
+
+
+def test_mg27_tags_that_come_late_are_not_opened_over_a_blinded_reading(
+    reading: ReadingView, browser: BrowseController
+) -> None:
+    """A slow disk answers when the session of a study has begun: who she is stays unseen."""
+
+    class Later(InlineTaskRunner):
+        def submit(self, key, work, done, failed, progress=lambda _f, _t: None):  # type: ignore[no-untyped-def]
+            waiting.append(lambda: done(work(None)))
+
+    waiting: list = []  # type: ignore[type-arg]
+    shown: list[QDialog] = []
+    browser._runner = Later()
+    facts = ImageFacts(reading, lambda: browser, shown.append)
+    assert browser.case is not None
+    facts.show_tags()
+    reading.show_case(in_study(browser.case))
+    waiting.pop()()
+    assert shown == []
+    reading.show_case(browser.case)
+    facts.show_tags()
+    waiting.pop()()
+    assert len(shown) == 1

@@ -182,8 +182,10 @@ def test_mg42_escape_drops_the_ruler_that_is_being_drawn_and_keeps_the_tool(read
 
 
 def test_mg40_the_next_case_shows_nothing_of_the_last_when_it_cannot_be_loaded(reading: ReadingView) -> None:
+    reading.show_message("R CC seen at 1:1: 40 %")
     reading.show_loading("The case could not be loaded.")
     settle()
+    assert reading._message.text() == ""
     assert not any(view.isVisible() for view in reading.grid.viewports())
     for change in (
         reading.toggle_energy,
