@@ -179,7 +179,38 @@ def _write_plan(found: Plan, out: Path) -> None:
     typer.echo(str(out / "power.csv"))
 
 
+def validate_command(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with vandyke.csv and the other data; default NEGATOSCOPE_DATA/mrmc."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
+) -> None:
+    """Recompute the reference programs' results and print expected, actual, difference and verdict; exit 1 on any miss."""
+    import os
+
+    from reader_study.report.validation import validate
+
+    folder = data or Path(os.environ.get("NEGATOSCOPE_DATA", "../shared/data")) / "mrmc"
+    rows = list(validate(folder))
+    if as_json:
+        found = [{"name": r.name, "reference": r.reference, "expected": r.expected, "actual": r.actual,
+                  "difference": r.difference, "tolerance": r.tolerance, "passed": r.passed} for r in rows]  # fmt: skip
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(
+            f"{'what':46} {'reference':14} {'expected':>16} {'actual':>16} {'difference':>11}  verdict"
+        )
+        for r in rows:
+            typer.echo(f"{r.name[:46]:46} {r.reference:14} {r.expected:16.9g} {r.actual:16.9g} {r.difference:11.2e}  {'ok' if r.passed else 'DIFFERS'}")  # fmt: skip
+    missed = sum(not r.passed for r in rows)
+    if not as_json:
+        typer.echo(f"{len(rows)} numbers, {missed} differ")
+    raise typer.Exit(1 if missed else 0)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command("analyse")(analyse_command)
     app.command("plan")(plan_command)
+    app.command("validate-statistics")(validate_command)

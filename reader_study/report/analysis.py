@@ -162,7 +162,7 @@ def run(inputs: ReportInputs, choice: Choice) -> Analysed:
     StatisticsError
         The figure of merit does not exist for these data, or method and covariance do not go together.
     """
-    fom = choice.fom or (Fom.AUC if inputs.froc is None else Fom.WAFROC)
+    fom = choice.fom or Fom(inputs.default_fom)
     if choice.method is Method.USTAT:
         return _ustat(inputs, fom)
     if choice.method is Method.DBM and choice.covariance is not CovarianceName.JACKKNIFE:

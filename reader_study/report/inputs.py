@@ -63,6 +63,8 @@ class ReportInputs:
         (label, value) lines about design, protocol and washout, printed as they are.
     ratings
         modalities are the arms, in the order in which they are compared: first minus second.
+    default_fom
+        figure of merit of the primary analysis where none is asked for: wAFROC of a file of marks.
     categories
         reader -> arm -> case -> category (BI-RADS), for agreement.
     cut
@@ -92,6 +94,7 @@ class ReportInputs:
     facts: tuple[tuple[str, str], ...] = ()
     ratings: Ratings
     rating_name: str = "rating"
+    default_fom: str = "AUC"
     froc: FrocData | None = None
     localised: Localised | None = None
     times: ReadTimes | None = None

@@ -18,7 +18,7 @@ AUTHORS = "to be written by the authors"
 def methods(inputs: ReportInputs, choice: Choice) -> Section:
     """Sentences that a journal would take, true of what was computed."""
     r = inputs.ratings
-    fom = choice.fom or (Fom.AUC if inputs.froc is None else Fom.WAFROC)
+    fom = choice.fom or Fom(inputs.default_fom)
     named = {
         Method.OR: f"the Obuchowski-Rockette method with {choice.covariance.value} covariance and Hillis' degrees of freedom",
         Method.DBM: "the Dorfman-Berbaum-Metz method on normalised jackknife pseudovalues with Hillis' degrees of freedom",

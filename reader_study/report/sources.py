@@ -1,7 +1,6 @@
 """Where a report's inputs come from: an exchange file, or the folder that ``negatoscope export`` wrote.
 
-Tables are read by column name; a column or table that is not there leaves out what is made of it.
-"""
+Tables are read by column name; what is not there leaves out what is made of it."""
 
 from __future__ import annotations
 
@@ -25,6 +24,10 @@ from reader_study.statistics.times import ReadTimes
 
 BIRADS_ORDER = ("1", "2", "3", "4A", "4B", "4C", "5")
 DAY_S = 86_400.0
+RATINGS = (
+    ("suspicion_max", "probability of malignancy"),
+    ("call", "call (1 = malignant)"),
+)  # the first that is there
 Row = Mapping[str, str]
 
 
@@ -65,6 +68,7 @@ def inputs_of_file(path: Path, *, cut: float | None = None) -> ReportInputs:
         ),
         ratings=ratings if order == ratings.modalities else ratings.pick(modalities=order),
         froc=data.froc() if data.paradigm is Paradigm.FROC else None,
+        default_fom="wAFROC" if data.paradigm is Paradigm.FROC else "AUC",
         cut=cut,
     )
 
@@ -98,11 +102,16 @@ def inputs_of_export(
         raise ReportError(
             f"{name}: expected the truth of case {missing[0]}, found none ({len(missing)} missing); add it."
         )
-    rated = [row for row in readings if row.get("suspicion_max")]
-    if not rated:
-        raise ReportError(f"{folder / 'readings.csv'}: expected ratings in suspicion_max, found none.")
+    rating, rating_name = next((pair for pair in RATINGS if any(row.get(pair[0]) for row in readings)), ("", ""))  # fmt: skip
+    if not rating:
+        raise ReportError(
+            f"{folder / 'readings.csv'}: expected ratings in {' or '.join(name for name, _ in RATINGS)}, found none."
+        )
+    rated = [row for row in readings if row.get(rating)]
+    if rating == "call" and cut is None:
+        cut = 0.5
     data = roc_data(
-        ((r["reader_id"], r["arm_id"], r["case_id"], known.malignant[r["case_id"]], float(r["suspicion_max"])) for r in rated),
+        ((r["reader_id"], r["arm_id"], r["case_id"], known.malignant[r["case_id"]], float(r[rating])) for r in rated),
         title=folder.name,
     )  # fmt: skip
     ratings = _in_arm_order(data, readings)
@@ -127,17 +136,17 @@ def inputs_of_export(
         study_id=readings[0]["study_id"],
         facts=_facts(readings, sessions),
         ratings=ratings,
-        rating_name="probability of malignancy",
-        froc=_froc(localised, ratings),
+        rating_name=rating_name,
+        froc=_froc(localised, ratings) or _exported_froc(folder),
         localised=localised,
         cut=cut,
-        cut_name="" if cut is None else f"at least {cut:g} %",
+        cut_name=_cut_name(cut, rating),
         times=_times(timed, "active_s", group_of),
         opened_times=_times(timed, "opened_to_submit_s", group_of),
         categories=_categories(readings),
         category_order=BIRADS_ORDER,
         flow=flow,
-        washout_days=_washout(readings),
+        washout_days=_washout(folder, readings),
         groups=group_of,
         reader_facts={r: {k: v for k, v in facts.items() if k != "group"} for r, facts in people.items()},
         standalone=_standalone(folder),
@@ -145,8 +154,14 @@ def inputs_of_export(
         case_numbers=numbers,
         order=_order(readings),
         by_type=_by_type(findings, known, ratings),
-        exclusions=(f"{unrated} readings without a probability of malignancy",) if unrated else (),
+        exclusions=(f"{unrated} readings without a rating",) if unrated else (),
     )
+
+
+def _cut_name(cut: float | None, rating: str) -> str:
+    if cut is None:
+        return ""
+    return "malignant" if rating == "call" else f"at least {cut:g} %"
 
 
 # ------------------------------------------------------------------------------------------------ tables
@@ -279,10 +294,17 @@ def _order(readings: Iterable[Row]) -> dict[tuple[str, str, str], tuple[int, int
     }
 
 
-def _washout(readings: Iterable[Row]) -> tuple[float, ...]:
-    """Days between the reads of one case by one reader, as they really were."""
+def _washout(folder: Path, readings: Iterable[Row]) -> tuple[float, ...]:
+    """Days between the reads of one case by one reader, as they really were; two answers of one sitting are one read."""
+    kept = [
+        r["interval_days"] for r in _table(folder / "washout.csv", needed=False) if r.get("interval_days")
+    ]
+    if kept:
+        return tuple(float(days) for days in kept)
     when: dict[tuple[str, str], list[datetime]] = {}
     for r in readings:
+        if r.get("stage") == "provisional":
+            continue
         try:
             moment = datetime.fromisoformat(r.get("locked_utc") or "")
         except ValueError:
@@ -344,6 +366,12 @@ def _froc(localised: Localised | None, ratings: Ratings) -> FrocData | None:
         return None
     data, _ = froc_data(localised.marks, localised.outlines, localised.rule, cases=ratings.cases, readers=ratings.readers, modalities=ratings.modalities)  # fmt: skip
     return data
+
+
+def _exported_froc(folder: Path) -> FrocData | None:
+    """The marks as the export scored them by the protocol's rule, where it wrote such a workbook."""
+    path = folder / "mrmc" / "froc_rjafroc.xlsx"
+    return read_observer_data(path).froc() if path.is_file() else None
 
 
 def _by_type(findings: Iterable[Row], known: StudyTruth, ratings: Ratings) -> dict[str, TypeRatings]:
