@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from reader_study.domain.study import Study
@@ -32,4 +33,19 @@ def shares(study: Study) -> tuple[Share, ...]:
     return tuple(
         Share(reader_id=key[0], period=key[1], arm_id=key[2], stratum=key[3], cases=counts[key])
         for key in keys
+    )
+
+
+def largest_difference(counts: Sequence[Share], readers: Collection[str]) -> int:
+    """Return by how many cases readers differ at most in one period, arm and stratum; practice left out."""
+    cells: defaultdict[tuple[int, str, str], dict[str, int]] = defaultdict(dict)
+    for share in counts:
+        if share.period > 0:
+            cells[share.period, share.arm_id, share.stratum][share.reader_id] = share.cases
+    return max(
+        (
+            max(cell.values()) - (min(cell.values()) if len(cell) == len(readers) else 0)
+            for cell in cells.values()
+        ),
+        default=0,
     )

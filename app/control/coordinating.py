@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from app.control.allocation_preview import Share, shares
 from app.control.coordination_ports import (
     CaseImport,
     Exported,
@@ -28,7 +29,7 @@ from reader_study.desk import Desk, Done
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Case, Reader, Study
 from reader_study.errors import SignInRefused, StudyError
-from reader_study.monitor import MonitorRow
+from reader_study.monitor import MonitorRow, monitor
 from reader_study.permissions import Account, Action, NotPermitted, Role, may
 from reader_study.ports import Clock
 from resources.translation import translate
@@ -50,6 +51,7 @@ class Coordinating:
     _signed_in: SignedIn | None = field(default=None, init=False)
     _desk: Desk | None = field(default=None, init=False)
     _study_id: str = field(default="", init=False)
+    _seen: tuple[Study, Study] | None = field(default=None, init=False)  # as kept, and without passwords
 
     # -- who ------------------------------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Coordinating:
         )
 
     def sign_out(self) -> None:
-        self._signed_in, self._desk, self._study_id = None, None, ""
+        self._signed_in, self._desk, self._study_id, self._seen = None, None, "", None
         self.times = ReadingTimes()
 
     @property
@@ -141,17 +143,23 @@ class Coordinating:
 
     def why_not(self, action: Action) -> str | None:
         """Return why the signed-in person may not do something now; None when she may."""
-        return may(self.account, action, self.desk.study(), locked=self.stage.locked)
+        return may(self.account, action, self.study, locked=self.stage.locked)
 
     # -- protocol -------------------------------------------------------------------------------------------
 
     @property
     def study(self) -> Study:
         """The protocol in force, or the draft."""
-        found = self.desk.study()
-        if found is None:
+        self.desk.stage()  # nobody signed in: nothing to see
+        if self._study_id not in self.records.studies():
             raise StudyError(_tr("No protocol is kept yet; save a draft."))
-        return found
+        kept = self.records.study(self._study_id)
+        if (
+            self._seen is None or self._seen[0] is not kept
+        ):  # the database hands out the same object until it changes
+            blind = tuple(replace(one, password_hash=None) for one in kept.readers)
+            self._seen = (kept, replace(kept, readers=blind))
+        return self._seen[1]
 
     @property
     def stage(self) -> StudyStage:
@@ -293,8 +301,14 @@ class Coordinating:
 
     def monitor(self) -> tuple[tuple[MonitorRow, ...], Mapping[str, tuple[float, ...]]]:
         """Return every session's progress, and the reading times of each session, s."""
-        rows = self.desk.monitor()
-        return rows, self.times.update(rows, self.desk.events(Action.MONITOR))
+        events = self.desk.events(Action.MONITOR)
+        rows = monitor(self.study, events, self.clock.utc_now())
+        return rows, self.times.update(rows, events)
+
+    def shares(self) -> tuple[Share, ...]:
+        """Return the balance of the allocation by reader, session, arm and stratum: counts only."""
+        self._require(Action.SEE_BALANCE)
+        return shares(self.study)
 
     def export(self, folder: Path, context: TaskContext) -> Exported:
         """Write every format into an empty folder; NotPermitted before the lock, unless the protocol opens it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reader_study.domain.events import Event, EventKind, text
+from reader_study.domain.events import Event, EventKind, integer, text
 from reader_study.monitor import MonitorRow
 from reader_study.ports import EventStore
 
@@ -46,7 +46,7 @@ def _times(events: Sequence[Event]) -> tuple[float, ...]:
         if event.kind is EventKind.FRAME_PAINTED:
             painted[case_id] = event
         elif case_id in painted and painted[case_id].boot_id == event.boot_id:
-            seconds.append((event.t_mono_ns - painted[case_id].t_mono_ns) / 1e9)
+            seconds.append((event.t_mono_ns - integer(painted[case_id].body, "painted_mono_ns")) / 1e9)
     return tuple(seconds)
 
 

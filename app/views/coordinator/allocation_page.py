@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QWidget
 
-from app.control.allocation_preview import shares
+from app.control.allocation_preview import largest_difference
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
 from app.views.coordinator.page import Page, button, quiet, row_of, section
@@ -56,14 +56,13 @@ class AllocationPage(Page):
         self.seed.setText(str(study.seed))
         self.draw_button.setEnabled(not stage.frozen)
         self.seed.setReadOnly(stage.frozen)
-        least = work.desk.balance()
-        apart = max((row.most - row.least for row in least), default=0)
+        counts = work.shares()
+        apart = largest_difference(counts, {reader.reader_id for reader in study.readers})
         self.facts.setText(
             _tr(
                 "Algorithm {0}.  Design {1}.  {2} sessions.  Between readers a cell differs by {3} cases at most."
             ).format(ALGORITHM, study.design.value, len(study.plans), apart)
         )
-        counts = shares(study)
         self.picture.set_shares(counts, [(arm.arm_id, arm.title) for arm in study.arms])
         columns = (_tr("Reader"), _tr("Session"), _tr("Arm"), _tr("Stratum"), _tr("Cases"))
         self.balance.set_rows(

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
 from app.views.coordinator.allocation_page import AllocationPage
+from app.views.coordinator.analysis_pages import AnalysisPage, PlanningPage
 from app.views.coordinator.audit_page import AuditPage
 from app.views.coordinator.cases_page import CasesPage
 from app.views.coordinator.export_page import ExportPage
@@ -38,7 +39,7 @@ def _tr(text: str) -> str:
 
 
 class CoordinatorView(QWidget):
-    """One signed-in person's pages; Alt+1 to Alt+8 open them."""
+    """One signed-in person's pages; Alt+1 to Alt+0 open them."""
 
     signed_out = Signal(str)  # a sentence why, or nothing
 
@@ -49,18 +50,22 @@ class CoordinatorView(QWidget):
         self.study, self.cases, self.readers = StudiesPage(runner), CasesPage(runner), ReadersPage(runner)
         self.allocation, self.monitor = AllocationPage(runner), MonitorPage(runner)
         self.lock, self.export, self.audit = LockPage(runner), ExportPage(runner), AuditPage(runner)
+        self.analysis, self.planning = AnalysisPage(runner), PlanningPage(runner)
         self.pages: tuple[Page, ...] = (
             self.study, self.cases, self.readers, self.allocation, self.monitor, self.lock, self.export, self.audit,
+            self.analysis, self.planning,
         )  # fmt: skip
+        for leaving in (self.analysis.left, self.planning.left):
+            leaving.connect(lambda: self.list.setFocus(Qt.FocusReason.OtherFocusReason))
         self.stack, self.list = QStackedWidget(), QListWidget()
         self.list.setObjectName("settingsPages")
-        self.list.setFixedWidth(210)
+        self.list.setFixedWidth(232)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for number, page in enumerate(self.pages, start=1):
-            self.list.addItem(f"{page.title}   Alt+{number}")
+            self.list.addItem(f"{page.title}   Alt+{number % 10}")
             self.stack.addWidget(page)
             page.changed.connect(self._on_changed)
-            key = QShortcut(QKeySequence(f"Alt+{number}"), self)
+            key = QShortcut(QKeySequence(f"Alt+{number % 10}"), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             key.activated.connect(lambda at=number - 1: self.go_to(at))
         self._lay_out()

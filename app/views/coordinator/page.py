@@ -124,6 +124,7 @@ class Page(QWidget):
     def __init__(self, title: str, runner: TaskRunner, key: str) -> None:
         super().__init__()
         self.title, self._runner, self._key = title, runner, key
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # an empty page can hold the focus and its keys
         self.work: Coordinating | None = None
         self.waiting: tuple[QWidget, ...] = ()  # what must not be pressed while long work goes on
         self._held: tuple[QWidget, ...] = ()

@@ -213,7 +213,7 @@ def test_rs_m1_watched_times_are_those_of_the_log_and_are_read_once(
     rows, seconds = office.monitor()
     session = rows[0].session_id
     events = office.records.events.read(session)
-    painted = [e.t_mono_ns for e in events if e.kind is EventKind.FRAME_PAINTED]
+    painted = [e.body["painted_mono_ns"] for e in events if e.kind is EventKind.FRAME_PAINTED]
     submitted = [e.t_mono_ns for e in events if e.kind is EventKind.ASSESSMENT_SUBMITTED]
     assert seconds[session] == tuple((b - a) / 1e9 for a, b in zip(painted, submitted, strict=True))
 

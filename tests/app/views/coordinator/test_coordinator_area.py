@@ -134,9 +134,9 @@ def test_rs_d1_a_field_that_is_typed_is_in_the_database_and_the_yaml_after_ctrl_
 def test_every_page_opens_by_a_key_and_puts_the_focus_on_its_first_task(window: MainWindow) -> None:
     view = begin(window)
     for number, page in enumerate(view.pages, start=1):
-        QTest.keyClick(view, Qt.Key(Qt.Key.Key_0.value + number), ALT)
+        QTest.keyClick(view, Qt.Key(Qt.Key.Key_0.value + number % 10), ALT)
         assert view.stack.currentWidget() is page
-        assert page.isAncestorOf(window.focusWidget()), page.title
+        assert page is window.focusWidget() or page.isAncestorOf(window.focusWidget()), page.title
 
 
 def test_rs_a6_cases_come_in_without_identity_become_the_drafts_cases_and_the_truth_is_checked(
