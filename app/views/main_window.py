@@ -96,7 +96,7 @@ class MainWindow(QMainWindow):
         self._bind()
         self._connect()
         self._idle = QTimer(self)
-        self._idle_s = IDLE_S
+        self._idle_s, self._idle_runs = IDLE_S, 0
         self._idle.setInterval(round(IDLE_S * 1000))
         self._idle.timeout.connect(self._on_idle)
         app = QApplication.instance()
@@ -276,6 +276,7 @@ class MainWindow(QMainWindow):
 
     def _show_sign_in(self) -> None:
         self._reader = None
+        self._idle.stop()
         self.sign_in.password.clear()
         self.sign_in.show_problem("")
         study = self._station.study
@@ -321,6 +322,7 @@ class MainWindow(QMainWindow):
         title = QCoreApplication.translate("study", self._station.study.title)
         self.worklist.set_sessions(title, self._reader.name, sessions)
         self.stack.setCurrentWidget(self.worklist)
+        self._idle.start()
 
     # ---- reading
 
@@ -582,11 +584,19 @@ class MainWindow(QMainWindow):
         kinds = (QEvent.Type.KeyPress, QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel)
         if event.type() in kinds and self._idle.isActive():
             self._idle.start()
+            self._idle_runs = 0
         return super().eventFilter(watched, event)
 
     def _on_idle(self) -> None:
+        self._idle_runs += 1
         if self._controller is not None:
             self._controller.idle(self._idle_s)
+        study = self._station.study
+        limit = None if study is None else study.conduct.session_timeout_min
+        if self._reader is not None and limit is not None and self._idle_runs * self._idle_s >= limit * 60:
+            self._end_session()  # the case stays open and is resumed after the next sign-in (RS-A3)
+            self._show_sign_in()
+            self.sign_in.show_problem(_tr("Signed out after {0:g} minutes without input.").format(limit))
 
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
         if self._controller is not None:

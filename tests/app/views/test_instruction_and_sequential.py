@@ -141,3 +141,26 @@ def test_a_call_of_each_lesion_is_asked_where_the_protocol_wants_it(qtbot) -> No
     editor.start("R CC")
     assert editor.call_answer() is None
     assert editor.call.isHidden()
+
+
+def test_rs_a3_a_reader_without_input_is_signed_out_and_her_case_stays_open(qtbot, window, database) -> None:
+    page = window.sign_in
+    QTest.keyClicks(page.reader, "r")
+    QTest.keyClicks(page.password, "secret")
+    QTest.keyClick(page.password, Qt.Key.Key_Return)
+    QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
+    QTest.keyClick(window.reading._instruction, Qt.Key.Key_Return)
+    qtbot.waitUntil(window.is_case_painted, timeout=30_000)
+    for _ in range(89):  # 89 spells of 20 s are 29 min 40 s
+        window._on_idle()
+    assert window.is_case_painted()
+    window._on_idle()
+    assert window.stack.currentWidget() is window.sign_in
+    assert "30 minutes" in window.sign_in._problem.text()
+    opened = open_database(database)
+    try:
+        kinds = [event.kind for event in opened.events.read("S.r.p1")]
+    finally:
+        opened.close()
+    assert kinds[-1] is EventKind.SESSION_CLOSED
+    assert EventKind.READING_LOCKED not in kinds
