@@ -37,7 +37,9 @@ class FirstLook(QWidget):
     """The views as they are going to hang, with a line that says that they are not sharp; goes when loading ends."""
 
     def __init__(self, reading: ReadingView, runner: QtTaskRunner, case: CaseView) -> None:
-        super().__init__(reading.grid.parentWidget())
+        middle = reading.grid.parentWidget()
+        assert middle is not None  # the grid lives in the reading view's stack
+        super().__init__(middle)
         self.setObjectName("firstLook")
         self._runner = runner
         self.grid = ViewportGrid(self)
@@ -48,7 +50,7 @@ class FirstLook(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.grid)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setGeometry(self.parentWidget().rect())
+        self.setGeometry(middle.rect())
         self.show()
         self.raise_()
         # Over the images and not above them: the grid must be as large as the one that follows.
