@@ -23,6 +23,7 @@ from reader_study.ports import Clock, EventStore, SavedAfterAll
 from reader_study.view_stream import ViewStream
 
 _LOG = logging.getLogger(__name__)
+_LEAVES_THE_SCREEN = frozenset({EventKind.READING_LOCKED, EventKind.PAUSED, EventKind.SESSION_CLOSED})
 
 
 class SessionLog:
@@ -35,6 +36,7 @@ class SessionLog:
         self._anchor = anchor
         self._records: dict[str, SessionRecord] = {}
         self._live: set[str] = set()
+        self._saved: dict[str, Sequence[Event]] = {}  # steps that were refused and are in the log after all
         self._lock = threading.RLock()
         self._stream = ViewStream(self._flush)
         self._account: Account | None = None  # None = not bound: tests, simulation, the command line
@@ -115,6 +117,10 @@ class SessionLog:
         if steps and not anybody:  # what is queued was let in when it happened
             self._own_plan(session_id)
         with self._lock:
+            if session_id in self._saved:
+                if steps:
+                    self._take_over(session_id, steps)
+                return
             record = self._folded(session_id)
             queued = self._stream.pending(session_id)
             drafts = (*queued, *(self._draft(kind, body) for kind, body in steps))
@@ -132,37 +138,39 @@ class SessionLog:
             try:
                 self._store.append(events, record.count)
             except SavedAfterAll as known:
-                self._take_over(session_id, known.events, steps)
+                # Found by the writer of view changes, it waits for the reader's next step: she must not be moved on
+                # while she fills in the form of the case that she sees.
+                self._saved[session_id] = known.events
+                if steps:
+                    self._take_over(session_id, steps)
                 return
             self._records[session_id] = after
             self._stream.written(session_id, len(queued))
             if steps:
                 self._keep_anchor(after)
 
-    def _take_over(
-        self, session_id: str, saved: Sequence[Event], steps: Sequence[tuple[EventKind, Mapping[str, object]]]
-    ) -> None:
+    def _take_over(self, session_id: str, steps: Sequence[tuple[EventKind, Mapping[str, object]]]) -> None:
         """Believe what the log has after all; then the new steps: they are those very ones, or go on from them.
 
         StudyError when the new steps no longer fit, such as another answer to a case whose answer was saved.
         """
+        saved = self._saved.pop(session_id)
         self._records.pop(session_id, None)
         queue = self._stream.pending(session_id)
         streamed = sum(
             one.kind is draft.kind and one.t_mono_ns == draft.t_mono_ns and one.body == draft.body
             for one, draft in zip(saved, queue, strict=False)
         )
-        self._stream.written(session_id, streamed)
         earlier = _said((event.kind, event.body) for event in saved[streamed:])
-        if steps and earlier == _said((kind, plain(body)) for kind, body in steps):
-            # What was looked at between the two attempts belongs to a case that is locked already.
-            self._stream.written(session_id, len(self._stream.pending(session_id)))
+        if any(kind in _LEAVES_THE_SCREEN for kind, _ in earlier):
+            streamed = len(queue)  # what was looked at between the two attempts belongs to no open reading
+        self._stream.written(session_id, streamed)
+        if earlier and earlier == _said((kind, plain(body)) for kind, body in steps):
             self._keep_anchor(self._folded(session_id))
             return
         try:
             self._append(session_id, *steps, anybody=True)
         except IllegalTransition as error:
-            self._stream.written(session_id, len(self._stream.pending(session_id)))
             raise StudyError(
                 f"Session {session_id}: the earlier step ({', '.join(kind for kind, _ in earlier)}) was saved after all,"
                 " so this one was not taken; look where the session stands and go on from there."

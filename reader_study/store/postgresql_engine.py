@@ -43,25 +43,40 @@ def _left(limit: float) -> float:
 
 
 class _LinkSocket(socket.socket):
-    """A socket whose every wait ends with the step's deadline."""
+    """A socket whose every wait ends with the step's deadline, and whose every failure the driver knows as one."""
 
     limit_s = 5.0
+    failure: type[Exception] = OSError  # the driver's own; it lets most of the system's through as they are
 
     def recv_into(self, *arguments: Any, **named: Any) -> int:
-        self.settimeout(_left(self.limit_s))
-        return super().recv_into(*arguments, **named)
+        with self._failing():
+            self.settimeout(_left(self.limit_s))
+            return super().recv_into(*arguments, **named)
 
     def send(self, *arguments: Any, **named: Any) -> int:
-        self.settimeout(_left(self.limit_s))
-        return super().send(*arguments, **named)
+        with self._failing():
+            self.settimeout(_left(self.limit_s))
+            return super().send(*arguments, **named)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self.failure(f"network error: {error}") from error
+
+    def close(self) -> None:
+        """Close at once, also where the driver still holds a file object on a line that is cut."""
+        super().close()
+        super(socket.socket, self).close()
 
 
-def _link(host: str, port: int, limit_s: float) -> socket.socket:
+def _link(host: str, port: int, limit_s: float, failure: type[Exception]) -> socket.socket:
     """Connect to the first address that answers."""
     failed: OSError | None = None
     for family, kind, number, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         link = _LinkSocket(family, kind, number)
-        link.limit_s = limit_s
+        link.limit_s, link.failure = limit_s, failure
         try:
             link.settimeout(_left(limit_s))
             link.connect(address)
@@ -89,16 +104,17 @@ def postgresql_engine(url: URL, busy_timeout_s: float) -> Engine:
             return None
         host, port = str(named.get("host") or "localhost"), int(named.get("port") or 5432)
         driver = dialect.loaded_dbapi
+        link: socket.socket | None = None
         try:
-            link = _link(host, port, busy_timeout_s)
-        except OSError as error:
-            raise driver.InterfaceError(
-                f"network error: no connection to {host}, port {port} ({error})"
-            ) from error
-        try:
+            link = _link(host, port, busy_timeout_s, driver.InterfaceError)
             return driver.Connection(**{**named, "host": host, "port": port}, sock=link)
-        except BaseException:
-            link.close()
+        except BaseException as error:
+            if link is not None:
+                link.close()
+            if isinstance(error, OSError):
+                raise driver.InterfaceError(
+                    f"network error: no connection to {host}, port {port} ({error})"
+                ) from error
             raise
 
     @event.listens_for(engine, "connect")
