@@ -76,6 +76,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.written: dict[str, tuple[str, ...]] = dict.fromkeys(self.ids, ())
         self.runs = 0
         self.made = 0
+        self.focus = self.ids[0]
 
     def attempt(self, step) -> object | None:
         """Do a step; a refusal must be a sentence and must leave the log as it was."""
@@ -89,7 +90,18 @@ class AnyOrder(RuleBasedStateMachine):
         return None
 
     def session(self, pick: int) -> str:
-        return self.ids[pick % len(self.ids)]
+        """Mostly the session in hand, so that runs get deep; sometimes any."""
+        return self.focus if pick < 8 else self.ids[(pick + self.made) % len(self.ids)]
+
+    @rule(pick=st.integers(0, 9))
+    def turn_to_a_session_that_can_be_read(self, pick: int) -> None:
+        """Sit down at one that is open to its reader, as people do, and open its case."""
+        rows = [row for reader_id in READERS for row in self.sessions.worklist(reader_id) if row.available]
+        if rows:
+            self.focus = rows[pick % len(rows)].session_id
+            self.open(0)
+            self.open_case(0)
+            self.paint(0)
 
     @rule(pick=st.integers(0, 9))
     def open(self, pick: int) -> None:
