@@ -94,8 +94,8 @@ station = bootstrap.demo_station(demo_study.DemoStudy(study=demo.study, database
 qt, window = demo_run._window(station, "test", offscreen=True)
 sessions = station.sessions()
 submit = sessions.submit
-def confirmed(session_id, form, seen=None):
-    position = submit(session_id, form, seen)
+def confirmed(session_id, form, seen=None, **more):
+    position = submit(session_id, form, seen, **more)
     print("CONFIRMED", flush=True)
     return position
 sessions.submit = confirmed
