@@ -55,8 +55,6 @@ class CoordinatorView(QWidget):
             self.study, self.cases, self.readers, self.allocation, self.monitor, self.lock, self.export, self.audit,
             self.analysis, self.planning,
         )  # fmt: skip
-        for leaving in (self.analysis.left, self.planning.left):
-            leaving.connect(lambda: self.list.setFocus(Qt.FocusReason.OtherFocusReason))
         self.stack, self.list = QStackedWidget(), QListWidget()
         self.list.setObjectName("settingsPages")
         self.list.setFixedWidth(232)
@@ -68,6 +66,8 @@ class CoordinatorView(QWidget):
             key = QShortcut(QKeySequence(f"Alt+{number % 10}"), self)
             key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             key.activated.connect(lambda at=number - 1: self.go_to(at))
+        for leaving in (self.analysis.left, self.planning.left):
+            leaving.connect(self._to_list)
         self._lay_out()
         self.list.currentRowChanged.connect(self._show_page)
         self._watch = QTimer(self)
@@ -116,6 +116,9 @@ class CoordinatorView(QWidget):
         """Open a page and put the focus on what is done there first."""
         self.list.setCurrentRow(number)
         self.pages[number].first.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+    def _to_list(self) -> None:
+        self.list.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _show_page(self, number: int) -> None:
         if self._work is None or number < 0:

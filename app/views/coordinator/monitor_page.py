@@ -40,7 +40,7 @@ class _BarDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         share = float(index.data(SORT_ROLE) or 0.0)
-        area = option.rect.adjusted(6, 7, -46, -7)
+        area = option.rect.adjusted(6, 7, -56, -7)
         painter.fillRect(area, QColor(CHROME_FIELD))
         painter.setPen(QColor(HAIRLINE))
         painter.drawRect(area)

@@ -29,6 +29,7 @@ from app.views.theme import (
 # Okabe and Ito's colours, dimmed for a dark room; strata of an arm are shades of its colour.
 ARM_COLOURS = ("#4E93C2", "#C98B1F", "#3F9B7C", "#B0709A", "#A3573A", "#8C8C2E")
 _NAME_PX, _ROW_PX = 150, 26
+_DARK = 0.38  # lightness below which words on a bar are light
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -130,9 +131,11 @@ class AllocationPicture(Picture):
         for share in own:
             width = share.cases * unit
             area = QRectF(x, y, max(1.0, width - 1.0), _ROW_PX - 6)
-            painter.fillRect(area, self.colour(share.arm_id, strata.index(share.stratum), len(strata)))
+            colour = self.colour(share.arm_id, strata.index(share.stratum), len(strata))
+            painter.fillRect(area, colour)
             if width > 26:
-                self._label(painter, area.adjusted(5, 0, -2, 0), str(share.cases), colour=CHROME_FIELD)
+                ink = CHROME_FIELD if colour.lightnessF() > _DARK else TEXT
+                self._label(painter, area.adjusted(5, 0, -2, 0), str(share.cases), colour=ink)
             words = _tr("{0}, session {1}: {2} cases, {3}, stratum {4}")
             stratum = share.stratum or _tr("none")
             self._places.append(
