@@ -16,7 +16,14 @@ from scipy import stats
 from reader_study.report.dbm_from_covariance import dbm_from
 from reader_study.report.inputs import ReportInputs
 from reader_study.statistics import ustatistics
-from reader_study.statistics.covariance import Covariance, Estimates, Sensitivity, Specificity, estimates
+from reader_study.statistics.covariance import (
+    Covariance,
+    Estimates,
+    FigureOfMerit,
+    Sensitivity,
+    Specificity,
+    estimates,
+)
 from reader_study.statistics.dbm import DbmComponents
 from reader_study.statistics.froc import FrocFigure, froc_estimates
 from reader_study.statistics.obuchowski_rockette import Generalise, OrAnalysis, analyse, components
@@ -200,10 +207,20 @@ def estimates_for(inputs: ReportInputs, fom: Fom, choice: Choice) -> tuple[Estim
                 f"{fom.value}: expected --cut, the rating from which a reading is positive, found none; name it."
             )
         figure = Sensitivity(choice.cut) if fom is Fom.SENSITIVITY else Specificity(choice.cut)
-        return estimates(ratings, covariance=covariance, figure=figure, name=fom.value), warnings
+        return _estimated(ratings, covariance, figure, fom.value), warnings
     if fom is Fom.HR_AUC and inputs.froc is None:
         warnings.append("One rating a case: HrAuc is the AUC.")
-    return estimates(ratings, covariance=covariance), warnings
+    return _estimated(ratings, covariance, auc, "empirical AUC"), warnings
+
+
+def _estimated(ratings: Ratings, covariance: Covariance, figure: FigureOfMerit, name: str) -> Estimates:
+    """Estimates; where a reader lacks a whole arm, the refusal names the method that allows it."""
+    try:
+        return estimates(ratings, covariance=covariance, figure=figure, name=name)
+    except StatisticsError as error:
+        if ratings.is_complete:
+            raise
+        raise StatisticsError(f"{str(error).rstrip('.')}; reads are missing, use the method Ustat, which allows that.") from error  # fmt: skip
 
 
 def _counts(ratings: Ratings) -> dict[str, int]:
