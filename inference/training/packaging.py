@@ -172,7 +172,8 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
             "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
             "Its raw maps answer beside their cause and are moved back by an offset found from mirrored pictures "
             "(calibration in the card); a faint second answer may remain some 20 mm above or below a strong one.",
-            "On the two real film exams of the demo the malignant one scores no higher than the benign one.",
+            "On the two real film exams of the demo the malignant one scores lower than the benign one (0.11, 0.24), "
+            "which lies over the operating point.",
             "Does not tell the type of a finding, its quadrant or its match in the other view.",
             "Where no pixel spacing is recorded the scale is guessed from the height of the breast.",
             "Half of the training exams held a cancer, so scores are far above what screening would justify.",
