@@ -5,7 +5,7 @@ Drawing is the caller's; here is only when to draw, what to keep, and the blendi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def _merged(lit: NDArray[np.bool_]) -> list[QRect]:
 
 
 Parts = list[tuple[QPointF, QImage]]
-_DIRECTLY = 2  # times; a window that opens is painted twice by the toolkit
+_DIRECTLY = 3  # times; a window that opens is painted twice by the toolkit
 _MOST = 2  # looks that are kept: what is toggled, such as the polarity, goes back and forth between two
 
 
@@ -70,22 +70,21 @@ class KeptLayer:
     """
 
     def __init__(self) -> None:
-        # The last looks, oldest first; a number = drawn directly so often.
-        self._kept: dict[Hashable, Parts | int] = {}
+        # The last looks, oldest first; a number = drawn directly so often. Compared and not hashed: a hash goes
+        # through every word and mark at every paint, a comparison stops at the first difference.
+        self._looks: list[tuple[object, Parts | int]] = []
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the kept pictures."""
-        ready = [parts for parts in self._kept.values() if not isinstance(parts, int)]
+        ready = [parts for _, parts in self._looks if not isinstance(parts, int)]
         return sum(picture.sizeInBytes() for parts in ready for _, picture in parts)
 
     def forget(self) -> None:
         """Drop what is kept."""
-        self._kept.clear()
+        self._looks = []
 
-    def paint(
-        self, painter: QPainter, size: QRectF, key: Hashable, draw: Callable[[QPainter], object]
-    ) -> None:
+    def paint(self, painter: QPainter, size: QRectF, key: object, draw: Callable[[QPainter], object]) -> None:
         """Paint the layer.
 
         Parameters
@@ -97,16 +96,19 @@ class KeptLayer:
         """
         device = painter.device()
         ratio = 1.0 if device is None else device.devicePixelRatioF()
-        whole = (key, size.width(), size.height(), ratio)
-        parts = self._kept.get(whole, 0)
-        if isinstance(parts, int) and parts < _DIRECTLY:  # it may not stay
-            while whole not in self._kept and len(self._kept) >= _MOST:
-                del self._kept[next(iter(self._kept))]
-            self._kept[whole] = parts + 1
-            draw(painter)
-            return
+        whole = (size.width(), size.height(), ratio, key)
+        at = next((n for n, (look, _) in enumerate(self._looks) if look == whole), None)
+        parts = 0 if at is None else self._looks[at][1]
         if isinstance(parts, int):
-            parts = self._kept[whole] = _parts(size, ratio, draw)
+            stays = parts >= _DIRECTLY
+            parts = _parts(size, ratio, draw) if stays else parts + 1
+            if at is None:
+                self._looks = [*self._looks[1 - _MOST :], (whole, parts)]
+            else:
+                self._looks[at] = (whole, parts)
+            if isinstance(parts, int):
+                draw(painter)
+                return
         for place, picture in parts:
             painter.drawImage(place, picture)
 

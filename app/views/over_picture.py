@@ -53,7 +53,7 @@ class OverPicture:
             return
         tokens = [(layer, layer.token(image)) for layer in self.layers]
         steady = [layer for layer, token in tokens if token is not None]
-        key = (self.items, screen, view.text_scale, tuple(token for _, token in tokens))
+        key = (screen, view.text_scale, self.items, tuple(token for _, token in tokens))
         self._marks.paint(
             painter, size, key, lambda on: self.paint_marks(on, size, view, screen, self.items, steady)
         )
@@ -87,7 +87,7 @@ class OverPicture:
 
     def _paint_edges(self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap) -> None:
         info = _edge_info(view, screen, self.words, self.words_shown, self.heat)
-        key = (info, screen, view.text_scale, self.heat, view.item.pyramid)
+        key = (screen, view.text_scale, info, self.heat, view.item.pyramid)
         self._edges.paint(
             painter, size, key, lambda on: self.draw_edges(on, size, view, screen, self.words, self.heat)
         )
