@@ -70,6 +70,6 @@ def _part(part: Table | Figure | Absent) -> str:
         note = f"<p style='{quiet}'>{len(rows)} / {len(part.rows)} …</p>" + note
     side = ["left" if k == 0 or is_words(part, k) else "right" for k in range(len(part.head))]
     head = "".join(f"<th align='{side[k]}' style='{quiet}'>{e(cell)}</th>" for k, cell in enumerate(part.head))  # fmt: skip
-    lines = "".join("<tr>" + "".join(f"<td align='{side[k]}'>{e(shown(c, part.head[k]))}</td>" for k, c in enumerate(row)) + "</tr>" for row in rows)  # fmt: skip
+    lines = "".join("<tr>" + "".join(f"<td align='{side[k]}'>{e(shown(c, part.head[k], part.decimals))}</td>" for k, c in enumerate(row)) + "</tr>" for row in rows)  # fmt: skip
     style = f"border-collapse:collapse; border-style:solid; border-width:1px; border-color:{theme.HAIRLINE}"
     return f"{title}<table cellspacing='0' cellpadding='5' border='1' style='{style}'><thead><tr>{head}</tr></thead>{lines}</table>{note}"

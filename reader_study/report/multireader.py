@@ -48,7 +48,7 @@ def accuracy(inputs: ReportInputs, choice: Choice) -> Section:
     except StatisticsError as error:
         parts.append(Absent(title="Obuchowski-Rockette analysis", why=str(error)))
     else:
-        parts += or_parts(found, "auc", "area under the empirical ROC curve", inputs.exclusions)
+        parts += or_parts(found, "auc", "Area under the empirical ROC curve", inputs.exclusions)
         parts.append(attempt("Differences of each reader", lambda: _reader_differences(found, inputs)))
         parts.append(attempt("DBM variance components", lambda: _dbm_table(ratings, found, inputs)))
     parts.append(attempt("U-statistic analysis", lambda: _u_table(inputs)))

@@ -27,10 +27,10 @@ Cell = str | int | float | Link | None
 LONG_CELL = 36  # characters from which a column holds words and may break lines
 
 STYLE = """
-body{font:15px/1.45 Inter,"Noto Sans CJK SC",system-ui,sans-serif;color:#1b1e22;max-width:960px;margin:40px auto;padding:0 24px}
+body{font:15px/1.45 Inter,"Noto Sans CJK SC",system-ui,sans-serif;color:#1b1e22;max-width:1120px;margin:40px auto;padding:0 24px}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:38px 0 8px;border-bottom:1px solid #ccd1d6;padding-bottom:4px}
 h3{font-size:15px;margin:22px 0 4px}table{border-collapse:collapse;margin:6px 0 4px;font-variant-numeric:tabular-nums}
-th,td{padding:3px 14px 3px 0;text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}
+th,td{padding:3px 12px 3px 0;text-align:right;white-space:nowrap}th:first-child,td:first-child{text-align:left}
 thead th{border-top:1.5px solid #1b1e22;border-bottom:1px solid #1b1e22;font-weight:600}
 tbody tr:last-child td{border-bottom:1.5px solid #1b1e22}.note{color:#59616a;font-size:12.5px;margin:2px 0 14px;overflow-wrap:anywhere}
 .warn{background:#fff6e0;border-left:4px solid #e8b04a;padding:8px 12px}.absent{color:#59616a;font-style:italic}
@@ -50,6 +50,7 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
+    decimals: int = 4  # of plain numbers on the page; the CSV has all
     on_page: int | None = None  # rows that the page shows, the rest is in the CSV; None = all
 
 
@@ -90,7 +91,7 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def shown(value: Cell, head: str = "") -> str:
+def shown(value: Cell, head: str = "", decimals: int = 4) -> str:
     """A cell as the page prints it: never 0 for what is not, four decimals, an en dash for nothing.
 
     Degrees of freedom and per cent (told by ``head``) have two decimals at most.
@@ -108,7 +109,7 @@ def shown(value: Cell, head: str = "") -> str:
             return f"{value:.2e}"
         if value and abs(value) < 0.001:
             return f"{value:.3g}"
-        return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
+        return f"{value:.{decimals}f}" if abs(value) < 100 else f"{value:.1f}"
     return str(value)
 
 
@@ -153,7 +154,8 @@ def _part(part: Table | Figure | Absent, anchors: Mapping[str, str]) -> str:
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{k}>{_cell(c, h, anchors)}</td>" for k, c, h in zip(classes, row, part.head, strict=True)
+            f"<td{k}>{_cell(c, h, part.decimals, anchors)}</td>"
+            for k, c, h in zip(classes, row, part.head, strict=True)
         )
         + "</tr>"
         for row in shown_rows
@@ -177,10 +179,10 @@ def _class(table: Table, column: int) -> str:
     return f" class='{'words' if wide else 'left'}'"
 
 
-def _cell(cell: Cell, head: str, anchors: Mapping[str, str]) -> str:
+def _cell(cell: Cell, head: str, decimals: int, anchors: Mapping[str, str]) -> str:
     if isinstance(cell, Link) and cell.section in anchors:
         return f"<a href='{anchors[cell.section]}'>{html.escape(cell.text)}</a>"
-    return html.escape(shown(cell, head))
+    return html.escape(shown(cell, head, decimals))
 
 
 def _inline(figure: Figure) -> str:

@@ -164,13 +164,22 @@ def _gee(inputs: ReportInputs, cut: float) -> Table:
 def _fit(
     right: Flags, features: dict[str, list[float | str | None]], names: list[str], reference: str | None
 ) -> tuple[GeeFit, list[str]]:
-    """Fit with all features; while they separate the outcome or determine each other, leave the last one out."""
-    left = dict(features)
-    dropped: list[str] = []
-    while True:
+    """Fit with all features; where they separate the outcome or determine each other, without one, then without more.
+
+    The arm and the disease stay in. StatisticsError is that of the fit with all features.
+    """
+
+    def fit(used: dict[str, list[float | str | None]]) -> GeeFit:
+        return gee_logistic(right, used, names, reference={"arm": reference} if "arm" in used and reference else None)  # fmt: skip
+
+    optional = [name for name in features if name not in {"arm", "disease"}]
+    tries = [[], *([name] for name in reversed(optional))]
+    tries += [optional[k:] for k in range(len(optional) - 1, -1, -1)]
+    first: StatisticsError | None = None
+    for left_out in tries:
         try:
-            return gee_logistic(right, left, names, reference={"arm": reference} if reference else None), dropped  # fmt: skip
-        except StatisticsError:
-            if len(left) < 2:
-                raise
-            dropped.append(left.popitem()[0])
+            return fit({name: column for name, column in features.items() if name not in left_out}), left_out
+        except StatisticsError as error:
+            first = first or error
+    assert first is not None
+    raise first

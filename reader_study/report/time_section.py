@@ -61,7 +61,7 @@ def _summary(times: ReadTimes, name: str, note: str) -> Table:
     )  # fmt: skip
     title = "Reading time by reader and arm, s" if name == "times_by_reader" else "Case opened to submit by reader and arm, s"  # fmt: skip
     return Table(name=name, title=title, head=("", "arm", "reads", "median", "min–max", "lower quartile", "upper quartile", "mean"),
-                 rows=rows, note=note)  # fmt: skip
+                 rows=rows, note=note, decimals=2)  # fmt: skip
 
 
 def _comparison(inputs: ReportInputs, times: ReadTimes, *, flagged: bool) -> Table:
@@ -76,6 +76,7 @@ def _comparison(inputs: ReportInputs, times: ReadTimes, *, flagged: bool) -> Tab
     suffix = "" if flagged else "_unflagged"
     left = "" if flagged else f" Left out: {int(times.flagged.sum())} flagged reads."
     return Table(
+        decimals=2,
         name=f"times_comparison{suffix}",
         title=f"Comparison of arms{'' if flagged else ' without flagged reads'} ({a} - {b}), s",
         head=("readers", "unit", "n", f"median, {a}", f"median, {b}", "shift", "95 % lower", "upper", "p", "zeros", "tied", "Shapiro-Wilk p", "note"),
