@@ -186,9 +186,10 @@ class Coordinating:
     def import_cases(self, source: Path, context: TaskContext) -> CaseImport:
         """De-identify exams into the case folder and, while the protocol is a draft, name them in it."""
         self._require(Action.IMPORT_CASES)
+        desk = self.desk  # this person's, also when she is signed out meanwhile
         made = self.files.import_cases(source, context)
-        if not self.stage.frozen:
-            self.desk.cases_imported(lambda study: self._with_stored(study, made))
+        if not desk.stage().frozen:
+            desk.cases_imported(lambda study: self._with_stored(study, made))
         return made
 
     def _with_stored(self, study: Study, made: CaseImport) -> tuple[Study, Done]:

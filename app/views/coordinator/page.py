@@ -128,6 +128,7 @@ class Page(QWidget):
         self.work: Coordinating | None = None
         self.waiting: tuple[QWidget, ...] = ()  # what must not be pressed while long work goes on
         self._held: tuple[QWidget, ...] = ()
+        self._sitting = 0  # counts who was here, so that an answer to somebody else is not shown
         self._came_from: QWidget | None = None
         heading = QLabel(title)
         heading.setProperty("role", "heading")
@@ -168,8 +169,9 @@ class Page(QWidget):
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Leave nothing of the study on the page."""
-        self.stop()
+        """Leave nothing of the study on the page; long work goes on unseen, and what it answers is dropped."""
+        self._sitting += 1
+        self._end()
         self.work = None
         self.tell("")
 
@@ -200,11 +202,17 @@ class Page(QWidget):
     def run(self, title: str, work: Work, done: Callable[[Any], None]) -> None:
         """Do long work beside the window."""
 
+        sitting = self._sitting
+
         def finished(answer: Any) -> None:
+            if self._sitting != sitting:
+                return
             self._end()
             done(answer)
 
         def failed(error: Exception) -> None:
+            if self._sitting != sitting:
+                return
             self._end()
             self.fail(error)
 
@@ -214,7 +222,12 @@ class Page(QWidget):
         for tool in self._held:
             tool.setEnabled(False)
         self.task.begin(title)
-        self._runner.submit(self._key, work, finished, failed, self.task.go_on)
+
+        def told(fraction: float, words: str) -> None:
+            if self._sitting == sitting:
+                self.task.go_on(fraction, words)
+
+        self._runner.submit(self._key, work, finished, failed, told)
 
     def _end(self) -> None:
         self.task.end()

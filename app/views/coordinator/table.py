@@ -118,7 +118,7 @@ class _Shown(QSortFilterProxyModel):
 
 
 class DataTable(QWidget):
-    """Rows with a filter line above; Ctrl+F filters, Ctrl+C copies, a click or Ctrl+1.. on a header sorts."""
+    """Rows with a filter line above; Ctrl+F filters, Ctrl+C copies, a click on a header or Ctrl+1 to Ctrl+9 sorts."""
 
     picked = Signal()  # another row is the current one
     opened = Signal()  # Enter or double click on a row
@@ -188,6 +188,19 @@ class DataTable(QWidget):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
+        for number in range(1, 10):
+            shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(lambda column=number - 1: self.sort_by(column))
+
+    def sort_by(self, column: int) -> None:
+        """Sort by a column, counted from 0; once more turns the order round."""
+        if column >= len(self.model.columns):
+            return
+        header = self.view.horizontalHeader()
+        up, down = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
+        turned = header.sortIndicatorSection() == column and header.sortIndicatorOrder() == up
+        self.view.sortByColumn(column, down if turned else up)
 
     def set_rows(
         self, columns: Sequence[str], rows: Sequence[Row], *, wrong: frozenset[int] = frozenset()

@@ -206,6 +206,38 @@ def test_rs_a4_a_study_goes_from_draft_to_lock_by_the_pages_and_a_changed_row_is
     qtbot.waitUntil(lambda: view.audit.said.text().startswith("NOT intact"), timeout=20_000)
 
 
+def test_an_import_that_is_cancelled_goes_on_when_it_is_asked_for_again(
+    qtbot, window: MainWindow, exams: Path
+) -> None:
+    view = begin(window)
+    QTest.keyClick(view, Qt.Key.Key_2, ALT)
+    view.cases.import_from(exams)
+    view.cases.task.cancel.click()
+    assert not view.cases.task.isVisible()
+    assert view.cases.folder.isEnabled()
+    assert "Cancelled" in view.cases.said.text()
+    window.runner._pool.waitForDone()
+    import_cases(qtbot, window, view, exams)
+    assert [row[0] for row in view.cases.cases.rows()] == ["C0001", "C0002", "C0003"]
+
+
+def test_rs_a3_an_import_goes_on_after_signing_out_and_its_report_reaches_nobody_else(
+    qtbot, window: MainWindow, exams: Path
+) -> None:
+    view = begin(window)
+    QTest.keyClick(view, Qt.Key.Key_2, ALT)
+    view.cases.import_from(exams)
+    view.sign_out()
+    assert not view.cases.task.isVisible()
+    qtbot.waitUntil(lambda: not window.runner.is_busy(), timeout=120_000)
+    assert view.cases.report.rows() == ()
+    assert view.cases.said.text() == ""
+    office = window._station.office
+    assert office is not None
+    office.sign_in("STUDY-01", "coordinator", "pw")
+    assert [case.case_id for case in office.study.cases] == ["C0001", "C0002", "C0003"]
+
+
 def texts_of(view: CoordinatorView) -> str:
     words = [label.text() for label in view.findChildren(QLabel)]
     words += [field.text() for field in view.findChildren(QLineEdit)]
@@ -270,6 +302,10 @@ def test_a_table_filters_sorts_copies_and_saves_what_is_shown(qtbot, tmp_path: P
     table.activateWindow()
     qtbot.waitUntil(table.isActiveWindow)
     table.view.setFocus()
+    QTest.keyClick(table.view, Qt.Key.Key_1, CONTROL)
+    assert [row[0] for row in table.rows()] == ["a", "ab", "b", "c"]
+    QTest.keyClick(table.view, Qt.Key.Key_1, CONTROL)
+    assert [row[0] for row in table.rows()] == ["c", "b", "ab", "a"]
     QTest.keyClick(table.view, Qt.Key.Key_F, CONTROL)
     QTest.keyClicks(table.filter, "b")
     assert {row[0] for row in table.rows()} == {"b", "ab"}
