@@ -151,6 +151,6 @@ def sqlite_engine(url: URL, busy_timeout_s: float) -> Engine:
 def look_at_the_file(connection: Connection, *, after: bool = False) -> None:
     """Run the watch of a connection's engine, if it has one; see ``FileWatch.check``."""
     watch = connection.get_execution_options().get("file_watch")
-    raw = connection.connection.dbapi_connection
+    raw: Any = connection.connection.dbapi_connection
     if isinstance(watch, FileWatch) and isinstance(raw, sqlite3.Connection):
         watch.check(raw, connection.info, after=after)

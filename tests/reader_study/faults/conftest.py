@@ -141,3 +141,22 @@ def stopwatch() -> Callable[[Callable[[], object]], float]:
         return time.monotonic() - begun
 
     return measure
+
+
+@pytest.fixture
+def fill() -> Callable[[Path], Path]:
+    """Leave not one free byte in a folder's file system; returns the file that takes the room."""
+    return _fill
+
+
+def _fill(folder: Path) -> Path:
+    """Leave not one free byte."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as stream:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    stream.write(b"x" * size)
+            except OSError:
+                continue
+    return ballast
