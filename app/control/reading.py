@@ -528,15 +528,32 @@ class ReadingController:
                     self._screen.show_message(problem.sentence)
             return False
         except UserFacingError as error:
-            self._screen.show_message(
-                _tr("{0} The case is not submitted; your marks and answers are still here.").format(error)
-            )
+            if not self._moved_on(str(error)):
+                self._screen.show_message(
+                    _tr("{0} The case is not submitted; your marks and answers are still here.").format(error)
+                )
             return False
         self._warned = None
         if before is not None and self._position.case_id == before.case_id:
             self._reveal(assessment)
         else:
             self._say_errors(self._next_case)
+        return True
+
+    def _moved_on(self, sentence: str) -> bool:
+        """Show the true position where an answer that was reported as lost had been saved; False = nothing moved."""
+        before = self._position
+        assert self._session_id is not None
+        position = self._sessions.position(self._session_id)
+        if before is None or (position.case_id, position.stage) == (before.case_id, before.stage):
+            return False
+        self._position = position
+        provisional = position.reading.provisional
+        if position.case_id == before.case_id and provisional is not None:
+            self._reveal(provisional)
+        else:
+            self._say_errors(self._next_case)
+        self._screen.show_message(sentence)
         return True
 
     def _reveal(self, provisional: Assessment) -> None:
