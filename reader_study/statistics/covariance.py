@@ -111,7 +111,10 @@ def estimates(
     if covariance is Covariance.JACKKNIFE:
         units = _units(ratings, getattr(figure, "looks_at", None))
         count = len(units)
-        left_out = np.array([_without(ratings, unit, figure, values) for unit in units])
+        quick = figure is auc and count == len(ratings.cases)
+        left_out = _auc_without_each(ratings, values) if quick else None
+        if left_out is None:
+            left_out = np.array([_without(ratings, unit, figure, values) for unit in units])
         cov = jackknife_covariance(left_out)
     elif covariance is Covariance.DELONG:
         _refuse_clusters(ratings, covariance)
@@ -188,6 +191,26 @@ def _without(ratings: Ratings, unit: Flags, figure: FigureOfMerit, full: Floats)
         for j in range(full.shape[1]):
             if not np.isnan(ratings.scores[i, j, unit]).all():  # an unread case changes nothing
                 out[i, j] = figure(ratings.scores[i, j, keep], truth)
+    return out
+
+
+def _auc_without_each(ratings: Ratings, full: Floats) -> Floats | None:
+    """Empirical areas without each case, from the placements: the area is their mean, so one is simply taken out.
+
+    None where a reader has fewer than two read cases of a truth; the slow way then says what is missing.
+    """
+    out = np.repeat(full[None], len(ratings.cases), axis=0)
+    for i in range(full.shape[0]):
+        for j in range(full.shape[1]):
+            read = ~np.isnan(ratings.scores[i, j])
+            truth = ratings.truth[read]
+            if min(truth.sum(), (~truth).sum()) < 2:
+                return None
+            for placement, ill in zip(
+                placements(ratings.scores[i, j, read], truth), (True, False), strict=True
+            ):
+                n = len(placement)
+                out[read & (ratings.truth == ill), i, j] = (placement.sum() - placement) / (n - 1)
     return out
 
 

@@ -149,3 +149,18 @@ def test_one_reader_gets_fixed_readers_only_and_is_told(tmp_path):
     assert any("RRRC not computed" in w for w in found.warnings)
     json.dumps(found.as_json(), allow_nan=False)
     assert found.digest == estimates(inputs.ratings).digest
+
+
+def test_rs_s3_the_quick_jackknife_of_areas_is_the_slow_one():
+    from reader_study.statistics.ratings import Ratings
+    from reader_study.statistics.roc import auc
+
+    rng = np.random.default_rng(12)
+    scores = np.round(rng.normal(size=(2, 3, 30)), 1)
+    scores[0, 1, 4:9] = np.nan
+    scores[1, 2, 7] = -np.inf
+    data = Ratings(modalities=("a", "b"), readers=("1", "2", "3"), cases=tuple(map(str, range(30))), truth=np.arange(30) % 3 == 0, scores=scores)  # fmt: skip
+    slow = estimates(
+        data, figure=lambda x, t: auc(x, t)
+    )  # another function: each case is left out and counted anew
+    np.testing.assert_allclose(estimates(data).covariance, slow.covariance, rtol=1e-9, atol=1e-15)
