@@ -47,11 +47,13 @@ class ProtocolForm(QWidget):
         columns = QHBoxLayout(self)
         columns.setSpacing(36)
         left, right = QVBoxLayout(), QVBoxLayout()
+        for side in (left, right):
+            side.setSpacing(8)  # a layout inside another takes the other's spacing otherwise
         for number, part in enumerate(sections()):
             side = left if number in (0, 1, 5) else right
             side.addWidget(section(part.title))
             side.addLayout(self._form(part.fields))
-            side.addSpacing(10)
+            side.addSpacing(14)
         left.insertWidget(2, section(_tr("ARMS: WHAT AI IS SHOWN")))
         left.insertWidget(3, self.arms)
         for side in (left, right):
