@@ -244,6 +244,26 @@ EXPOSURE = (
     _c("ended_by", "text", "What took it off the screen.", range_="hidden, submitted, paused, left, cut off"),
     _c("content", "text", "What was in it, as recorded.", unit="JSON"),
 )
+STAGES = (
+    *KEY,
+    _c("step", "text", "Hanging step on screen; first = the one that the case opens with."),
+    _c("shown_utc", "text", "When it came on screen.", unit="ISO 8601 UTC"),
+    _c("after_paint_s", "number", "First paint of this opening -> step on screen.", "s", "0.."),
+    _c("seconds", "number", "How long it was on screen, without pauses.", "s", "0.."),
+    _c(
+        "ended_by", "text", "What took it off the screen.", range_="changed, submitted, paused, left, cut off"
+    ),
+)
+CLOCK = (
+    *KEY,
+    _c("after_event", "integer", "Number of the last event before the gap.", range_="1.."),
+    _c(
+        "seconds",
+        "number",
+        "Calendar less monotonic clock: above 0 = the computer slept or its clock was set forward; below = set back.",
+        "s",
+    ),
+)
 WASHOUT = (
     KEY[0],
     KEY[2],

@@ -18,13 +18,16 @@ from reader_study.domain.study import SessionPlan, Study
 from reader_study.domain.study_json import protocol_hash
 from reader_study.exposure import exposures
 from reader_study.ports import EventStore
+from reader_study.stages import clock_gaps, stage_dwell
 from reader_study.table_columns import (
     AI_SCORES,
+    CLOCK,
     COVERAGE,
     EXPOSURE,
     FINDINGS,
     READINGS,
     SESSIONS,
+    STAGES,
     TIMES,
     Column,
     TidyTable,
@@ -63,6 +66,8 @@ def build_tables(
     coverage = TidyTable(name="coverage", columns=COVERAGE)
     ai_scores = TidyTable(name="ai_scores", columns=AI_SCORES)
     exposure = TidyTable(name="exposure", columns=EXPOSURE)
+    stages = TidyTable(name="stages", columns=STAGES)
+    clock = TidyTable(name="clock", columns=CLOCK)
     washout = WashoutFold(study)
     digest = protocol_hash(study)
     for plan in sorted(study.plans, key=lambda one: one.session_id):
@@ -100,7 +105,11 @@ def build_tables(
                 ai_scores.add(*key, *score)
             for shown in exposures(mine):
                 exposure.add(*key, *shown)
-    rest_of = (exposure, washout.table(), allocation_table(study), audit_table(study, store))
+            for dwelt in stage_dwell(mine):
+                stages.add(*key, *dwelt)
+            for gap in clock_gaps(mine):
+                clock.add(*key, gap.after_seq, gap.seconds)
+    rest_of = (exposure, stages, clock, washout.table(), allocation_table(study), audit_table(study, store))
     return sessions, readings, findings, times, coverage, ai_scores, *rest_of
 
 
