@@ -65,6 +65,10 @@ class ManualClock:
         self._mono_ns += round(seconds * 1e9)
         self._utc += timedelta(seconds=seconds)
 
+    def jump(self, seconds: float) -> None:
+        """Move the calendar only: a computer that slept (above 0), or a clock that was set (either way)."""
+        self._utc += timedelta(seconds=seconds)
+
     def restart(self, boot_id: str) -> None:
         """Begin a new program run: new ``boot_id``, and a monotonic count that starts elsewhere."""
         self._boot_id = boot_id
