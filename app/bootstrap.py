@@ -153,18 +153,19 @@ def coordinator_station(
     """A station for a coordinator on a database, which is made when there is none; readers can read there too."""
     opened = open_database(database)
     studies = opened.studies()
-    if (study_id is None and len(studies) > 1) or (study_id is not None and study_id not in studies):
+    if study_id is not None and study_id not in studies:
         opened.close()
         raise UserFacingError(
-            f"{database}: expected one study or --study ID, found {', '.join(studies) or 'none'}; name one of them."
+            f"{database}: expected study {study_id}, found {', '.join(studies) or 'none'}; name one of them."
         )
+    first = study_id or (studies[0] if studies else None)
     protocols = load_protocols()
     station = Workstation(
         engine=engine,
         clock=SystemClock(),
         protocols=protocols,
         library=own_protocols(protocols),
-        study=opened.study(study_id) if study_id is not None else None,
+        study=opened.study(first) if first is not None else None,
         events=opened.events,
         anchor=anchor,
         office=coordinators_office(database, opened, cases=cases, anchor=anchor),

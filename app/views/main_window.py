@@ -247,6 +247,7 @@ class MainWindow(QMainWindow):
         self.sign_in.analyse_asked.connect(self.desk.show_analysis)
         self.sign_in.coordinator_asked.connect(self.area.begin)
         self.area.left.connect(self._left_area)
+        self.sign_in.study_chosen.connect(self._choose_study)
         self.preferences.note_changed.connect(self._on_monitor_note)
         self.preferences.failed.connect(self._on_settings_failed)
         self.worklist.session_asked.connect(self._start_session)
@@ -288,9 +289,14 @@ class MainWindow(QMainWindow):
         )
         self.stack.setCurrentWidget(self.sign_in)
         self.sign_in.first_coordinator.setVisible(self.area.lacks_coordinator)
+        self.sign_in.offer_studies(self.area.studies(), study.study_id if study else "")
         self.sign_in.reader.setFocus(Qt.FocusReason.OtherFocusReason)
         if self.area.lacks_study:
             self.area.begin()
+
+    def _choose_study(self, study_id: str) -> None:
+        self.area.choose(study_id)
+        self._show_sign_in()
 
     def _left_area(self, sentence: str) -> None:
         self._show_sign_in()

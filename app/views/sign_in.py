@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import QCoreApplication, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.control.commands import Command, tooltip
 
@@ -30,6 +39,7 @@ class SignInView(QWidget):
     open_exams_asked = Signal()
     settings_asked = Signal()
     coordinator_asked = Signal()
+    study_chosen = Signal(str)
     plan_asked = Signal()
     analyse_asked = Signal()
 
@@ -62,7 +72,7 @@ class SignInView(QWidget):
         browse.setProperty("role", "quiet")
         browse.setToolTip(_tr("Look at a folder or zip of images"))
         self._settings = self._quiet_button(_tr("Settings …"), self.settings_asked.emit)
-        self.first_coordinator = self._offer()
+        self.first_coordinator, self.studies = self._offer(), self._chooser()
         self._plan, self._analyse = (
             self._quiet_button(_tr("Plan a study …"), self.plan_asked.emit),
             self._quiet_button(_tr("Analyse a study …"), self.analyse_asked.emit),
@@ -76,6 +86,7 @@ class SignInView(QWidget):
         for part in (
             title,
             self._study,
+            self.studies,
             self.reader,
             self.password,
             self._problem,
@@ -117,6 +128,21 @@ class SignInView(QWidget):
         offer.hide()
         offer.clicked.connect(self.coordinator_asked)
         return offer
+
+    def _chooser(self) -> QComboBox:
+        """Which study of several in the database; hidden where there is one."""
+        studies = QComboBox()
+        studies.setToolTip(_tr("Study"))
+        studies.hide()
+        studies.activated.connect(lambda _at: self.study_chosen.emit(studies.currentText()))
+        return studies
+
+    def offer_studies(self, ids: Sequence[str], current: str) -> None:
+        """Let one of several studies be chosen; nothing is shown for none."""
+        self.studies.clear()
+        self.studies.addItems(list(ids))
+        self.studies.setCurrentText(current)
+        self.studies.setVisible(bool(ids))
 
     def set_study(self, title: str, hint: str) -> None:
         self._study.setText(f"{title}\n{hint}" if hint else title)

@@ -45,6 +45,7 @@ class CoordinatorArea(QObject):
         if self.view is None:
             self.view = CoordinatorView(self._runner)
             self.view.signed_out.connect(self._leave)
+            self.view.study.new_asked.connect(self.begin_another)
             self._stack.addWidget(self.view)
         self.view.open(office)
         self._stack.setCurrentWidget(self.view)
@@ -61,6 +62,26 @@ class CoordinatorArea(QObject):
             self._stack.addWidget(self.beginning)
         self._stack.setCurrentWidget(self.beginning)
         self.beginning.open(office, study.study_id if study is not None else "")
+
+    def begin_another(self) -> None:
+        """Sign out and show the page that makes one more study in this database."""
+        if self.view is not None:
+            self.view.forget()
+        self.begin()
+        if self.beginning is not None and self._station.office is not None:
+            self.beginning.open(self._station.office, another=True)
+
+    def studies(self) -> tuple[str, ...]:
+        """Return the studies to choose from at sign-in; none where there is nothing to choose."""
+        office = self._station.office
+        found = office.study_ids() if office is not None else ()
+        return found if len(found) > 1 else ()
+
+    def choose(self, study_id: str) -> None:
+        """Sign in to this study from now on."""
+        if self._station.office is not None and study_id:
+            self._station.study = self._station.office.records.study(study_id)
+            self._station.reload()
 
     def close(self) -> None:
         """The window goes: nobody stays signed in."""

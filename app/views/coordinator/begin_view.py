@@ -95,15 +95,15 @@ class BeginView(QWidget):
         layout.addLayout(row)
         layout.addStretch(3)
 
-    def open(self, work: Coordinating, existing: str = "") -> None:
-        """Ask for a new study, or for the first coordinator of ``existing``."""
+    def open(self, work: Coordinating, existing: str = "", *, another: bool = False) -> None:
+        """Ask for a new study (``another``: there are others), or for the first coordinator of ``existing``."""
         self._work, self._existing, self._given = work, existing, None
         self._study_part.setVisible(not existing)
         self.heading.setText(
             _tr("First coordinator of {0}").format(existing) if existing else _tr("Start a study")
         )
         self.problem.hide()
-        self.back.setVisible(bool(existing))
+        self.back.setVisible(bool(existing) or another)
         for field in (self.password, self.again, self.name):
             field.clear()
         (self.name if existing else self.study_title).setFocus(Qt.FocusReason.OtherFocusReason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -42,8 +42,12 @@ def _tr(text: str) -> str:
 class StudiesPage(Page):
     """Draft, freeze, amend. The form and the YAML text are two views of the same values."""
 
+    new_asked = Signal()
+
     def __init__(self, runner: TaskRunner) -> None:
         super().__init__(_tr("Study"), runner, "coordinator.study")
+        self.new_button = button(_tr("New study …"), self.new_asked.emit, role="quiet")
+        self.head.addWidget(self.new_button)
         self.stage = QLabel("")
         self.stage.setProperty("role", "accent")
         self.head.addWidget(self.stage)

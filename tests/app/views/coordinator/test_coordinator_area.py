@@ -238,6 +238,33 @@ def test_rs_a3_an_import_goes_on_after_signing_out_and_its_report_reaches_nobody
     assert [case.case_id for case in office.study.cases] == ["C0001", "C0002", "C0003"]
 
 
+def test_a_second_study_lives_in_the_same_database_and_is_chosen_at_sign_in(window: MainWindow) -> None:
+    view = begin(window)
+    view.study.new_button.setFocus()
+    QTest.keyClick(view.study.new_button, Qt.Key.Key_Return)
+    page = window.area.beginning
+    assert page is not None
+    assert window.stack.currentWidget() is page
+    assert "Secret title" not in texts_of(view)
+    type_into(page.study_id, "STUDY-02")
+    type_into(page.study_title, "Second")
+    type_into(page.name, "Ada Coordinator")
+    type_into(page.password, "pw2")
+    type_into(page.again, "pw2")
+    QTest.keyClick(page.again, Qt.Key.Key_Return)
+    assert view.study.stage.text().startswith("STUDY-02")
+    view.sign_out()
+    sign_in = window.sign_in
+    assert [sign_in.studies.itemText(n) for n in range(sign_in.studies.count())] == ["STUDY-01", "STUDY-02"]
+    sign_in.studies.setFocus()
+    QTest.keyClick(sign_in.studies, Qt.Key.Key_Up)
+    type_into(sign_in.reader, "coordinator")
+    type_into(sign_in.password, "pw")
+    QTest.keyClick(sign_in.password, Qt.Key.Key_Return)
+    assert window.stack.currentWidget() is view, sign_in._problem.text()
+    assert view.study.stage.text().startswith("STUDY-01")
+
+
 def texts_of(view: CoordinatorView) -> str:
     words = [label.text() for label in view.findChildren(QLabel)]
     words += [field.text() for field in view.findChildren(QLineEdit)]
