@@ -97,6 +97,7 @@ class MainWindow(QMainWindow):
         self._connect()
         self._idle = QTimer(self)
         self._idle_s, self._idle_runs = IDLE_S, 0
+        self._last_input_ns = workstation.clock.monotonic_ns()
         self._idle.setInterval(round(IDLE_S * 1000))
         self._idle.timeout.connect(self._on_idle)
         app = QApplication.instance()
@@ -344,6 +345,7 @@ class MainWindow(QMainWindow):
         self._idle_s = IDLE_S if study is None else study.conduct.idle_threshold_s
         self._idle.setInterval(round(self._idle_s * 1000))
         self._idle.start()
+        self._idle_runs, self._last_input_ns = 0, self._station.clock.monotonic_ns()
 
     def _environment(self) -> dict[str, str]:
         screen = self.screen()
@@ -461,6 +463,7 @@ class MainWindow(QMainWindow):
         self._show_worklist()
 
     def _end_session(self) -> None:
+        self._tell_idle()
         self._idle.stop()
         if self._controller is not None:
             self._controller.leave(self.reading.seen())
@@ -589,14 +592,19 @@ class MainWindow(QMainWindow):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kinds = (QEvent.Type.KeyPress, QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.Wheel)
         if event.type() in kinds and self._idle.isActive():
+            self._tell_idle()
             self._idle.start()
-            self._idle_runs = 0
+            self._last_input_ns = self._station.clock.monotonic_ns()
         return super().eventFilter(watched, event)
+
+    def _tell_idle(self) -> None:
+        """Note how long no input came, once it came again or the sitting ends: the whole spell, to the moment."""
+        runs, self._idle_runs = self._idle_runs, 0
+        if runs and self._controller is not None:
+            self._controller.idle((self._station.clock.monotonic_ns() - self._last_input_ns) / 1e9)
 
     def _on_idle(self) -> None:
         self._idle_runs += 1
-        if self._controller is not None:
-            self._controller.idle(self._idle_s)
         study = self._station.study
         limit = None if study is None else study.conduct.session_timeout_min
         if self._reader is not None and limit is not None and self._idle_runs * self._idle_s >= limit * 60:
