@@ -30,7 +30,8 @@ class BootstrapInterval:
     percentile
         the middle ``level`` of the replicates.
     corrected
-        bias-corrected and accelerated (BCa), None where all replicates lie on one side of the estimate.
+        bias-corrected and accelerated (BCa), None where all replicates lie on one side of the estimate, or where
+        leaving out one unit leaves none of its truth (no acceleration can be estimated).
     replicates
         (n,) float64; ``failed`` more could not be computed (a truth class was missing) and were drawn again.
     """
@@ -111,7 +112,7 @@ def bootstrap(
         estimate=estimate,
         error=float(values.std(ddof=1)),
         percentile=(float(low), float(high)),
-        corrected=_bca(values, estimate, _left_out(value, positive + negative, everyone), level),
+        corrected=_corrected(values, estimate, value, positive + negative, everyone, level),
         level=level,
         replicates=values,
         failed=failed,
@@ -149,6 +150,21 @@ def _left_out(
         if rest:
             out.append(value(np.concatenate(rest), everyone))
     return np.array(out)
+
+
+def _corrected(
+    values: Floats,
+    estimate: float,
+    value: Callable[[NDArray[np.intp], NDArray[np.intp]], float],
+    units: list[NDArray[np.intp]],
+    everyone: NDArray[np.intp],
+    level: float,
+) -> tuple[float, float] | None:
+    try:
+        left_out = _left_out(value, units, everyone)
+    except StatisticsError:
+        return None
+    return _bca(values, estimate, left_out, level)
 
 
 def _bca(values: Floats, estimate: float, left_out: Floats, level: float) -> tuple[float, float] | None:

@@ -190,7 +190,13 @@ def _without(ratings: Ratings, unit: Flags, figure: FigureOfMerit, full: Floats)
     for i in range(full.shape[0]):
         for j in range(full.shape[1]):
             if not np.isnan(ratings.scores[i, j, unit]).all():  # an unread case changes nothing
-                out[i, j] = figure(ratings.scores[i, j, keep], truth)
+                try:
+                    out[i, j] = figure(ratings.scores[i, j, keep], truth)
+                except StatisticsError as error:
+                    raise StatisticsError(
+                        f"Jackknife, reader {ratings.readers[j]}, modality {ratings.modalities[i]}: expected two or more read units"
+                        f" with and without disease, found one whose removal leaves none ({error})"
+                    ) from error
     return out
 
 

@@ -114,10 +114,20 @@ def unpaired_test(
     """Difference of two areas on different cases, Welch-Satterthwaite degrees of freedom (as pROC has it).
 
     df = (s1 + s2)^2 / (s1^2 / (N1 - 1) + s2^2 / (N2 - 1)), s the variances and N the numbers of cases.
+
+    Raises
+    ------
+    StatisticsError
+        Neither area varies (both sets separated perfectly, or all scores equal), so there is no standard error.
     """
-    one, two = auc_interval(first, first_truth), auc_interval(second, second_truth)
+    one, two = auc_interval(first, first_truth, level=level), auc_interval(second, second_truth, level=level)
     n_one, n_two = int((~np.isnan(first)).sum()), int((~np.isnan(second)).sum())
     variance = one.variance + two.variance
+    if variance <= 0:
+        raise StatisticsError(
+            f"DeLong, unpaired: expected areas that vary with the cases, found {one.auc:g} and {two.auc:g} with variance 0;"
+            " scores separate the cases perfectly or do not tell them apart at all, and no test can be made."
+        )
     df = variance**2 / (one.variance**2 / (n_one - 1) + two.variance**2 / (n_two - 1))
     t = (one.auc - two.auc) / math.sqrt(variance)
     half = float(stats.t.ppf(0.5 + level / 2, df)) * math.sqrt(variance)

@@ -116,10 +116,12 @@ def froc_from_rows(
     ll = np.full((*shape, len(lesions)), -np.inf)
     marks: dict[tuple[int, int], list[tuple[int, float]]] = {}
     for reader, modality, case, rating in false_positives:
+        _must_be_finite(reader, modality, case, rating)
         i, j, k = _place(modalities, readers, cases, reader, modality, case)
         fp[i, j, k] = max(fp[i, j, k], float(rating))
         marks.setdefault((i, j), []).append((k, float(rating)))
     for reader, modality, case, lesion, rating in true_positives:
+        _must_be_finite(reader, modality, case, rating)
         i, j, _ = _place(modalities, readers, cases, reader, modality, case)
         if (case, lesion) not in lesions:
             raise StatisticsError(
@@ -132,6 +134,13 @@ def froc_from_rows(
         false_positive_marks={key: tuple(value) for key, value in marks.items()}, lesions=ll,
         lesion_case=lesion_case, lesion_weight=_weights(np.array(weights), lesion_case, tuple(cases)),
     )  # fmt: skip
+
+
+def _must_be_finite(reader: str, modality: str, case: str, rating: float) -> None:
+    if not np.isfinite(rating):
+        raise StatisticsError(
+            f"Mark of reader {reader}, modality {modality}, case {case}: expected a finite rating, found {rating}; a lesion without a mark has no row."
+        )
 
 
 def _place(
@@ -150,7 +159,7 @@ def _weights(weights: Floats, lesion_case: NDArray[np.intp], cases: tuple[str, .
         own = lesion_case == case
         if not out[own].any():
             out[own] = 1.0 / own.sum()
-        if abs(out[own].sum() - 1.0) > 1e-3 or (out[own] < 0).any():
+        if not abs(out[own].sum() - 1.0) <= 1e-3 or (out[own] < 0).any():  # so that NaN is refused too
             raise StatisticsError(
                 f"Case {cases[case]}: expected lesion weights that sum to 1, found {out[own].sum():g}."
             )
@@ -246,6 +255,11 @@ def froc_estimates(data: FrocData, figure: FrocFigure = FrocFigure.WAFROC) -> Es
     """
     if not data.truth.any() or data.truth.all():
         raise StatisticsError("FROC: expected cases with and without lesions, found only one kind.")
+    ill = int(data.truth.sum())
+    if min(ill, len(data.cases) - ill) < 2:
+        raise StatisticsError(
+            f"FROC: expected two or more cases with and without lesions for the jackknife, found {ill} and {len(data.cases) - ill}."
+        )
     if figure is FrocFigure.HR_AUC:
         return rating_estimates(data.highest(), covariance=Covariance.JACKKNIFE, name=figure.value)
     values, left_out = (_paired_values if figure in _PAIRED else _counted_values)(data, figure)

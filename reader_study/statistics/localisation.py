@@ -251,7 +251,9 @@ def froc_data(
             )
     if rule.correspondence is Correspondence.VIEW and any(weights.values()):
         totals = {case: sum(w for (c, _), w in weights.items() if c == case) for case, _ in weights}
-        weights = {key: weight / totals[key[0]] for key, weight in weights.items()}
+        weights = {
+            key: weight / totals[key[0]] if totals[key[0]] else 0.0 for key, weight in weights.items()
+        }  # a case of which all weights are 0 has equal ones
     ill = {case for case, _ in weights}
     if missing := sorted(ill - set(cases)):
         raise StatisticsError(

@@ -124,7 +124,16 @@ def _mean_squares(values: Floats) -> tuple[float, float, float]:
     ms_r = i_n * float(((by_j - grand) ** 2).sum()) / (j_n - 1) if j_n > 1 else math.nan
     rest = values - by_i[:, None] - by_j[None, :] + grand
     ms_tr = float((rest**2).sum()) / ((i_n - 1) * (j_n - 1)) if i_n > 1 and j_n > 1 else math.nan
-    return ms_t, ms_r, ms_tr
+    scale = float((values**2).max())
+    return _settled(ms_t, scale, _ROUNDING**2), _settled(ms_r, scale, _ROUNDING**2), _settled(ms_tr, scale, _ROUNDING**2)
+
+
+_ROUNDING = 1e-12  # relative; a spread smaller than this is left over from rounding, and a test would be made of noise
+
+
+def _settled(value: float, scale: float, tolerance: float = _ROUNDING) -> float:
+    """0 where only rounding keeps the value from it (arms or readers that agree exactly)."""
+    return 0.0 if abs(value) <= tolerance * scale else value
 
 
 def analyse(
@@ -170,7 +179,7 @@ def analyse(
         values=estimates.values,
         method=f"Obuchowski-Rockette, {generalise.value}, {estimates.figure_of_merit}",
         covariance=estimates.method.value,
-        df_rule="normal / chi-square" if df2 is None else "Hillis" if generalise is Generalise.READERS_AND_CASES else "readers",
+        df_rule=_df_rule(generalise, i_n),
         readers=j_n,
         cases=estimates.case_count,
         digest=estimates.digest,
@@ -178,12 +187,21 @@ def analyse(
     )  # fmt: skip
 
 
+def _df_rule(generalise: Generalise, i_n: int) -> str:
+    if generalise is Generalise.CASES:
+        return "normal / chi-square"
+    if generalise is Generalise.READERS_AND_CASES:
+        return "Hillis"
+    return "(arms - 1)(readers - 1)" if i_n > 1 else "readers - 1"
+
+
 def _denominator(
     parts: Components, ms_tr: float, i_n: int, j_n: int, generalise: Generalise
 ) -> tuple[float, float | None]:
-    between = max(parts.cov2 - parts.cov3, 0.0)
+    scale = abs(parts.error)
+    between = max(_settled(parts.cov2 - parts.cov3, scale), 0.0)
     if generalise is Generalise.CASES:
-        return parts.error - parts.cov1 + (j_n - 1) * between, None
+        return _settled(parts.error - parts.cov1 + (j_n - 1) * between, scale), None
     if generalise is Generalise.READERS:
         return ms_tr, float((i_n - 1) * (j_n - 1))
     denominator = ms_tr + j_n * between
@@ -306,9 +324,19 @@ def claim_test(
         first modality minus second, from an analysis.
     margin
         positive, in units of the figure of merit; unused for superiority.
+
+    Raises
+    ------
+    StatisticsError
+        Non-inferiority without a margin, or a difference whose standard error is 0 or not known.
     """
     if claim is Claim.NON_INFERIORITY and margin <= 0:
         raise StatisticsError(f"Non-inferiority: expected a margin above 0, found {margin}.")
+    if not difference.error > 0:
+        raise StatisticsError(
+            f"{claim.value.capitalize()}, {difference.label}: expected a standard error above 0, found {difference.error:g};"
+            " the estimates do not vary, so no bound can be given."
+        )
     limit = 0.0 if claim is Claim.SUPERIORITY else -margin
     t = (difference.estimate - limit) / difference.error
     p = _upper_tail(t, difference.df)

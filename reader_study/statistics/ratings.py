@@ -73,6 +73,8 @@ class Ratings:
         """SHA-256 of names, truth and scores, for the record of an analysis (RS-S11)."""
         parts = [repr((self.modalities, self.readers, self.cases)).encode()]
         parts += [np.packbits(self.truth).tobytes(), np.ascontiguousarray(self.scores).tobytes()]
+        if self.clusters is not None:
+            parts.append(repr(self.clusters).encode())
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
     def pick(

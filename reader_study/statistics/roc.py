@@ -164,21 +164,26 @@ def operating_points(scores: Floats, truth: Flags) -> tuple[OperatingPoint, ...]
     """All distinct cut-offs, from the strictest on; thresholds lie halfway between observed scores."""
     negative, positive = _split(scores, truth)
     values = np.unique(np.concatenate([negative, positive]))
-    cuts = [(a + b) / 2 if np.isfinite(a) else np.nextafter(b, -np.inf) for a, b in pairwise(values)]  # fmt: skip
+    cuts = [_halfway(float(a), float(b)) for a, b in pairwise(values)]
     points = [
         OperatingPoint(
             threshold=float(cut),
-            sensitivity=float(np.mean(positive > cut)),
-            specificity=float(np.mean(negative <= cut)),
+            sensitivity=float(np.mean(positive >= cut)),
+            specificity=float(np.mean(negative < cut)),
         )
-        for cut in (np.inf, *cuts[::-1], -np.inf)
-        if np.isfinite(cut)
+        for cut in cuts[::-1]
     ]
     ends = (
         OperatingPoint(threshold=np.inf, sensitivity=0.0, specificity=1.0),
         OperatingPoint(threshold=-np.inf, sensitivity=1.0, specificity=0.0),
     )
     return (ends[0], *points, ends[1])
+
+
+def _halfway(low: float, high: float) -> float:
+    """A finite number above ``low`` and at most ``high``: the middle, where the two are far enough apart for one."""
+    middle = low / 2 + high / 2 if np.isfinite(low) else float(np.nextafter(high, -np.inf))
+    return middle if low < middle <= high and np.isfinite(middle) else high
 
 
 def youden_point(

@@ -80,7 +80,28 @@ def _kernel(ratings: Ratings, i: int) -> _Kernel:
         raise StatisticsError(
             f"Modality {ratings.modalities[i]}: expected a reader who read cases of both truths, found none."
         )
-    return _Kernel(success=np.where(read, success, 0.0), weight=read.astype(np.float64))
+    kernel = _Kernel(success=np.where(read, success, 0.0), weight=read.astype(np.float64))
+    _refuse_what_has_no_variance(ratings, i, kernel)
+    return kernel
+
+
+def _refuse_what_has_no_variance(ratings: Ratings, i: int, kernel: _Kernel) -> None:
+    """Unbiased moments need pairs that share neither reader nor case: two readers and two cases of each truth."""
+    if ratings.clusters is not None and len(set(ratings.clusters)) < len(ratings.cases):
+        raise StatisticsError(
+            "U-statistics: expected independent cases, found several of one unit; use Obuchowski-Rockette with the jackknife."
+        )
+    readers, negatives, positives = _sizes(kernel)
+    if readers < 2:
+        raise StatisticsError(
+            f"U-statistics, modality {ratings.modalities[i]}: expected two or more readers, as readers are random, found {readers};"
+            " use Obuchowski-Rockette with fixed readers."
+        )
+    if min(negatives, positives) < 2:
+        raise StatisticsError(
+            f"U-statistics, modality {ratings.modalities[i]}: expected two or more cases of each truth, found {positives} with"
+            f" and {negatives} without disease."
+        )
 
 
 def _nested_sums(a: Floats, b: Floats) -> dict[tuple[bool, bool, bool], float]:
@@ -206,7 +227,13 @@ def area(
     ratings: Ratings, modality: str, *, moments: Moments = Moments.U_STATISTIC, rule: DfRule = DfRule.EXACT,
     level: float = 0.95,
 ) -> UResult:  # fmt: skip
-    """Reader-averaged area of one modality (each reader weighted by the pairs read), readers and cases random."""
+    """Reader-averaged area of one modality (each reader weighted by the pairs read), readers and cases random.
+
+    Raises
+    ------
+    StatisticsError
+        Fewer than two readers or than two cases of a truth: the variance then has no unbiased estimate.
+    """
     kernel = _kernel(ratings, ratings.modalities.index(modality))
     products = _products(kernel, kernel, moments)
     own = _spread(kernel, kernel)
