@@ -10,6 +10,7 @@ from pathlib import Path
 from app.control.coordinating import Coordinating
 from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
 from app.files import ProgramFolders, program_folders
+from app.practice_truth import practice_truth
 from app.settings_store import settings_folder
 from app.state.hanging import Protocol, load_protocols
 from app.state.protocol_library import ProtocolLibrary
@@ -30,6 +31,7 @@ from resources.translation import translate
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "dib-mg"
+PRACTICE_TRUTH = "practice_truth.json"  # of practice cases only: a copy for stations without the coordinator's truth
 
 
 def _tr(text: str) -> str:
@@ -125,6 +127,7 @@ def study_station(
         source=FolderSource(exams),
         anchor=anchor,
         office=coordinators_office(database, opened, cases=None, anchor=anchor),
+        practice_truth=practice_truth(*truth_places(database, None)),
         hint=hint,
         on_close=(opened.close, lambda: close_engine(engine)),
     )
@@ -135,16 +138,25 @@ def coordinators_office(
 ) -> Coordinating:
     """Return the way into the coordinator's area of an open database; keys and truth lie apart from the cases."""
     folder = cases or folder_beside(database)
-    keys = program_folders("keys").home
-    name = folder.resolve().name
+    truth = _kept_truth(folder)
     files = LocalStudyFiles(
         database=database,
         cases_folder=folder,
-        key=keys / f"{name}.key",
-        truth=keys / f"{name}_truth.json",
+        key=truth.with_name(f"{folder.resolve().name}.key"),
+        truth=truth,
         anchor=anchor,
     )
     return Coordinating(records=opened, files=files, clock=SystemClock(), anchor=anchor)
+
+
+def _kept_truth(cases: Path) -> Path:
+    return program_folders("keys").home / f"{cases.resolve().name}_truth.json"
+
+
+def truth_places(database: Path | str, cases: Path | None) -> tuple[Path, Path]:
+    """Where feedback on practice cases finds their truth: with the cases, else where the coordinator's is kept."""
+    folder = cases or folder_beside(database)
+    return folder / PRACTICE_TRUTH, _kept_truth(folder)
 
 
 def coordinator_station(
@@ -169,6 +181,7 @@ def coordinator_station(
         events=opened.events,
         anchor=anchor,
         office=coordinators_office(database, opened, cases=cases, anchor=anchor),
+        practice_truth=practice_truth(*truth_places(database, cases)),
         on_close=(opened.close, lambda: close_engine(engine)),
     )
     station.reload()

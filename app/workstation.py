@@ -10,6 +10,7 @@ from app.control.browsing import BrowseController, BrowsingScreen
 from app.control.coordinating import Coordinating
 from app.control.decoded import machine_bytes
 from app.control.reading import ReadingController, ReadingScreen
+from app.control.reading_after import TruthOf
 from app.control.tasks import TaskRunner
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.protocol_library import ProtocolLibrary
@@ -23,6 +24,8 @@ from reader_study.permissions import Account, Role
 from reader_study.ports import Clock, EventStore
 from reader_study.sessions import Sessions
 from resources.translation import translate
+
+PracticeTruth = Callable[[Sessions, Study, str, str], Mapping[str, object]]
 
 
 def _tr(text: str) -> str:
@@ -42,6 +45,7 @@ class Workstation:
     source: ExamSource | None = None
     anchor: Path | None = None
     office: Coordinating | None = None  # the way into the coordinator's area; None = readers only
+    practice_truth: PracticeTruth | None = None  # None = no truth of practice cases at this station
     hint: str = ""
     settings: SettingsKeeper = field(default_factory=MemorySettings)
     on_close: tuple[Callable[[], None], ...] = ()
@@ -71,6 +75,13 @@ class Workstation:
             reader = next(one for one in self.study.readers if one.reader_id == account_id)
         self.sessions().admit(account)
         return reader
+
+    def confirm(self, reader: Reader, password: str) -> None:
+        """Check the password of who is signed in once more, for a signature; SignInRefused otherwise (RS-A4)."""
+        if self.office is not None and self.study is not None:
+            self.office.sign_in(self.study.study_id, reader.reader_id, password)
+        else:
+            self.sign_in(reader.reader_id, password)
 
     def reload(self) -> None:
         """Take up what a coordinator changed: the study as it is kept now, and the cases that came in."""
@@ -120,7 +131,14 @@ class Workstation:
             environment=environment,
             screen=screen,
             cache_bytes=self.cache_bytes,
+            truth=self._truth_of(sessions, self.study),
         )
+
+    def _truth_of(self, sessions: Sessions, study: Study) -> TruthOf | None:
+        give = self.practice_truth
+        if give is None:
+            return None
+        return lambda session_id, case_id: give(sessions, study, session_id, case_id)
 
     def cache_bytes(self) -> int:
         """Memory for decoded exams: what the settings allow, and no more than the machine can give."""

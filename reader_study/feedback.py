@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reader_study.domain.study import Study
-from reader_study.domain.truth import Truth
+from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.errors import StudyError
 from reader_study.sessions import Sessions
 
@@ -21,7 +21,7 @@ def show_feedback(sessions: Sessions, study: Study, session_id: str, truth: Trut
 
 
 def feedback(study: Study, truth: Truth) -> dict[str, object]:
-    """Return the truth of a practice case in words for the reader (RS-T3).
+    """Return the truth of a practice case in words for the reader (RS-T3): breasts, and lesions in stored pixels.
 
     Raises
     ------
@@ -42,7 +42,16 @@ def feedback(study: Study, truth: Truth) -> dict[str, object]:
                 "col": lesion.col,
                 "finding": lesion.finding.value,
                 "malignant": lesion.malignant,
+                "contour": [list(point) for point in lesion.contour],
+                "radius_px": _radius_px(lesion),
             }
             for lesion in truth.lesions
         ],
     }
+
+
+def _radius_px(lesion: TrueLesion) -> list[float] | None:
+    """Rows and columns that a round lesion reaches from its centre; None where size or spacing is not known."""
+    if lesion.radius_mm is None or lesion.spacing_mm is None:
+        return None
+    return [lesion.radius_mm / lesion.spacing_mm[0], lesion.radius_mm / lesion.spacing_mm[1]]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from reader_study.audit import study_stage
 from reader_study.case_steps import AssessmentIncomplete, CaseSteps, Position
 from reader_study.domain.events import EventKind
-from reader_study.domain.reading import Phase, State, planned_order
+from reader_study.domain.reading import Phase, Reading, State, planned_order
 from reader_study.errors import StudyError
 from reader_study.permissions import Action, require, require_own_list
 from reader_study.progress import read_progress
@@ -115,6 +115,11 @@ class Sessions(CaseSteps):
     def feedback_shown(self, session_id: str, case_id: str, words: Mapping[str, object]) -> None:
         """Record that a locked practice case's truth was shown; IllegalTransition for every other case (RS-T3)."""
         self._append(session_id, (EventKind.FEEDBACK_SHOWN, {"case_id": case_id, "truth": dict(words)}))
+
+    def locked_answers(self, session_id: str) -> tuple[tuple[int, Reading], ...]:
+        """Return the reader's own locked cases with their place in the reading order, from 1 (RS-R4)."""
+        readings = enumerate(self._record(session_id).readings, 1)
+        return tuple((number, one) for number, one in readings if one.state is State.LOCKED)
 
     def sign(self, session_id: str, *, signed_by: str, name: str, meaning: str) -> None:
         """Sign a finished session: the name in full, and what the signature means (RS-A4).

@@ -104,6 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     _c("view.picture", "Picture of the view (PNG, not in a study) …", "Ctrl+P", "View"),
     _c("case.submit", "Submit the case", "F12", "Reading"),
     _c("case.pause", "Pause and blank", "Pause Ctrl+B", "Reading"),
+    _c("case.look_back", "Look back at locked answers (where the study allows it)", "Shift+F12", "Reading"),
     _c("form.focus", "Go to the assessment form", "F2", "Reading"),
     _c("panel.fold", "Fold the side panel", "F9", "Reading"),
     _c("panel.detach", "Side panel in a window of its own", "Shift+F9", "Reading"),

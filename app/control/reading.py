@@ -14,6 +14,7 @@ from typing import Protocol
 
 from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.priors import load_priors
+from app.control.reading_after import AfterLock, AfterScreen, TruthOf
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
@@ -24,6 +25,7 @@ from inference.exam.objects.model import ExamObjects
 from inference.exam.sources import ExamSource
 from inference.exam.types import Exam
 from inference.results import ExamResult
+from reader_study.case_steps import Stage
 from reader_study.coverage import SeenImage
 from reader_study.domain.assessment import Assessment, Finding
 from reader_study.domain.study import AiPolicy, Case, Scale, Study
@@ -84,7 +86,7 @@ class AiView:
     failure: str | None = None
 
 
-class ReadingScreen(Protocol):
+class ReadingScreen(AfterScreen, Protocol):
     """The face of the reading window that the controller speaks to."""
 
     def show_loading(self, text: str) -> None: ...
@@ -144,7 +146,10 @@ class ReadingController:
         environment: Mapping[str, str],
         screen: ReadingScreen,
         cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
+        truth: TruthOf | None = None,
     ) -> None:
+        self._after = AfterLock(study=study, sessions=sessions, clock=clock, screen=screen, truth=truth)
+        self._paused_ns = 0
         self._study, self._sessions, self._source, self._engine = study, sessions, source, engine
         self._runner, self._clock, self._protocols, self._screen = runner, clock, protocols, screen
         self._environment = dict(environment)
@@ -184,6 +189,7 @@ class ReadingController:
         def go() -> None:
             self._position = self._sessions.open(session_id, reader_id, self._environment)
             self._session_id = session_id
+            self._after.begin()
             words = self._sessions.instruction(session_id)
             if words is None:
                 self._next_case()
@@ -206,6 +212,7 @@ class ReadingController:
         open_session = self._session_id
         if seen and self._case is not None and self._painted:
             self._say_errors(lambda: self._sessions.coverage_recorded(open_session, seen))
+        self._after.drop()
         for key in ("load", "prefetch", "ai"):
             self._runner.cancel(key)
         session_id, self._session_id, self._case = self._session_id, None, None
@@ -229,12 +236,10 @@ class ReadingController:
         self._case, self._painted, self.paused = None, False, False
         self._early_draft = None
         self._runner.cancel("ai")
+        if position.case_id is None and self._after.look_back(position.session_id, self._end, at_end=True):
+            return
         if position.case_id is None:
-            session_id, self._session_id = self._session_id, None
-            if session_id is not None:
-                self._sessions.close(session_id)
-            words = _tr("All {0} cases of this session are read. Thank you.")
-            self._screen.show_finished(words.format(position.total))
+            self._end()
             return
         # Blank first: if the next case cannot hang, nothing of the last one (or its AI) stays on screen.
         words = _tr("Loading case {0} of {1} …")
@@ -249,6 +254,14 @@ class ReadingController:
             self._hang_next = exam_id  # half decoded already: to start again would take longer
             return
         self._runner.submit("load", partial(self._load, exam_id), self._hang, self._loading_failed)
+
+    def _end(self) -> None:
+        """Every case is locked, and looked back at where that is allowed: the session closes."""
+        session_id, self._session_id = self._session_id, None
+        if session_id is not None:
+            self._say_errors(lambda: self._sessions.close(session_id))
+        total = 0 if self._position is None else self._position.total
+        self._screen.show_finished(_tr("All {0} cases of this session are read. Thank you.").format(total))
 
     def _loading_failed(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
@@ -302,6 +315,10 @@ class ReadingController:
             priors=loaded.priors,
         )
         self._screen.show_case(self._case)
+        if position.stage is Stage.FINAL:  # taken up between the two answers
+            self._screen.show_message(
+                _tr("The first answer is locked. The AI is shown now; give the final answer.")
+            )
         if policy.shown:
             self._ask_ai(exam)
         self._prefetch(position)
@@ -440,14 +457,14 @@ class ReadingController:
 
     def ai_shown(self, layer: str, shown: Mapping[str, object]) -> bool:
         """The reader called up an AI layer; returns False (and shows nothing) where the log refuses."""
-        if self._session_id is None or self._says_paused():
+        if self._session_id is None or self._case is None or self._says_paused():
             return False
         session_id = self._session_id
         return self._say_errors(lambda: self._sessions.ai_revealed(session_id, layer, shown))
 
     def ai_hidden(self, layer: str) -> bool:
         """The reader put an AI layer away; returns False (and the layer stays) where the log refuses."""
-        if self._session_id is None or self._says_paused():
+        if self._session_id is None or self._case is None or self._says_paused():
             return False
         session_id = self._session_id
         return self._say_errors(lambda: self._sessions.ai_hidden(session_id, layer))
@@ -478,6 +495,10 @@ class ReadingController:
         """Take a mark back; the log keeps both facts."""
         return self._after_marks(lambda session_id: self._sessions.remove_mark(session_id, finding_id))
 
+    def move_mark(self, finding: Finding) -> bool:
+        """Write a mark's new place to the log, then show it; the log keeps the old one (RS-L1)."""
+        return self._after_marks(lambda session_id: self._sessions.move_mark(session_id, finding))
+
     def save_draft(self, assessment: Assessment) -> None:
         """Keep an unfinished form, so that a crash loses nothing the reader entered."""
         if self._session_id is None or self._case is None or self._says_paused():
@@ -500,6 +521,8 @@ class ReadingController:
         """
         if self._session_id is None:
             return False
+        if self._after.go_on():  # the same key goes on to the next case
+            return True
         if self._case is None:
             self._screen.show_message(_tr("No case is on screen, so there is nothing to submit."))
             return False
@@ -537,8 +560,42 @@ class ReadingController:
         if before is not None and self._position.case_id == before.case_id:
             self._reveal(assessment)
         else:
-            self._say_errors(self._next_case)
+            self._leave_case(before)
         return True
+
+    def _leave_case(self, locked: Position | None) -> None:
+        """A case is locked: what the protocol puts before the next one, then the next one."""
+        following = self._position
+        if locked is None or following is None:
+            self._say_errors(self._next_case)
+            return
+        self._case, self._painted = None, False
+        self._runner.cancel("ai")
+        self._after.case_locked(locked, following, self._go_next)
+
+    def _go_next(self) -> None:
+        self._say_errors(self._next_case)
+
+    def look_back(self) -> None:
+        """Show the answers that were locked in this session; the case on screen waits, paused (RS-R4)."""
+        session_id = self._session_id
+        if session_id is None:
+            return
+        if not self._after.may_look_back:
+            self._screen.show_message(_tr("In this study a locked case cannot be looked back at."))
+            return
+        if self._case is None or not self._painted:
+            return
+        if not self.paused:
+            self.toggle_pause()
+        if not self.paused:
+            return  # the log refused, and has said why
+
+        def back() -> None:
+            self._screen.show_paused(True)
+
+        if not self._after.look_back(session_id, back, at_end=False):
+            self._screen.show_message(_tr("No case of this session is locked yet."))
 
     def _moved_on(self, sentence: str) -> bool:
         """Show the true position where an answer that was reported as lost had been saved; False = nothing moved."""
@@ -579,10 +636,15 @@ class ReadingController:
         """Pause blanks the images and stops the active clock; again goes on."""
         if self._session_id is None or not self._painted:
             return
+        self._after.drop()  # a look back ends where the reading goes on
         session_id, paused = self._session_id, self.paused
         act = self._sessions.resume if paused else self._sessions.pause
         if self._say_errors(lambda: act(session_id)):
             self.paused = not paused
+            now = self._clock.monotonic_ns()
+            if paused:
+                self._after.rested((now - self._paused_ns) / 1e9)
+            self._paused_ns = now
             self._screen.show_paused(self.paused)
             self._tell_display()
 

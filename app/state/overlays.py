@@ -37,6 +37,7 @@ class OverlayKind(StrEnum):
     CAD = "cad"  # another vendor's, from a CAD report
     SAVED = "saved"  # a drawing or text of a presentation state; dashed = text only, no figure
     SHUTTER = "shutter"  # black outside its outline
+    TRUTH = "truth"  # of a locked practice case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

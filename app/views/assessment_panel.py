@@ -109,10 +109,12 @@ class AssessmentPanel(QFrame):
         draft: Assessment | None,
         *,
         contrast: bool = False,
+        submit: bool = True,
     ) -> None:
         """Build the form for one case and fill in the draft that survived a crash, if there is one.
 
         ``contrast`` is True for a contrast exam: then the scale's contrast questions are asked too (CEM-08).
+        ``submit`` False leaves the button out: the page around the form has its own.
         """
         self._clear()
         self._sides, self._contrast = sides, contrast
@@ -133,7 +135,7 @@ class AssessmentPanel(QFrame):
             self._add_choice("call", _tr("Call"), [("n", _tr("benign")), ("y", _tr("malignant"))])
         self._layout.addSpacing(6)
         self._layout.addWidget(self._submit)
-        self._submit.show()
+        self._submit.setVisible(submit)
         if draft is not None:
             self._fill(draft)
 

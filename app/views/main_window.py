@@ -30,6 +30,7 @@ from app.views.preferences import Preferences
 from app.views.qt_tasks import QtTaskRunner
 from app.views.reading_view import ReadingView
 from app.views.sign_in import SignInView
+from app.views.signing import SessionSigning
 from app.views.study_desk import StudyDesk
 from app.views.worklist_panel import WorklistView
 from app.workstation import Workstation
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self.preferences = Preferences(self, self.reading, self._station.settings, self._today)
         self.settings: SettingsView | None = None
         self.desk = StudyDesk(self.stack, self.runner, self._show_sign_in)
+        self.signing = SessionSigning(workstation, self)
         self._before_settings: QWidget = self.sign_in
         self._commands = command_table(usable(self.preferences.settings.keys)[0])
         self._shortcuts: dict[str, list[QShortcut]] = {}
@@ -184,8 +186,9 @@ class MainWindow(QMainWindow):
             "display.save": partial(self._save_object, "display"),
             "keys.save": partial(self._save_object, "keys"),
             "view.picture": self._pictures.ask,
-            "case.submit": view.form.submit,
+            "case.submit": view.submit,
             "case.pause": self._pause,
+            "case.look_back": self._look_back,
             "form.focus": view.focus_form,
             "panel.fold": view.fold_panel,
             "panel.detach": lambda: view.toggle_panel_apart(self.preferences.settings.panel_place),
@@ -252,6 +255,8 @@ class MainWindow(QMainWindow):
         self.preferences.note_changed.connect(self._on_monitor_note)
         self.preferences.failed.connect(self._on_settings_failed)
         self.worklist.session_asked.connect(self._start_session)
+        self.worklist.sign_asked.connect(self._ask_signature)
+        self.signing.signed.connect(self._on_signed)
         self.worklist.sign_out_asked.connect(self._show_sign_in)
         self.exams.exam_asked.connect(self._open_exam)
         self.exams.thumbnails_asked.connect(self._ask_thumbnails)
@@ -266,6 +271,7 @@ class MainWindow(QMainWindow):
         view.mark_removed.connect(
             lambda finding_id: self._controller and self._controller.remove_mark(finding_id)
         )
+        view.mark_moved.connect(lambda finding: self._controller and self._controller.move_mark(finding))
         view.draft_changed.connect(self._on_draft)
         view.submitted.connect(
             lambda form: self._controller and self._controller.submit(form, self.reading.seen())
@@ -278,6 +284,7 @@ class MainWindow(QMainWindow):
 
     def _show_sign_in(self) -> None:
         self._reader = None
+        self.signing.drop()
         self._idle.stop()
         self.sign_in.password.clear()
         self.sign_in.show_problem("")
@@ -327,7 +334,9 @@ class MainWindow(QMainWindow):
             self.sign_in.show_problem(str(error))
             return
         title = QCoreApplication.translate("study", self._station.study.title)
-        self.worklist.set_sessions(title, self._reader.name, sessions)
+        self.worklist.set_sessions(
+            title, self._reader.name, sessions, wants_signature=self.signing.wanted
+        )
         self.stack.setCurrentWidget(self.worklist)
         self._idle.start()
 
@@ -449,8 +458,12 @@ class MainWindow(QMainWindow):
             self.reading.keep_layer(layer)
 
     def _pause(self) -> None:
-        if self._controller is not None:
+        if self._controller is not None and not self.reading.take_break():
             self._controller.toggle_pause()
+
+    def _look_back(self) -> None:
+        if self._controller is not None:
+            self._controller.look_back()
 
     def _leave(self) -> None:
         if self._browser is not None and self._controller is None:
@@ -471,6 +484,16 @@ class MainWindow(QMainWindow):
 
     def _on_finished(self, sentence: str) -> None:
         self._end_session()
+        self._show_worklist()
+        self.statusBar().showMessage(sentence, 10_000)
+        self._ask_signature("")
+
+    def _ask_signature(self, session_id: str) -> None:
+        """Ask for the signature under a finished session, "" = the first without one, where the protocol wants it."""
+        if self._reader is not None:
+            self.signing.ask(self._reader, session_id)
+
+    def _on_signed(self, sentence: str) -> None:
         self._show_worklist()
         self.statusBar().showMessage(sentence, 10_000)
 

@@ -22,6 +22,7 @@ from resources.vocabulary import FindingType
 
 _PAD = 10.0
 GLOW_PX, GLOW_ALPHA = 9.0, 110
+TRUTH_RING_PX = 26.0
 _BEHIND_WORDS = QColor(0, 0, 0, 150)  # words over bright tissue stay legible
 _HALO = QColor(0, 0, 0, 200)
 
@@ -107,6 +108,8 @@ def paint_items(
             _paint_shutter(painter, item, screen)
         elif item.kind is OverlayKind.SAVED:
             _paint_saved(painter, item, screen, width, scale)
+        elif item.kind is OverlayKind.TRUTH:
+            _paint_truth(painter, item, screen, width, scale)
         elif item.kind is OverlayKind.CAD:
             if item.selected:
                 painter.setPen(_glow(pen, scale))
@@ -180,6 +183,27 @@ def _paint_saved(
     step = QFontMetricsF(painter.font()).height()
     for number, line in enumerate(item.label.splitlines()):
         _boxed_text(painter, place + QPointF(6, number * step - 4), line, colour, right_edge)
+
+
+def _paint_truth(
+    painter: QPainter, item: OverlayItem, screen: ScreenMap, right_edge: float, scale: float
+) -> None:
+    """A true lesion: closed outline in the colour of words on a dark halo, a ring where only its centre is known."""
+    center = screen.point(*item.point) if item.point is not None else QPointF()
+    ring = TRUTH_RING_PX * scale
+    shapes = [QPolygonF([screen.point(*p) for p in points]) for points, _ in item.outlines]
+    for pen in (QPen(_HALO, 4.0 * scale), QPen(QColor(theme.TEXT), 1.8 * scale)):
+        painter.setPen(pen)
+        for shape in shapes:
+            painter.drawPolygon(shape)
+        if not shapes:
+            painter.drawEllipse(center, ring, ring)
+    bottom = max((shape.boundingRect().bottom() for shape in shapes), default=center.y() + ring)
+    metrics = QFontMetricsF(painter.font())
+    left = center.x() - metrics.horizontalAdvance(item.label) / 2
+    _boxed_text(
+        painter, QPointF(left, bottom + metrics.height() + 2), item.label, QColor(theme.TEXT), right_edge
+    )
 
 
 def _boxed_text(painter: QPainter, place: QPointF, words: str, colour: QColor, right_edge: float) -> None:

@@ -22,22 +22,26 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.control.reading import AiView, CaseView
+from app.control.reading import NO_AI, AiView, CaseView
+from app.control.reading_after import LookBack
 from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
 from app.state.energy_agreement import agreement_words, energy_agreement
 from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
+from app.state.practice_truth import ShownTruth, truth_items
 from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
 from app.state.terms import preset_term, tool_term
 from app.views.assessment_panel import AssessmentPanel
+from app.views.between_cases import BreakPage, TruthPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.case_objects import CaseObjects
 from app.views.findings_panel import AiPanel, FindingsPanel
 from app.views.image_tools import ImageTools
 from app.views.instruction_dialog import InstructionDialog
 from app.views.keyboard_pointer import KeyboardPointer
+from app.views.look_back import LookBackPage
 from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
@@ -67,6 +71,7 @@ class ReadingView(QWidget):
     view_changed = Signal(object)  # dict: image, window, zoom, what the log's stream keeps
     mark_made = Signal(object)  # Finding
     mark_removed = Signal(str)
+    mark_moved = Signal(object)  # Finding at its new place
     draft_changed = Signal(object)
     submitted = Signal(object)
     finished = Signal(str)
@@ -107,6 +112,8 @@ class ReadingView(QWidget):
         self.findings = FindingsPanel(self)
         self.ai_panel: AiPanel | None = None
         self.form = AssessmentPanel(self)
+        self._truth: ShownTruth | None = None  # of the locked practice case on screen
+        self.truth_panel, self.break_page, self.look_back_page = TruthPanel(self), BreakPage(), LookBackPage()
         self.hanging = CaseHanging(self.grid, self)
         self.hanging.strip.chosen.connect(self.show_image)
         self.objects = CaseObjects(self.grid, self.image_tools, self)
@@ -138,7 +145,8 @@ class ReadingView(QWidget):
         middle = QWidget()
         self._stack = QStackedLayout(middle)
         self._stack.addWidget(self.grid)
-        self._stack.addWidget(self._blank)
+        for page in (self._blank, self.break_page, self.look_back_page):
+            self._stack.addWidget(page)
         self.side = self._make_side()
         self._body = body = QHBoxLayout()
         body.setSpacing(0)
@@ -223,6 +231,7 @@ class ReadingView(QWidget):
         self._side_layout.setSpacing(0)
         self._side_layout.addWidget(self.findings, 1)
         self._side_layout.addWidget(self.form)
+        self._side_layout.addWidget(self.truth_panel)
         side = QScrollArea()
         side.setObjectName("sidePanel")
         side.setWidget(inner)
@@ -295,6 +304,7 @@ class ReadingView(QWidget):
         # Nothing of the last case stays, its form and scores included, should the next one fail to hang.
         self.image_tools.end()
         self._case = None
+        self._end_between()
         self.hanging.set_case(None)
         self.objects.set_case(None)
         self.grid.clear()
@@ -313,6 +323,7 @@ class ReadingView(QWidget):
         self._case, self._ai, self._stage = case, AiView(), 0
         self._pending, self._asked, self._paused = None, "", False
         self._warned_unseen = False
+        self._end_between()
         self._layers = {"boxes": False, "heatmap": False, "score": False}
         self._threshold = case.policy.operating_threshold
         self.findings.editor.hide()
@@ -371,6 +382,7 @@ class ReadingView(QWidget):
 
     def show_paused(self, paused: bool) -> None:
         self._paused = paused
+        self.look_back_page.forget()
         self.image_tools.coverage.tick()
         words = _tr("Paused. Press {0} to go on.").format(self._keys["case.pause"])
         self._blank.setText(words if paused else "")
@@ -382,8 +394,69 @@ class ReadingView(QWidget):
         self._instruction = InstructionDialog(words, confirmed, self)
         self._instruction.open()
 
+    def show_truth(self, truth: ShownTruth, go_on: Callable[[], object]) -> None:
+        """The truth of the practice case on screen, over its images, until the reader goes on (RS-T3)."""
+        if self._case is None:
+            go_on()
+            return
+        self.image_tools.coverage.stop()
+        self._truth, self._case, self._ai = truth, replace(self._case, policy=NO_AI), AiView()
+        self._set_ai_panel(shown=False)
+        self._close_editor()
+        self.form.hide()
+        self.truth_panel.show_truth(truth, go_on)
+        self._to_panel()
+        self._refresh_overlays()
+
+    def offer_break(self, minutes: float, go_on: Callable[[], object]) -> None:
+        """The protocol suggests a break; the screen is dark and no case is open (RS-U3)."""
+        self.show_loading("")
+        self.break_page.offer(minutes, go_on)
+        self._stack.setCurrentWidget(self.break_page)
+        self.break_page.button.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def show_look_back(self, page: LookBack) -> None:
+        """The locked answers of the session, in the place of the images (RS-R4)."""
+        if page.at_end:
+            self.show_loading("")
+        self.look_back_page.show_page(page)
+        self._stack.setCurrentWidget(self.look_back_page)
+        self.look_back_page.list.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _end_between(self) -> None:
+        """Nothing of what stood between two cases stays."""
+        self._truth = None
+        self.truth_panel.hide()
+        self.look_back_page.forget()
+
+    def _waits(self) -> TruthPanel | BreakPage | LookBackPage | None:
+        """What waits for the reader between two cases; None while a case is read."""
+        pages: dict[QWidget | None, BreakPage | LookBackPage] = {
+            self.break_page: self.break_page,
+            self.look_back_page: self.look_back_page,
+        }
+        return self.truth_panel if self._truth is not None else pages.get(self._stack.currentWidget())
+
+    def submit(self) -> None:
+        """Submit the case; between two cases the same key goes on, or amends the answer that is looked back at."""
+        waits = self._waits()
+        if waits is None:
+            self.form.submit()
+        elif isinstance(waits, LookBackPage):
+            waits.form.submit()
+        else:
+            waits.enter()
+
+    def take_break(self) -> bool:
+        """Take the break that is offered; False where none is."""
+        offered = self._stack.currentWidget() is self.break_page
+        if offered:
+            self.break_page.take_break()
+        return offered
+
     def show_finished(self, sentence: str) -> None:
         self._case = None
+        self._end_between()
         self.finished.emit(sentence)
 
     # ---- hanging
@@ -616,6 +689,10 @@ class ReadingView(QWidget):
         )
         heat = heat_layers(result, policy, opacity=self._opacity, colour_map=self._heat_colour)
         scores = score_texts(result, policy)
+        if self._truth is not None:
+            shown = (*self._case.exam.images, *(i for one in self._case.priors for i in one.images))
+            for key, lesions in truth_items(self._truth, shown).items():
+                items[key] = (*items.get(key, ()), *lesions)
         self.grid.set_overlays(self.objects.merged(items))
         self.grid.set_heats(heat)
         words = self._words(self._case)
@@ -714,7 +791,7 @@ class ReadingView(QWidget):
         image = viewport.image
         if image is None or self._case is None:
             return
-        if self._tool_name != "mark" or not self._case.in_study:
+        if self._tool_name != "mark" or not self._case.in_study or self._truth is not None:
             self.objects.choose_at(viewport, row, col)
             return
         if prior_number(image):
@@ -757,6 +834,10 @@ class ReadingView(QWidget):
         self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def confirm_mark(self) -> None:
+        waits = self._waits()
+        if waits is not None:
+            waits.enter()
+            return
         if self.image_tools.finish_text():
             return
         if self.findings.editor.isHidden() and self.image_tools.place_at_center(self._tool_name):

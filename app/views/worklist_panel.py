@@ -19,8 +19,11 @@ class SessionCard(QFrame):
     """One session: period, progress, and the button that starts or resumes it."""
 
     asked = Signal(str)
+    sign_asked = Signal(str)
 
-    def __init__(self, status: SessionStatus, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, status: SessionStatus, parent: QWidget | None = None, *, wants_signature: bool = False
+    ) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
         self._session_id = status.session_id
@@ -34,8 +37,11 @@ class SessionCard(QFrame):
         bar.setFixedHeight(4)
         count = QLabel(_tr("{0} of {1} cases read").format(status.n_done, status.n_total))
         count.setProperty("role", "secondary")
-        if finished:
-            word = _tr("Finished")
+        to_sign = finished and wants_signature and not status.signed
+        if to_sign:
+            word = _tr("Sign …   Enter")
+        elif finished:
+            word = _tr("Finished and signed") if status.signed else _tr("Finished")
         elif status.started:
             word = _tr("Resume case {0}   Enter").format(status.n_done + 1)
         else:
@@ -43,10 +49,15 @@ class SessionCard(QFrame):
         self.button = QPushButton(word)
         self.button.setObjectName("submit")
         self.button.setProperty("role", "primary")
-        self.button.setToolTip(_tr("Start or resume this session  (Enter)"))
-        self.button.setEnabled(status.available and not finished)
+        self.button.setToolTip(
+            _tr("Sign this finished session  (Enter)")
+            if to_sign
+            else _tr("Start or resume this session  (Enter)")
+        )
+        self.button.setEnabled(to_sign or (status.available and not finished))
         self.button.setAutoDefault(True)
-        self.button.clicked.connect(lambda: self.asked.emit(self._session_id))
+        asked = self.sign_asked if to_sign else self.asked
+        self.button.clicked.connect(lambda: asked.emit(self._session_id))
         row = QHBoxLayout()
         row.addWidget(title)
         row.addStretch(1)
@@ -68,6 +79,7 @@ class WorklistView(QWidget):
     """All sessions of the reader who is signed in."""
 
     session_asked = Signal(str)
+    sign_asked = Signal(str)
     sign_out_asked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -118,16 +130,20 @@ class WorklistView(QWidget):
         """Say quietly what speaks against reading on this monitor (QC-04)."""
         self._monitor_note.setText(_tr("This monitor: {0}.").format(note) if note else "")
 
-    def set_sessions(self, study: str, reader: str, sessions: Sequence[SessionStatus]) -> None:
+    def set_sessions(
+        self, study: str, reader: str, sessions: Sequence[SessionStatus], *, wants_signature: bool = False
+    ) -> None:
+        """Show a card for each session; ``wants_signature`` where the protocol has finished ones signed."""
         self._title.setText(study)
         self._reader.setText(reader)
         for card in self.cards:
             self._cards.removeWidget(card)
             card.setParent(None)
             card.deleteLater()
-        self.cards = [SessionCard(status, self) for status in sessions]
+        self.cards = [SessionCard(status, self, wants_signature=wants_signature) for status in sessions]
         for card in self.cards:
             card.asked.connect(self.session_asked)
+            card.sign_asked.connect(self.sign_asked)
             self._cards.addWidget(card)
         for card in self.cards:
             if card.button.isEnabled():
