@@ -12,6 +12,7 @@ import typer
 import inference.__main__
 import reader_study.__main__
 from app import import_commands
+from app.report_edges import EDGES
 from reader_study import report_command
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 inference.__main__.register(app)
 reader_study.__main__.register(app)
-report_command.register(app)
+report_command.register(app, EDGES)
 import_commands.register(app)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,11 +17,29 @@ from reader_study.statistics.obuchowski_rockette import Claim
 
 if TYPE_CHECKING:
     from reader_study.report.inputs import ReportInputs
+    from reader_study.report.page import Report
     from reader_study.report.planning_grid import Plan
     from reader_study.report.sources import StudyTruth
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """What the program around the study side lends to the report: a printer, and pictures of cases.
+
+    Attributes
+    ----------
+    pdf
+        writes a report as PDF; None = this program cannot.
+    pictures
+        (inputs, export folder, folder of the exams) -> case -> PNG of its views with lesion and marks.
+    """
+
+    pdf: Callable[[Report, Path], Path] | None = None
+    pictures: Callable[[ReportInputs, Path, Path], Mapping[str, bytes]] | None = None
+
+
 def analyse_command(
+    ctx: typer.Context,
     source: Annotated[
         Path, typer.Argument(help="Export folder, or an iMRMC, RJafroc, MRMCaov or OR-DBM file.")
     ],
@@ -47,27 +66,56 @@ def analyse_command(
     margin: Annotated[
         float, typer.Option(help="Margin of non-inferiority, in units of the figure of merit.")
     ] = 0.0,
+    first: Annotated[
+        str | None,
+        typer.Option(
+            help="Arm that differences are taken of (first minus second); default aided, or the file's first."
+        ),
+    ] = None,
     bootstrap: Annotated[int, typer.Option(help="Bootstrap replicates beside the formulae; 0 = none.")] = 0,
     groups: Annotated[
         Path | None, typer.Option(help="CSV with reader_id and group (senior, junior).")
     ] = None,
     ai_cut: Annotated[float | None, typer.Option(help="Score from which the AI alone is positive.")] = None,
+    exams: Annotated[
+        Path | None, typer.Option(help="Folder with the study's exams: pictures of the cases read wrongly.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write report.pdf beside report.html.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the analysis as one JSON object and write nothing.")
     ] = False,
 ) -> None:
     """Analyse a reader study and write the report that goes into a paper."""
-    from reader_study.report.make import write_report
+    from reader_study.report.make import make_report
+    from reader_study.report.page import write
 
+    edges = ctx.obj if isinstance(ctx.obj, Edges) else Edges()
     inputs = replace(
         _inputs(source, truth, groups, cut), claim=claim, margin=margin, bootstrap=bootstrap, standalone_cut=ai_cut
     )  # fmt: skip
+    if first is not None:
+        from reader_study.report.file_order import with_first_arm
+
+        inputs = with_first_arm(inputs, first)
     choice = Choice(fom=fom, method=method, covariance=cov, cut=cut)
     if as_json:
         typer.echo(json.dumps(run(inputs, choice).as_json(), indent=2, ensure_ascii=False))
         return
-    files = write_report(inputs, out, choice)
+    if exams is not None:
+        inputs = _with_pictures(inputs, source, exams, edges)
+    report = make_report(inputs, choice)
+    files = write(report, out)
     typer.echo(f"{files[0]}: {len(files) - 1} tables and figures beside it")
+    if pdf and edges.pdf is None:
+        raise StudyError("--pdf: expected the workstation's program, found the study commands alone; run `negatoscope analyse`.")  # fmt: skip
+    if pdf and edges.pdf is not None:
+        typer.echo(str(edges.pdf(report, out / "report.pdf")))
+
+
+def _with_pictures(inputs: ReportInputs, source: Path, exams: Path, edges: Edges) -> ReportInputs:
+    if edges.pictures is None or not source.is_dir():
+        raise StudyError("--exams: expected an export folder and the workstation's program, found another; leave --exams out.")  # fmt: skip
+    return replace(inputs, pictures=edges.pictures(inputs, source, exams))
 
 
 def _inputs(source: Path, truth: Path | None, groups: Path | None, cut: float | None) -> ReportInputs:
@@ -209,8 +257,8 @@ def validate_command(
     raise typer.Exit(1 if missed else 0)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command("analyse")(analyse_command)
+def register(app: typer.Typer, edges: Edges | None = None) -> None:
+    """Add the commands to the program; ``edges`` is what the program can do beyond the study side."""
+    app.command("analyse", context_settings={"obj": edges or Edges()})(analyse_command)
     app.command("plan")(plan_command)
     app.command("validate-statistics")(validate_command)

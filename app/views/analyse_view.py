@@ -68,6 +68,7 @@ class AnalyseView(QWidget):
             QPushButton(_tr("Analyse   F5")),
             QPushButton(_tr("Save the report …   Ctrl+S")),
         )
+        self.print_pdf = QPushButton(_tr("Save as PDF …   Ctrl+P"))
         self.stop = QPushButton(_tr("Cancel"))
         self.progress = QProgressBar()
         self.said = self._quiet("")
@@ -121,13 +122,15 @@ class AnalyseView(QWidget):
         head.addWidget(title)
         head.addStretch(1)
         head.addWidget(self.save)
+        head.addWidget(self.print_pdf)
         head.addWidget(back)
         self.start.setProperty("role", "primary")
         self.start.clicked.connect(self.analyse)
         self.save.clicked.connect(self._choose_out)
+        self.print_pdf.clicked.connect(self._choose_pdf)
         self.stop.clicked.connect(self.cancel)
         keys: tuple[tuple[str, Callable[[], object]], ...] = (
-            ("Esc", self.closed.emit), ("F5", self.analyse), ("Ctrl+S", self._choose_out), ("Ctrl+O", self._choose_folder),
+            ("Esc", self.closed.emit), ("F5", self.analyse), ("Ctrl+S", self._choose_out), ("Ctrl+P", self._choose_pdf), ("Ctrl+O", self._choose_folder),
             ("Ctrl+Shift+O", self._choose_file), ("Ctrl+T", self._choose_truth),
         )  # fmt: skip
         for key, action in keys:
@@ -226,7 +229,8 @@ class AnalyseView(QWidget):
         self.start.setEnabled(self.source is not None and not busy)
         self.stop.setVisible(busy)
         self.progress.setVisible(busy)
-        self.save.setEnabled(self.report is not None and not busy)
+        for button in (self.save, self.print_pdf):
+            button.setEnabled(self.report is not None and not busy)
         if self.report is None and not busy:
             self.said.setText(_tr("Choose an export folder and its truth table, or one data file; then F5."))
 
@@ -309,6 +313,26 @@ class AnalyseView(QWidget):
         folder = QFileDialog.getExistingDirectory(self, _tr("Folder for the report"))
         if folder:
             self.save_to(Path(folder))
+
+    def _choose_pdf(self) -> None:
+        if self.report is None:
+            return
+        path, _ = QFileDialog.getSaveFileName(self, _tr("Report as PDF"), "report.pdf", "*.pdf")
+        if path:
+            self.save_pdf(Path(path))
+
+    def save_pdf(self, path: Path) -> None:
+        """Write the report as one PDF."""
+        if self.report is None:
+            return
+        from app.views.report_pdf import to_pdf
+
+        try:
+            path.write_bytes(to_pdf(self.report))
+        except OSError as error:
+            self.problem.setText(_tr("The report could not be written: {0}.").format(error.strerror))
+            return
+        self.said.setText(_tr("Saved: {0}").format(path))
 
     def save_to(self, folder: Path) -> None:
         """Write report.html, the tables as CSV and the figures as SVG."""

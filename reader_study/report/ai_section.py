@@ -6,8 +6,8 @@ import numpy as np
 
 from reader_study.report import comparison_figures
 from reader_study.report.inputs import ReportInputs
-from reader_study.report.multireader import Part, attempt
-from reader_study.report.page import Absent, Cell, Section, Table, p_shown
+from reader_study.report.multireader import attempt
+from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
 from reader_study.statistics.covariance import Sensitivity, Specificity, estimates
 from reader_study.statistics.delong import auc_interval
 from reader_study.statistics.obuchowski_rockette import Generalise

@@ -6,8 +6,8 @@ import numpy as np
 
 from reader_study.report.ai_section import ai_cut, ai_scores
 from reader_study.report.inputs import ReportInputs
-from reader_study.report.multireader import Part, attempt
-from reader_study.report.page import Absent, Cell, Section, Table
+from reader_study.report.multireader import attempt
+from reader_study.report.page import Absent, Cell, Part, Section, Table
 from reader_study.statistics.proportions import proportion
 from reader_study.statistics.ratings import Flags, Floats
 

@@ -87,6 +87,8 @@ class ReportInputs:
         replicates, 0 = none.
     unit
         the unit of analysis, in words.
+    pictures
+        case -> PNG of its views with lesion and marks, for the cases that were read wrongly.
     """
 
     title: str
@@ -118,3 +120,4 @@ class ReportInputs:
     margin: float = 0.0
     bootstrap: int = 0
     unit: str = "the woman (one rating a case)"
+    pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)

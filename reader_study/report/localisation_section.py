@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from reader_study.report import comparison_figures, figures
 from reader_study.report.inputs import Localised, ReportInputs
-from reader_study.report.multireader import Part, attempt, or_parts
-from reader_study.report.page import Absent, Cell, Figure, Section, Table, p_shown
+from reader_study.report.multireader import attempt, or_parts
+from reader_study.report.page import Absent, Cell, Figure, Part, Section, Table, p_shown
 from reader_study.statistics.froc import FrocFigure, froc_estimates
 from reader_study.statistics.localisation import Hit, radius_sweep
 from reader_study.statistics.obuchowski_rockette import Generalise, analyse

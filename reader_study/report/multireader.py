@@ -11,7 +11,7 @@ from reader_study.report import figures
 from reader_study.report.analysis import COVARIANCE, Choice
 from reader_study.report.dbm_from_covariance import dbm_from
 from reader_study.report.inputs import ReportInputs
-from reader_study.report.page import Absent, Cell, Figure, Section, Table, p_shown
+from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
 from reader_study.statistics import ustatistics
 from reader_study.statistics.bootstrap import bootstrap, first_mean, mean_difference
 from reader_study.statistics.covariance import Covariance, Estimates, estimates
@@ -23,7 +23,6 @@ from reader_study.statistics.ratings import Ratings, StatisticsError
 
 ACCURACY = "Reader accuracy"
 BOOTSTRAP_SEED = 20_210
-Part = Table | Figure | Absent
 
 
 def attempt(title: str, make: Callable[[], Part]) -> Part:

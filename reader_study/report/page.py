@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
 import math
@@ -65,11 +66,24 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture in dots (PNG), such as a case with its lesion and marks."""
+
+    name: str  # file name, without ending
+    title: str
+    content: bytes = field(repr=False)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
     """Something that a reader expects here and why it is not given."""
 
     title: str
     why: str
+
+
+Part = Table | Figure | Picture | Absent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +92,7 @@ class Section:
 
     title: str
     words: tuple[str, ...] = ()
-    parts: tuple[Table | Figure | Absent, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +152,16 @@ def to_html(report: Report) -> str:
     )
 
 
-def _part(part: Table | Figure | Absent, anchors: Mapping[str, str]) -> str:
+def _part(part: Part, anchors: Mapping[str, str]) -> str:
     e = html.escape
     if isinstance(part, Absent):
         return f"<h3>{e(part.title)}</h3><p class='absent'>Not given: {e(part.why)}</p>"
     note = f"<p class='note'>{e(part.note)}</p>" if part.note else ""
     if isinstance(part, Figure):
         return f"<h3>{e(part.title)}</h3><figure>{_inline(part)}</figure>{note}"
+    if isinstance(part, Picture):
+        data = base64.b64encode(part.content).decode("ascii")
+        return f"<h3>{e(part.title)}</h3><figure><img alt='{e(part.title)}' src='data:image/png;base64,{data}'></figure>{note}"
     shown_rows = part.rows if part.on_page is None else part.rows[: part.on_page]
     if len(shown_rows) < len(part.rows):
         note = f"<p class='note'>{len(shown_rows)} of {len(part.rows)} rows; all are in {e(part.name)}.csv. {e(part.note)}</p>"
@@ -195,7 +212,7 @@ def _inline(figure: Figure) -> str:
 
 
 def write(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write report.html, one CSV a table and one SVG a figure; returns the files, the page first."""
+    """Write report.html, one CSV a table, one SVG a figure, one PNG a picture; returns the files, the page first."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
     page.write_text(to_html(report), encoding="utf-8")
@@ -207,6 +224,10 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
             elif isinstance(part, Figure):
                 path = folder / f"{part.name}.svg"
                 path.write_text(part.svg, encoding="utf-8")
+                files.append(path)
+            elif isinstance(part, Picture):
+                path = folder / f"{part.name}.png"
+                path.write_bytes(part.content)
                 files.append(path)
     return tuple(files)
 

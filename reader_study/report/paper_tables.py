@@ -13,8 +13,8 @@ from scipy import stats
 
 from reader_study.report.ai_section import ai_cut, ai_scores, metrics_cells, operating_points_of_ai
 from reader_study.report.inputs import ReportInputs, TypeRatings
-from reader_study.report.multireader import Part, attempt
-from reader_study.report.page import Absent, Cell, Section, Table, p_shown
+from reader_study.report.multireader import attempt
+from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
 from reader_study.statistics.agreement import Kappa, category_counts, cohen_kappa, confusion, fleiss_kappa
 from reader_study.statistics.delong import auc_interval, paired_test, unpaired_test
 from reader_study.statistics.proportions import mcnemar

@@ -12,8 +12,8 @@ import numpy as np
 
 from reader_study.report import figures
 from reader_study.report.inputs import ReportInputs
-from reader_study.report.multireader import Part, attempt, or_parts
-from reader_study.report.page import Absent, Cell, Section, Table, p_shown
+from reader_study.report.multireader import attempt, or_parts
+from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
 from reader_study.statistics.agreement import (
     Weighting,
     category_counts,

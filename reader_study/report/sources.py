@@ -14,15 +14,15 @@ import numpy as np
 
 from reader_study.errors import StudyError
 from reader_study.exchange.files import read_observer_data
-from reader_study.exchange.observer_data import ObserverData, Paradigm, roc_data
-from reader_study.report.file_order import modality_order
+from reader_study.exchange.observer_data import Paradigm, roc_data
+from reader_study.report.birads_columns import BIRADS_ORDER, birads_categories
+from reader_study.report.file_order import aided_first, modality_order
 from reader_study.report.inputs import FlowCounts, Localised, ReportInputs, TypeRatings
 from reader_study.statistics.froc import FrocData
 from reader_study.statistics.localisation import Mark, Outline, Rule, froc_data
 from reader_study.statistics.ratings import Ratings, StatisticsError
 from reader_study.statistics.times import ReadTimes
 
-BIRADS_ORDER = ("1", "2", "3", "4A", "4B", "4C", "5")
 DAY_S = 86_400.0
 RATINGS = (
     ("suspicion_max", "probability of malignancy"),
@@ -114,7 +114,14 @@ def inputs_of_export(
         ((r["reader_id"], r["arm_id"], r["case_id"], known.malignant[r["case_id"]], float(r[rating])) for r in rated),
         title=folder.name,
     )  # fmt: skip
-    ratings = _in_arm_order(data, readings)
+    ratings = data.ratings()
+    with_ai = {
+        r.get("arm_id", "")
+        for name in ("ai_scores.csv", "exposure.csv")
+        for r in _table(folder / name, needed=False)
+    }
+    ratings = ratings.pick(modalities=aided_first(ratings.modalities, with_ai))
+    categories, no_category = birads_categories(readings)
     sessions = _table(folder / "sessions.csv")
     people = _readers(folder, groups)
     group_of = {reader: facts["group"] for reader, facts in people.items() if facts.get("group")}
@@ -137,13 +144,13 @@ def inputs_of_export(
         facts=_facts(readings, sessions),
         ratings=ratings,
         rating_name=rating_name,
-        froc=_froc(localised, ratings) or _exported_froc(folder),
+        froc=_froc(localised, ratings) or _exported_froc(folder, ratings),
         localised=localised,
         cut=cut,
         cut_name=_cut_name(cut, rating),
         times=_times(timed, "active_s", group_of),
         opened_times=_times(timed, "opened_to_submit_s", group_of),
-        categories=_categories(readings),
+        categories=categories,
         category_order=BIRADS_ORDER,
         flow=flow,
         washout_days=_washout(folder, readings),
@@ -154,7 +161,7 @@ def inputs_of_export(
         case_numbers=numbers,
         order=_order(readings),
         by_type=_by_type(findings, known, ratings),
-        exclusions=(f"{unrated} readings without a rating",) if unrated else (),
+        exclusions=(*((f"{unrated} readings without a rating",) if unrated else ()), *no_category),
     )
 
 
@@ -243,12 +250,6 @@ def _practice(folder: Path) -> int:
     return max((int(s["n_planned"]) for s in rows if s["period"] == "0"), default=0)
 
 
-def _in_arm_order(data: ObserverData, readings: Iterable[Row]) -> Ratings:
-    ratings = data.ratings()
-    order = sorted({r["arm_id"] for r in readings} & set(ratings.modalities), key=lambda arm: ("unaided" in arm, arm))  # fmt: skip
-    return ratings.pick(modalities=order)
-
-
 def _facts(readings: list[dict[str, str]], sessions: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
     hashes = sorted({s["protocol_hash"] for s in sessions if s.get("protocol_hash")})
     periods = sorted({r["period"] for r in readings if r.get("period")})
@@ -318,18 +319,6 @@ def _washout(folder: Path, readings: Iterable[Row]) -> tuple[float, ...]:
     return tuple(days)
 
 
-def _categories(readings: Iterable[Row]) -> dict[str, dict[str, dict[str, str]]]:
-    """Reader -> arm -> case -> the higher BI-RADS category of the two breasts."""
-    found: dict[str, dict[str, dict[str, str]]] = {}
-    for row in readings:
-        given = [row.get(f"birads_{side}", "") for side in ("R", "L")]
-        known = [BIRADS_ORDER.index(g) for g in given if g in BIRADS_ORDER]
-        if known:
-            cases = found.setdefault(row["reader_id"], {}).setdefault(row["arm_id"], {})
-            cases[row["case_id"]] = BIRADS_ORDER[max(known)]
-    return found
-
-
 # ------------------------------------------------------------------------------------------------ the AI, findings, lesions
 
 
@@ -368,10 +357,13 @@ def _froc(localised: Localised | None, ratings: Ratings) -> FrocData | None:
     return data
 
 
-def _exported_froc(folder: Path) -> FrocData | None:
-    """The marks as the export scored them by the protocol's rule, where it wrote such a workbook."""
+def _exported_froc(folder: Path, ratings: Ratings) -> FrocData | None:
+    """The marks as the export scored them by the protocol's rule, where it wrote such a workbook; arms as in the ratings."""
     path = folder / "mrmc" / "froc_rjafroc.xlsx"
-    return read_observer_data(path).froc() if path.is_file() else None
+    found = read_observer_data(path).froc() if path.is_file() else None
+    if found is None or set(found.modalities) != set(ratings.modalities):
+        return found
+    return found.in_order(ratings.modalities)
 
 
 def _by_type(findings: Iterable[Row], known: StudyTruth, ratings: Ratings) -> dict[str, TypeRatings]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reader_study.report import figures
 from reader_study.report.inputs import ReportInputs
-from reader_study.report.multireader import Part, attempt
-from reader_study.report.page import Absent, Cell, Section, Table, p_shown
+from reader_study.report.multireader import attempt
+from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
 from reader_study.statistics.ratings import StatisticsError
 from reader_study.statistics.time_models import TimeModel, fit_log_times
 from reader_study.statistics.times import ReadTimes, compare_by_group, summarise
