@@ -58,7 +58,9 @@ class PhantomRun:
     )  # canvas, peak less centre of the cancer
 
 
-def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: str) -> PhantomRun:
+def run_phantoms(
+    engine: InferenceEngine, seeds: Iterable[int], preprocessing: str, pixel_mm: float = PHANTOM_MM
+) -> PhantomRun:
     """Analyse the phantoms of these seeds with an engine and with the baselines.
 
     Parameters
@@ -67,11 +69,13 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
         Should report boxes down to a low score, so that the FROC curve has its right end.
     preprocessing
         The chain that the baselines see the views through.
+    pixel_mm
+        Of the phantoms' files.
     """
     run = PhantomRun()
     prepare = pipeline(preprocessing)
     for number, seed in enumerate(seeds):
-        phantom = phantom_exam(training_spec(seed, PHANTOM_MM))
+        phantom = phantom_exam(training_spec(seed, pixel_mm))
         result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
         run.exam_truth.append(Pathology.MALIGNANT in phantom.pathology.values())
         run.exam_score.append(result.exam_score or 0.0)
@@ -102,13 +106,11 @@ def run_phantoms(engine: InferenceEngine, seeds: Iterable[int], preprocessing: s
     return run
 
 
-def prepared_views(seeds: Iterable[int], preprocessing: str) -> list[ModelInput]:
+def prepared_views(seeds: Iterable[int], preprocessing: str, pixel_mm: float) -> list[ModelInput]:
     """Every view of the phantoms of these seeds, ready for a model; what is true of them is left behind."""
     prepare = pipeline(preprocessing)
     return [
-        prepare(image)
-        for seed in seeds
-        for image in phantom_exam(training_spec(seed, PHANTOM_MM)).exam.images
+        prepare(image) for seed in seeds for image in phantom_exam(training_spec(seed, pixel_mm)).exam.images
     ]
 
 

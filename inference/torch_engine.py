@@ -29,6 +29,7 @@ from inference.results import Detection, ExamResult, Heatmap
 from resources.vocabulary import ImageKind, Laterality
 
 _MAX_BOXES_PER_VIEW = 3
+_SURE = 6.0  # logits, a probability of 0.9975
 _UPSAMPLED = 4  # canvas pixels per cell of the map that boxes and heat maps are taken from
 
 
@@ -171,7 +172,10 @@ class TorchEngine:
         factor = STRIDE // _UPSAMPLED
         size = (evidence.shape[1] * factor, evidence.shape[0] * factor)
         logit = cv2.resize(evidence, size, interpolation=cv2.INTER_CUBIC)
-        values = 1.0 / (1.0 + np.exp(-np.clip(slope * logit + intercept, -60.0, 60.0)))
+        z = np.clip(slope * logit + intercept, -60.0, 60.0)
+        # single precision cannot tell 1 - 1e-8 from 1: certain places are drawn together so that a peak stays one
+        z = np.where(z > _SURE, _SURE + _SURE * np.tanh((z - _SURE) / _SURE), z)
+        values = 1.0 / (1.0 + np.exp(-z))
         inside = cv2.resize(item.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return np.asarray(values * inside, dtype=np.float32)
 

@@ -35,7 +35,7 @@ class CamConfig:
         0  # 0 = the picture alone; else one channel more, the picture minus its mean over so many pixels
     )
     spots: bool = False  # the input's second channel counts small bright spots
-    flips: bool = False  # predict the mean over the four mirror images
+    flips: bool = False  # predict what all four mirror images agree on
     dropout: float = 0.1
 
 
@@ -99,17 +99,19 @@ class CamClassifier(nn.Module):
         return evidence
 
     def predict(self, canvas: Tensor, offset_px: tuple[float, float] = (0.0, 0.0)) -> Tensor:
-        """Return the evidence map for use: put straight, and with ``flips`` the mean over the mirror images.
+        """Return the evidence map for use: put straight, and with ``flips`` the least over the mirror images.
+
+        What is seen in the picture but not in its mirror image was an answer to something beside the place.
 
         Parameters
         ----------
         offset_px
             How far down and right of its cause the map of an unmirrored canvas answers, in canvas pixels. The
-            same holds for a mirrored canvas, so that the mean favours no side.
+            same holds for a mirrored canvas, so that no side is favoured.
         """
         axes = _MIRRORS if self.config.flips else _MIRRORS[:1]
         maps = [moved_back(self(canvas.flip(way)), offset_px).flip(way) for way in axes]
-        return torch.stack(maps).mean(0)
+        return torch.stack(maps).amin(0)
 
     def _with_detail(self, canvas: Tensor) -> Tensor:
         size = self.config.detail_px

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 
 from inference.model_card import file_sha256, read_card, write_card
 from inference.phantom_evaluation import (
+    PHANTOM_MM,
     PhantomRun,
     box_threshold,
     exam_threshold,
@@ -23,6 +24,7 @@ from inference.phantom_evaluation import (
     summary,
 )
 from inference.preprocessing.pipeline import CANVAS_MM
+from inference.preprocessing.spots import SPOT_MM
 from inference.torch_engine import TorchEngine
 from inference.training.data import EASY_SEEDS, TEST_SEEDS, VALIDATION_SEEDS
 from inference.training.recipes import Recipe
@@ -68,7 +70,7 @@ def package(
     write_card(folder, raw)
     seeds = range(VALIDATION_SEEDS, VALIDATION_SEEDS + validation_exams)
     engine = TorchEngine(folder, "cpu")
-    offset, views = mirror_offset(engine.network, prepared_views(seeds, recipe.preprocessing))
+    offset, views = mirror_offset(engine.network, prepared_views(seeds, recipe.preprocessing, SPOT_MM))
     straight = {
         "map_offset_px": list(offset),
         "how_set": f"map offset: half the distance between the peaks of {views} views of validation phantoms and "
@@ -76,20 +78,18 @@ def package(
     }
     raw["calibration"] = {"slope": 1.0, "intercept": 0.0, **straight}
     write_card(folder, raw)
-    run = _run(folder, seeds, recipe.preprocessing)
+    run = _run(folder, seeds, recipe.preprocessing, SPOT_MM)
     score = np.clip(np.array(run.breast_score), 1e-7, 1 - 1e-7)
     slope, intercept = platt(np.array(run.breast_truth), np.log(score / (1 - score)))
-    how = (
-        f"logistic fit on the breasts of {validation_exams} validation phantoms (half of them with a cancer)"
-    )
+    how = f"logistic fit on the breasts of {validation_exams} validation phantoms at {SPOT_MM} mm (half of them with a cancer)"
     straight["how_set"] = f"{how}; {straight['how_set']}"
     raw["calibration"] = {"slope": round(slope, 5), "intercept": round(intercept, 5), **straight}
     write_card(folder, raw)
-    run = _run(folder, seeds, recipe.preprocessing)
+    run = _run(folder, seeds, recipe.preprocessing, SPOT_MM)
     raw["operating_points"] = [
         {
             "name": "balanced", "level": "exam", "threshold": round(exam_threshold(run), 4),
-            "how_set": f"highest Youden index on {validation_exams} validation phantoms",
+            "how_set": f"highest Youden index on {validation_exams} validation phantoms at {SPOT_MM} mm",
         },
         {
             "name": "balanced", "level": "breast", "threshold": 0.5,
@@ -98,7 +98,7 @@ def package(
         {
             "name": "boxes", "level": "box", "threshold": round(box_threshold(run, _FALSE_PER_IMAGE), 4),
             "how_set": f"at most {_FALSE_PER_IMAGE} false boxes per image on {validation_exams} validation "
-            "phantoms",
+            f"phantoms at {SPOT_MM} mm",
         },
     ]  # fmt: skip
     write_card(folder, raw)
@@ -108,7 +108,7 @@ def package(
 def evaluate(folder: Path, *, exams: int) -> dict[str, Any]:
     """Measure a model folder on test seeds and write the figures into its card; returns them."""
     card = read_card(folder)
-    run = _run(folder, range(TEST_SEEDS, TEST_SEEDS + exams), card.preprocessing)
+    run = _run(folder, range(TEST_SEEDS, TEST_SEEDS + exams), card.preprocessing, PHANTOM_MM)
     figures = summary(run, np.random.default_rng(TEST_SEEDS))
     raw = read_json(folder / "card.json")
     assert isinstance(raw, dict)
@@ -117,8 +117,9 @@ def evaluate(folder: Path, *, exams: int) -> dict[str, Any]:
     return figures
 
 
-def _run(folder: Path, seeds: range, preprocessing: str) -> PhantomRun:
-    return run_phantoms(TorchEngine(folder, "cpu", box_threshold=0.005), seeds, preprocessing)
+def _run(folder: Path, seeds: range, preprocessing: str, pixel_mm: float) -> PhantomRun:
+    engine = TorchEngine(folder, "cpu", box_threshold=0.005)
+    return run_phantoms(engine, seeds, preprocessing, pixel_mm)
 
 
 def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
@@ -171,9 +172,9 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
             "shape, and to all of them where the file's pixels exceed 0.25 mm.",
             "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
             "Its raw maps answer beside their cause and are moved back by an offset found from mirrored pictures "
-            "(calibration in the card); a faint second answer may remain some 20 mm above or below a strong one.",
-            "On the two real film exams of the demo the malignant one scores lower than the benign one (0.11, 0.24), "
-            "which lies over the operating point.",
+            "(calibration in the card); a second answer may remain some 20 mm above or below a strong one.",
+            "On the two real film exams of the demo the malignant one (0.10) scores about as the benign one (0.08); "
+            "both lie over the operating point.",
             "Does not tell the type of a finding, its quadrant or its match in the other view.",
             "Where no pixel spacing is recorded the scale is guessed from the height of the breast.",
             "Half of the training exams held a cancer, so scores are far above what screening would justify.",
