@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -63,6 +63,23 @@ class FrocData:
         for array in (self.lesions, self.lesion_case.astype(np.int64), self.lesion_weight):
             parts.append(np.ascontiguousarray(array).tobytes())
         return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+    def in_order(self, modalities: Sequence[str]) -> FrocData:
+        """The same data with the modalities in this order, which is the sign of every difference."""
+        if sorted(modalities) != sorted(self.modalities):
+            raise StatisticsError(
+                f"Free-response data: expected the modalities {', '.join(self.modalities)}, found {', '.join(modalities)}."
+            )
+        at = [self.modalities.index(name) for name in modalities]
+        return replace(
+            self,
+            modalities=tuple(modalities),
+            false_positives=self.false_positives[at],
+            lesions=self.lesions[at],
+            false_positive_marks={
+                (at.index(i), j): marks for (i, j), marks in self.false_positive_marks.items()
+            },
+        )
 
     def highest(self) -> Ratings:
         """Inferred ROC ratings: the highest mark on the case, whatever it marks (HrAuc)."""

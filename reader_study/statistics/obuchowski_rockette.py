@@ -125,7 +125,11 @@ def _mean_squares(values: Floats) -> tuple[float, float, float]:
     rest = values - by_i[:, None] - by_j[None, :] + grand
     ms_tr = float((rest**2).sum()) / ((i_n - 1) * (j_n - 1)) if i_n > 1 and j_n > 1 else math.nan
     scale = float((values**2).max())
-    return _settled(ms_t, scale, _ROUNDING**2), _settled(ms_r, scale, _ROUNDING**2), _settled(ms_tr, scale, _ROUNDING**2)
+    return (
+        _settled(ms_t, scale, _ROUNDING**2),
+        _settled(ms_r, scale, _ROUNDING**2),
+        _settled(ms_tr, scale, _ROUNDING**2),
+    )
 
 
 _ROUNDING = 1e-12  # relative; a spread smaller than this is left over from rounding, and a test would be made of noise
