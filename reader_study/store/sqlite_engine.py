@@ -29,6 +29,7 @@ class FileWatch:
         self._file = file
         self._wal = file.with_name(file.name + "-wal")
         self._known: Identity | None = None
+        self._seen: tuple[int, int] | None = None  # ``_state`` after the last commit
         self._lost: str | None = None  # the sentence that refuses everything from then on
 
     def opening(self) -> None:
@@ -65,11 +66,47 @@ class FileWatch:
         wal = _identity(self._wal)
         if info.setdefault("wal", wal) == wal or info["wal"] is None:
             info["wal"] = wal
+            if after:
+                self._seen = self._state()
+            elif self._overwritten(raw):
+                what = f"Study database {self._file.name}: another program wrote over it while it was open"
+                self._lost = self._copy(raw, what)
+                raise StoreError(self._lost)
             return
         self._lost = self._fold_in(raw)
         if not after:
             raise StoreError(self._lost)
         _LOG.error("%s", self._lost)
+
+    def _state(self) -> tuple[int, int]:
+        """When the file was written last, ns, and how long its write-ahead log is, bytes; 0 = there is none."""
+        wal = self._wal.stat().st_size if self._wal.exists() else 0
+        return self._file.stat().st_mtime_ns, wal
+
+    def _overwritten(self, raw: sqlite3.Connection) -> bool:
+        """Whether the file's bytes are no longer this database's, though the file is the same one.
+
+        Looked into only where the file was written since the last commit here, or its log became shorter:
+        another study program may do so, too. What a new connection reads must be whole, and what this one sees.
+        """
+        try:
+            written, length = self._state()
+        except OSError:
+            return False  # told by the caller
+        known = self._seen
+        if known is None or (written == known[0] and length >= known[1]):
+            return False
+        end = "SELECT count(*), (SELECT hash FROM events ORDER BY rowid DESC LIMIT 1) FROM events"
+        try:
+            with closing(sqlite3.connect(f"{self._file.resolve().as_uri()}?mode=ro", uri=True)) as fresh:
+                whole = fresh.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+                return not whole or fresh.execute(end).fetchone() != raw.execute(end).fetchone()
+        except sqlite3.OperationalError as error:
+            _LOG.warning("the database could not be looked into: %s", error)
+            # a log that ends too early reads as a failing disk; where it is busy, the step itself will tell
+            return str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_IOERR")
+        except sqlite3.DatabaseError:
+            return True
 
     def _found(self) -> str:
         return "another one in its place" if self._file.exists() else "none (it was deleted or moved)"

@@ -160,3 +160,12 @@ def _fill(folder: Path) -> Path:
             except OSError:
                 continue
     return ballast
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.sqlite'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url

@@ -303,3 +303,33 @@ database.close()
     assert "could not be saved" in done.stdout
     assert "free the disk" in done.stdout or "not full" in done.stdout
     assert verify_log(tmp_path / "study.sqlite").ok
+
+
+@pytest.mark.parametrize("wal", ["kept", "emptied"])
+@pytest.mark.parametrize("other", ["rubbish", "a database"])
+def test_rs_c3_a_file_overwritten_in_place_is_never_taken_for_the_study(
+    begin, tmp_path, study, normal_form, other, wal
+):
+    file = tmp_path / "study.sqlite"
+    sessions = begin(file)
+    if other == "rubbish":
+        (tmp_path / "other").write_bytes(b"no database at all " * 4000)
+    else:
+        empty = open_database(tmp_path / "other")
+        empty.save_study(study)
+        empty.close()
+    shutil.copyfile(tmp_path / "other", file)  # the same file, other bytes
+    if wal == "emptied":
+        (tmp_path / "study.sqlite-wal").write_bytes(b"")
+    try:
+        sessions.submit(SID, normal_form)
+    except StoreError as error:
+        said = str(error)
+    else:
+        said = ""
+    if said:
+        assert sessions.position(SID).index == 1
+        assert "wrote over it" in said
+    else:  # the write-ahead log holds every page: nothing of the other's bytes is seen, and the answer is kept
+        assert wal == "kept"
+        assert answers(file) == 2
