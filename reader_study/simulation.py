@@ -191,10 +191,12 @@ def read_session(
     truth: Mapping[str, Truth],
     ai: Callable[[Position], Mapping[Laterality, float]],
     limit: int | None = None,
+    locked: Callable[[str], None] | None = None,
 ) -> int:
     """Read a session from where it stands to its end, or ``limit`` cases of it; returns how many were read.
 
-    The AI is asked, recorded and revealed in arms that show it, and not asked at all in the others.
+    The AI is asked, recorded and revealed in arms that show it, and not asked at all in the others. ``locked`` is told
+    each case when its answer is final: what the screen does between two cases, e.g. feedback, comes there.
     """
     position = sessions.open(session_id, reader_id, {"reader": "simulated"})
     sessions.acknowledge_instruction(session_id)
@@ -214,7 +216,10 @@ def read_session(
         for finding in done.findings:
             sessions.add_mark(session_id, finding)
         read += position.stage is not Stage.PROVISIONAL
+        final, case_id = position.stage is not Stage.PROVISIONAL, position.case_id
         position = sessions.submit(session_id, done.assessment, confirmed=True)
+        if locked is not None and final:
+            locked(case_id)
     sessions.close(session_id)
     return read
 
