@@ -16,6 +16,7 @@ from reader_study.errors import StudyError
 from reader_study.exchange.sheet_writer import SheetBook
 from reader_study.export import export_tidy
 from reader_study.ports import EventStore
+from reader_study.roster_tables import cases_table, readers_table
 from reader_study.tables import TidyTable, build_tables
 
 _TRUTH_COLUMNS = ("case_id", "malignant")
@@ -47,7 +48,8 @@ def export_study(
         The folder holds an export already or cannot be written.
     """
     records: list[SessionRecord] = []  # folded once, for the tables and for the MRMC files
-    tables = build_tables(study, store, folded=None if truth is None else records.append)
+    logged = build_tables(study, store, folded=None if truth is None else records.append)
+    tables = (*logged, readers_table(study), cases_table(study, truth))
     written = list(export_tidy(study, store, folder, tables=tables))
     try:
         written.append(_write_book(tables, folder / "study_tables.xlsx"))

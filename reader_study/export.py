@@ -11,13 +11,14 @@ from reader_study.domain.study import Study
 from reader_study.domain.study_json import protocol_hash
 from reader_study.errors import StudyError
 from reader_study.ports import EventStore
+from reader_study.roster_tables import cases_table, readers_table
 from reader_study.tables import TidyTable, Value, build_tables
 
 _README = """Negatoscope export of study {study_id} ({title}), protocol version {version}.
 RESEARCH USE ONLY. Not for diagnosis.
 
 One CSV file a table, UTF-8, comma, header row; an empty cell means "not recorded"; 1/0 means yes/no.
-data_dictionary.csv describes every column. Practice cases are in sessions.csv only.
+data_dictionary.csv describes every column. Practice cases are in sessions.csv and, marked, in cases.csv only.
 Protocol SHA-256: {digest}
 Events in the log: {events}
 """
@@ -42,7 +43,8 @@ def export_tidy(
     Returns
     -------
     tuple of Path
-        sessions, readings, findings, times, coverage, ai_scores, exposure, washout, allocation and audit.csv,
+        readers, cases, sessions, readings, findings, times, coverage, ai_scores, exposure, washout, allocation
+        and audit.csv,
         data_dictionary.csv, README.txt.
 
     Raises
@@ -50,7 +52,9 @@ def export_tidy(
     StudyError
         A file of that name is there already, or the folder cannot be written.
     """
-    tables = build_tables(study, store) if tables is None else tables
+    tables = (
+        (*build_tables(study, store), readers_table(study), cases_table(study)) if tables is None else tables
+    )
     heads = store.heads()
     events = sum(heads[plan.session_id].count for plan in study.plans if plan.session_id in heads)
     files = {f"{table.name}.csv": _csv([c.name for c in table.columns], table.rows) for table in tables}

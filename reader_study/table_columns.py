@@ -224,7 +224,12 @@ COVERAGE = (
 AI_SCORES = (
     *KEY,
     _c("model", "text", "Model name, version and weights digest, as recorded.", unit="key=value; ..."),
-    _c("score_of", "text", "What the score is of: exam, a breast, a view.", range_="as recorded"),
+    _c(
+        "score_of",
+        "text",
+        "What the score is of: exam, a breast, a view; finding:TYPE is the highest detection of that type.",
+        range_="as recorded",
+    ),
     _c("score", "number", "The model's score; its meaning is in the model card.", range_="0..1"),
     _c("n_detections", "integer", "Detections recorded with it.", range_="0.."),
     _c("recorded_utc", "text", "When it was recorded.", unit="ISO 8601 UTC"),

@@ -281,3 +281,15 @@ def _score_values(events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
         for name, score in sorted(mapping(event.body, "scores").items()):
             if score is None or isinstance(score, int | float):
                 yield words, name, score, count, event.t_utc
+        for name, score in sorted(_type_scores(detections).items()):
+            yield words, f"finding:{name}", score, count, event.t_utc
+
+
+def _type_scores(detections: object) -> dict[str, float]:
+    """Highest score of the detections of each finding type; empty where the model gives no types."""
+    found: dict[str, float] = {}
+    for one in detections if isinstance(detections, list) else ():
+        kind, score = one.get("type"), one.get("score")
+        if isinstance(kind, str) and isinstance(score, int | float):
+            found[kind] = max(found.get(kind, 0.0), float(score))
+    return found

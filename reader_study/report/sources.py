@@ -16,6 +16,7 @@ from reader_study.errors import StudyError
 from reader_study.exchange.files import read_observer_data
 from reader_study.exchange.observer_data import Paradigm, roc_data
 from reader_study.report.birads_columns import BIRADS_ORDER, birads_categories
+from reader_study.report.export_tables import case_facts, standalone_by_type, standalone_scores
 from reader_study.report.file_order import aided_first, modality_order
 from reader_study.report.inputs import FlowCounts, Localised, ReportInputs, TypeRatings
 from reader_study.statistics.froc import FrocData
@@ -127,7 +128,9 @@ def inputs_of_export(
     group_of = {reader: facts["group"] for reader, facts in people.items() if facts.get("group")}
     timed = [row for row in _table(folder / "times.csv") if _analysed(row)]
     findings = [row for row in _table(folder / "findings.csv", needed=False) if row.get("status", "kept") == "kept" and _analysed(row)]  # fmt: skip
-    strata, numbers = _characteristics(known.facts, set(ratings.cases))
+    ai_rows = _table(folder / "ai_scores.csv", needed=False)
+    facts = case_facts(_table(folder / "cases.csv", needed=False), known.facts)
+    strata, numbers = _characteristics(facts, set(ratings.cases))
     localised = _localised(findings, known, set(ratings.cases))
     flow = FlowCounts(
         cases_planned=len({r["case_id"] for r in readings} | set(known.malignant)),
@@ -156,11 +159,11 @@ def inputs_of_export(
         washout_days=_washout(folder, readings),
         groups=group_of,
         reader_facts={r: {k: v for k, v in facts.items() if k != "group"} for r, facts in people.items()},
-        standalone=_standalone(folder),
+        standalone=standalone_scores(ai_rows),
         strata=strata,
         case_numbers=numbers,
         order=_order(readings),
-        by_type=_by_type(findings, known, ratings),
+        by_type=_by_type(findings, known, ratings, standalone_by_type(ai_rows)),
         exclusions=(*((f"{unrated} readings without a rating",) if unrated else ()), *no_category),
     )
 
@@ -322,18 +325,6 @@ def _washout(folder: Path, readings: Iterable[Row]) -> tuple[float, ...]:
 # ------------------------------------------------------------------------------------------------ the AI, findings, lesions
 
 
-def _standalone(folder: Path) -> dict[str, float]:
-    """Case -> the AI's score of the exam, or the highest of its parts where it gave none of the whole."""
-    whole: dict[str, float] = {}
-    parts: dict[str, float] = {}
-    for row in _table(folder / "ai_scores.csv", needed=False):
-        if not row.get("score"):
-            continue
-        into = whole if row.get("score_of") in {"exam", "case", ""} else parts
-        into[row["case_id"]] = max(into.get(row["case_id"], -np.inf), float(row["score"]))
-    return parts | whole
-
-
 def _localised(findings: Iterable[Row], known: StudyTruth, cases: set[str]) -> Localised | None:
     if not known.lesions:
         return None
@@ -366,8 +357,12 @@ def _exported_froc(folder: Path, ratings: Ratings) -> FrocData | None:
     return found.in_order(ratings.modalities)
 
 
-def _by_type(findings: Iterable[Row], known: StudyTruth, ratings: Ratings) -> dict[str, TypeRatings]:
-    """Present or absent for every finding type that the truth knows, from the kept marks of that type."""
+def _by_type(
+    findings: Iterable[Row], known: StudyTruth, ratings: Ratings, alone: Mapping[str, Mapping[str, float]]
+) -> dict[str, TypeRatings]:
+    """Present or absent for every finding type that the truth knows, from the kept marks of that type.
+
+    ``alone`` are the AI's scores of cases by type."""
     rows = list(findings)
     kinds = {(lesion.outline.case, lesion.finding) for lesion in known.lesions}
     marked = {(f["reader_id"], f["arm_id"], f["case_id"], f.get("finding_type", "")) for f in rows}
@@ -387,6 +382,7 @@ def _by_type(findings: Iterable[Row], known: StudyTruth, ratings: Ratings) -> di
         )
         scores[np.isnan(ratings.scores)] = np.nan
         found[kind] = TypeRatings(
+            standalone=alone.get(kind, {}),
             ratings=Ratings(modalities=ratings.modalities, readers=ratings.readers, cases=ratings.cases, truth=truth, scores=scores)
         )  # fmt: skip
     return found
