@@ -252,7 +252,9 @@ def boxes_of_map(fine: NDArray[np.float32], item: ModelInput, threshold: float) 
             out.append(
                 Detection(detection_id=name, image_key=item.image_key, box=box, score=score, finding=None)
             )
-        left[labels == label] = 0.0
+        # the shoulder of a peak is no finding of its own: nothing more within one cell of the box
+        rim = STRIDE // _UPSAMPLED
+        left[max(0, y - rim) : y + height + rim, max(0, x - rim) : x + width + rim] = 0.0
     return out
 
 

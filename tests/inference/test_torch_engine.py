@@ -173,6 +173,8 @@ def test_boxes_surround_the_peaks_of_a_map_and_carry_their_height(phantom: Phant
     assert box.row1 - box.row0 == pytest.approx(3 * 4 / scale[0], rel=0.05)
     assert box.col1 - box.col0 == pytest.approx(3 * 4 / scale[1], rel=0.05)
     assert boxes_of_map(fine, item, 0.9) == []
+    fine[row - 3 : row - 1, col - 1 : col + 2] = 0.35  # a shoulder of the first peak makes no second box
+    assert [round(d.score, 3) for d in boxes_of_map(fine, item, 0.25)] == [0.8, 0.3]
 
 
 def test_real_film_without_spacing_is_read_and_the_guess_is_said(engine: TorchEngine) -> None:
