@@ -11,7 +11,7 @@ import typer
 
 import inference.__main__
 import reader_study.__main__
-from app import import_commands
+from app import crossover_command, import_commands
 from app.report_edges import EDGES
 from reader_study import report_command
 
@@ -25,6 +25,7 @@ inference.__main__.register(app)
 reader_study.__main__.register(app)
 report_command.register(app, EDGES)
 import_commands.register(app)
+crossover_command.register(app)
 
 
 def program_version() -> str:

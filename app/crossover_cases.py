@@ -24,7 +24,13 @@ COLUMNS = (
     *("patient_id", "side", "pathology", "lesion_id", "image_key", "type", "malignant"),
     *("row", "col", "radius_mm"),
 )
-_PATHOLOGIES = (Pathology.MALIGNANT, Pathology.NORMAL, Pathology.BENIGN, Pathology.MALIGNANT, Pathology.NORMAL)
+_PATHOLOGIES = (
+    Pathology.MALIGNANT,
+    Pathology.NORMAL,
+    Pathology.BENIGN,
+    Pathology.MALIGNANT,
+    Pathology.NORMAL,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,9 @@ def begin(folder: Path, say: Say) -> CrossoverRun:
     quiet = TaskContext(report=lambda _fraction, _words: None)
     say(office.import_cases(folder / "archive", quiet).sentence)
     covered = office.import_truth(truth_csv)
-    say(f"truth of {covered.covered} of {covered.cases} cases, {office.stratify()} strata under neutral labels")
+    say(
+        f"truth of {covered.covered} of {covered.cases} cases, {office.stratify()} strata under neutral labels"
+    )
     for reader in office.study.readers:
         office.save_reader(reader, password=PASSWORD, why="enrolled")
     office.desk.freeze(why="ready for reading")
@@ -170,7 +172,10 @@ def finish(run: CrossoverRun) -> None:
     """Lock with a signature, export every format, walk the log, and walk a copy in which one audit row was changed."""
     sign_in(run)
     run.office.desk.lock(
-        password=PASSWORD, name=COORDINATOR_NAME, meaning="Reading is complete and final.", why="all sessions read"
+        password=PASSWORD,
+        name=COORDINATOR_NAME,
+        meaning="Reading is complete and final.",
+        why="all sessions read",
     )
     made = run.office.export(run.exports, TaskContext(report=lambda _fraction, _words: None))
     run.say(f"{len(made.written)} files exported" + "".join(f"; not written: {one}" for one in made.left_out))
@@ -196,7 +201,9 @@ def tamper(database: Path, copy: Path, study_id: str) -> None:
     source, target = sqlite3.connect(database), sqlite3.connect(copy)
     try:
         source.backup(target)
-        guard = target.execute("SELECT sql FROM sqlite_master WHERE name = 'events_refuse_update'").fetchone()[0]
+        guard = target.execute(
+            "SELECT sql FROM sqlite_master WHERE name = 'events_refuse_update'"
+        ).fetchone()[0]
         target.execute("DROP TRIGGER events_refuse_update")
         changed = target.execute(
             "UPDATE events SET body = replace(body, ?, ?) WHERE session_id = ? AND body LIKE ?",

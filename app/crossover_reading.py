@@ -68,7 +68,9 @@ class Reading:
         """A program start: nothing is remembered from the one before."""
         return Sessions(study=self.study, store=self.store, clock=self.clock, anchor=self.anchor)
 
-    def read(self, reader_id: str, period: int, *, idle: bool = False, sessions: Sessions | None = None) -> None:
+    def read(
+        self, reader_id: str, period: int, *, idle: bool = False, sessions: Sessions | None = None
+    ) -> None:
         """Read one session to its end and sign it; practice cases get their feedback."""
         plan = self.study.plans_of(reader_id)[period]
         sessions = sessions or self.sessions()
