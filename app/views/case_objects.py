@@ -127,10 +127,11 @@ class CaseObjects(QObject):
     # ------------------------------------------------------------ choosing a finding
 
     def choose_at(self, view: Viewport, row: float, col: float) -> bool:
-        """Choose the AI or CAD finding under a click; its partners in other views light up with it."""
+        """Choose the mark, AI or CAD finding under a click; its partners in other views light up with it."""
         if view.image is None:
             return False
-        here = [item for item in self._shown.get(view.image.key, ()) if item.kind in _CHOSEN]
+        kinds = _CHOSEN | {OverlayKind.MARK}
+        here = [item for item in self._shown.get(view.image.key, ()) if item.kind in kinds]
         found = mark_at(here, row, col, _REACH_PX / max(view.state().scale, 1e-6))
         if found is None and self.selected is None:
             return False

@@ -25,6 +25,7 @@ from app.views.measure_layer import MeasureLayer
 from app.views.measure_tools import EditTool, TextAsked, measuring_tools
 from app.views.pointer_links import PointerLinks
 from app.views.text_field import TextField
+from app.views.tools import Tool
 from app.views.view_layers import GridLayer
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
@@ -56,7 +57,7 @@ class ImageTools(QObject):
         self.links = PointerLinks(grid, self.board, self.coverage.tissue_of)
         self._mm_grid = GridLayer()
         self.enhancement = Enhancement(grid, self)
-        self._editor = EditTool(self.board, self.measures)
+        self._editor: Tool = EditTool(self.board, self.measures)
         asked = TextAsked(self)
         self._text = TextField(self.board, asked)
         self._tools = measuring_tools(self.board, asked)
@@ -79,6 +80,10 @@ class ImageTools(QObject):
         view.add_tools(self._tools, editor=self._editor, layers=layers)
         view.left.connect(self._on_left)
         view.pixels_for = self.enhancement.chosen
+
+    def take_first(self, wrap: Callable[[Tool], Tool]) -> None:
+        """Put another editor before the one of measurements; to be called before any viewport is made."""
+        self._editor = wrap(self._editor)
 
     # ------------------------------------------------------------ the case
 

@@ -75,7 +75,12 @@ class LookBackPage(QWidget):
 
     def _lay_out(self, heading: QLabel, note: QLabel) -> None:
         area = QScrollArea()
-        area.setWidget(self.form)
+        held = QWidget()
+        above = QVBoxLayout(held)
+        above.setContentsMargins(0, 0, 0, 0)
+        above.addWidget(self.form)
+        above.addStretch(1)
+        area.setWidget(held)
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         right = QVBoxLayout()
@@ -102,9 +107,7 @@ class LookBackPage(QWidget):
     def show_page(self, page: LookBack) -> None:
         """List the locked answers; the first is chosen."""
         self._page = page
-        self.button.setText(
-            _tr("Finish the session") if page.at_end else _tr("Back to the case")
-        )
+        self.button.setText(_tr("Finish the session") if page.at_end else _tr("Back to the case"))
         self._fill(0)
         self._say("", failed=False)
         self.list.setFocus(Qt.FocusReason.OtherFocusReason)

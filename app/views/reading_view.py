@@ -42,6 +42,7 @@ from app.views.image_tools import ImageTools
 from app.views.instruction_dialog import InstructionDialog
 from app.views.keyboard_pointer import KeyboardPointer
 from app.views.look_back import LookBackPage
+from app.views.mark_grip import MarkGrip
 from app.views.panel_window import PanelWindow
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
@@ -106,6 +107,10 @@ class ReadingView(QWidget):
         self.image_tools = ImageTools(self.grid, self)
         self.image_tools.said.connect(self.show_message)
         self.image_tools.changed.connect(self._show_tool)
+        self._dragged: Finding | None = None  # the mark under the pointer, at the place where it would be let go
+        self.image_tools.take_first(
+            lambda inner: MarkGrip(inner, self._movable, self._draw_dragged, self.mark_moved.emit)
+        )
         self.pointer = KeyboardPointer(self.grid)
         self.panel_window = PanelWindow(self)
         self.panel_window.put_back.connect(self.toggle_panel_apart)
@@ -455,8 +460,7 @@ class ReadingView(QWidget):
         return offered
 
     def show_finished(self, sentence: str) -> None:
-        self._case = None
-        self._end_between()
+        self.show_loading("")  # nothing of the last case stays behind the work list
         self.finished.emit(sentence)
 
     # ---- hanging
@@ -680,20 +684,9 @@ class ReadingView(QWidget):
             return
         policy = self._overlay_policy()
         result = self._ai.result
-        items = overlay_items(
-            result,
-            self._case.findings,
-            policy,
-            threshold=self._threshold,
-            selected=self.objects.selected,
-        )
         heat = heat_layers(result, policy, opacity=self._opacity, colour_map=self._heat_colour)
         scores = score_texts(result, policy)
-        if self._truth is not None:
-            shown = (*self._case.exam.images, *(i for one in self._case.priors for i in one.images))
-            for key, lesions in truth_items(self._truth, shown).items():
-                items[key] = (*items.get(key, ()), *lesions)
-        self.grid.set_overlays(self.objects.merged(items))
+        self._show_items(self._case, policy)
         self.grid.set_heats(heat)
         words = self._words(self._case)
         self.grid.set_words(
@@ -703,6 +696,32 @@ class ReadingView(QWidget):
             }
         )
         self._show_ai_state(policy)
+
+    def _show_items(self, case: CaseView, policy: OverlayPolicy) -> None:
+        dragged = self._dragged
+        marks = [
+            dragged if dragged and one.finding_id == dragged.finding_id else one for one in case.findings
+        ]
+        items = overlay_items(
+            self._ai.result, marks, policy, threshold=self._threshold, selected=self.objects.selected
+        )
+        if self._truth is not None:
+            shown = (*case.exam.images, *(image for one in case.priors for image in one.images))
+            for key, lesions in truth_items(self._truth, shown).items():
+                items[key] = (*items.get(key, ()), *lesions)
+        self.grid.set_overlays(self.objects.merged(items))
+
+    def _movable(self) -> Finding | None:
+        """The selected mark of the reader's, where marks can still be changed."""
+        case = self._case
+        if case is None or not case.in_study or self._paused or self._truth is not None:
+            return None
+        return next((one for one in case.findings if one.finding_id == self.objects.selected), None)
+
+    def _draw_dragged(self, mark: Finding | None) -> None:
+        self._dragged = mark
+        if self._case is not None:
+            self._show_items(self._case, self._overlay_policy())
 
     def _words(self, case: CaseView) -> dict[str, AnnotationText]:
         blinded, current = case.is_blinded, case.exam.study_date

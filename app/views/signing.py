@@ -55,6 +55,12 @@ class SignatureDialog(QDialog):
                 ),
             ]
         )
+        line = self.meaning.lineEdit()
+        if line is not None:
+            line.setCursorPosition(0)  # a long sentence is read from its beginning
+        self.meaning.currentIndexChanged.connect(
+            lambda _index: line is not None and line.setCursorPosition(0)
+        )
         self.problem = QLabel("")
         self.problem.setProperty("role", "error")
         self.problem.setWordWrap(True)
@@ -96,7 +102,7 @@ class SignatureDialog(QDialog):
             layout.addWidget(part)
         layout.addLayout(row)
         self.problem.hide()
-        self.setMinimumWidth(44 * self.fontMetrics().lineSpacing())
+        self.setMinimumWidth(52 * self.fontMetrics().lineSpacing())
 
     def _ask(self) -> None:
         name, meaning = self.name.text().strip(), self.meaning.currentText().strip()
