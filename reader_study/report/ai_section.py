@@ -12,7 +12,7 @@ from reader_study.statistics.covariance import Sensitivity, Specificity, estimat
 from reader_study.statistics.delong import auc_interval
 from reader_study.statistics.obuchowski_rockette import Generalise
 from reader_study.statistics.proportions import binary_metrics
-from reader_study.statistics.provenance import digest_of, provenance
+from reader_study.statistics.provenance import digest_of, provenance, with_exclusions
 from reader_study.statistics.ratings import Flags, Floats, Ratings, StatisticsError
 from reader_study.statistics.roc import average_precision, point_at, youden_point
 from reader_study.statistics.standalone import ai_against_readers
@@ -116,6 +116,7 @@ def with_ai(inputs: ReportInputs, scores: Floats, i: int, cut: float | None = No
         modalities=(ratings.modalities[i],), readers=(*ratings.readers, AI_NAME),
         cases=tuple(c for c, k in zip(ratings.cases, keep, strict=True) if k),
         truth=ratings.truth[keep].copy(), scores=np.vstack([readers, ai[None]])[None],
+        clusters=None if ratings.clusters is None else tuple(c for c, k in zip(ratings.clusters, keep, strict=True) if k),
     )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def _against(inputs: ReportInputs, scores: Floats) -> Table:
                     continue
                 d = r.difference
                 rows.append((arm, name, who.value, r.readers_mean, r.ai_value, d.estimate, d.lower, d.upper, d.df, p_shown(d.p_value)))  # fmt: skip
-                source = source or r.provenance.sentence()
+                source = source or with_exclusions(r, inputs.exclusions).provenance.sentence()
     if not rows:
         raise StatisticsError("; ".join(notes))
     said = f"The AI's cut-off is {cut:g} ({whence}). " if inputs.cut is not None else ""

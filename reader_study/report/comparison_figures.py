@@ -42,7 +42,8 @@ def ai_figure(inputs: ReportInputs, scores: Floats) -> Figure:
             for j in range(len(ratings.readers)):
                 read = ~np.isnan(ratings.scores[i, j])
                 called, truth = ratings.scores[i, j, read] >= cut, ratings.truth[read]
-                points[i, j] = called[~truth].mean(), called[truth].mean()
+                if truth.any() and not truth.all():
+                    points[i, j] = called[~truth].mean(), called[truth].mean()
         if len(ratings.modalities) == 2:
             for j in range(len(ratings.readers)):
                 axes.plot(points[:, j, 0], points[:, j, 1], color=FAINT, lw=0.6)

@@ -23,7 +23,7 @@ from reader_study.report.drawing import (
 from reader_study.report.inputs import FlowCounts, ReportInputs
 from reader_study.report.page import Figure
 from reader_study.statistics.froc import FrocData, froc_curve, wafroc_curve
-from reader_study.statistics.ratings import Flags, Floats, Ratings
+from reader_study.statistics.ratings import Flags, Floats, Ratings, StatisticsError
 from reader_study.statistics.roc import auc, roc_curve
 from reader_study.statistics.times import ReadTimes
 
@@ -112,6 +112,8 @@ def distribution_figure(inputs: ReportInputs) -> Figure:
     canvas = figure(PAGE_IN, 0.7 + 1.45 * len(ratings.modalities))
     grid = canvas.subplots(len(ratings.modalities), 1, squeeze=False, sharex=True)
     finite = ratings.scores[np.isfinite(ratings.scores)]
+    if not finite.size:
+        raise StatisticsError("Distribution of ratings: expected ratings, found none; no reader marked anything.")
     values = np.unique(finite)
     bins = np.linspace(finite.min(), finite.max(), 25)
     if len(values) <= 15:

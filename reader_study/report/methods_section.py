@@ -8,6 +8,7 @@ from typing import Any
 from reader_study.report.analysis import Choice, Fom, Method
 from reader_study.report.inputs import ReportInputs
 from reader_study.report.page import Absent, Cell, Link, Section, Table
+from reader_study.statistics.obuchowski_rockette import Claim
 from reader_study.statistics.provenance import software_versions
 from resources.files import ResourceError, read_json, resource_path
 
@@ -24,19 +25,20 @@ def methods(inputs: ReportInputs, choice: Choice) -> Section:
         Method.DBM: "the Dorfman-Berbaum-Metz method on normalised jackknife pseudovalues with Hillis' degrees of freedom",
         Method.USTAT: "U-statistics for multi-reader multi-case data with missing reads (Gallas)",
     }[choice.method]
+    count = f"{len(r.readers)} readers" if len(r.readers) > 1 else "One reader"
     words = [
-        f"{len(r.readers)} readers interpreted {len(r.cases)} cases ({int(r.truth.sum())} with and {int((~r.truth).sum())} without disease)"
+        f"{count} interpreted {len(r.cases)} cases ({int(r.truth.sum())} with and {int((~r.truth).sum())} without disease)"
         f" under {len(r.modalities)} reading condition{'s' if len(r.modalities) > 1 else ''} ({', '.join(r.modalities)}). The unit of analysis was {inputs.unit}.",
-        f"The figure of merit was {'the area under the empirical ROC curve' if fom is Fom.AUC else fom.value}; reading conditions were compared by {named},"
-        " generalising to readers and cases; results for fixed readers and for fixed cases are given beside it.",
+        f"The figure of merit was {'the area under the empirical ROC curve' if fom is Fom.AUC else fom.value}; {_compared(inputs, choice, named)}",
     ]
     if inputs.claim is not None:
-        margin = f" with a margin of {inputs.margin:g}" if inputs.margin else ""
-        words.append(f"The claim was {inputs.claim.value} of {r.modalities[0]}{margin}, tested one-sided at 0.025.")  # fmt: skip
+        margin = f" with a margin of {inputs.margin:g}" if inputs.claim is Claim.NON_INFERIORITY else ""
+        against = f" to {', '.join(r.modalities[1:])}" if len(r.modalities) > 1 else ""
+        words.append(f"The claim was {inputs.claim.value} of {r.modalities[0]}{against}{margin}: {r.modalities[0]} minus the other, tested one-sided at 0.025.")  # fmt: skip
     if inputs.cut is not None:
         words.append(
             f"A reading was positive when the {inputs.rating_name} was {inputs.cut_name or f'at least {inputs.cut:g}'}. Sensitivity and specificity were compared by the same"
-            " method, and for each reader by McNemar's exact test; intervals of single shares are Wilson's. A rating equal to the cut-off is positive."
+            " method, and for each reader by McNemar's exact test (not adjusted for the number of readers); intervals of single shares are Wilson's. A rating equal to the cut-off is positive."
         )  # fmt: skip
     missing = 0 if r.is_complete else int((r.scores != r.scores).sum())
     words.append(
@@ -59,6 +61,18 @@ def methods(inputs: ReportInputs, choice: Choice) -> Section:
     words.append(f"Software: {software}. Data SHA-256 {r.digest()}.")
     words += [f"Excluded: {sentence}" for sentence in inputs.exclusions] or ["Nothing was excluded."]
     return Section(title=METHODS, words=tuple(words))
+
+
+def _compared(inputs: ReportInputs, choice: Choice, named: str) -> str:
+    """To whom the comparison speaks: only what was computed is said."""
+    if len(inputs.ratings.modalities) < 2:
+        return f"it was estimated by {named}; there was nothing to compare it with."
+    said = f"reading conditions were compared by {named},"
+    if choice.method is Method.USTAT:
+        return f"{said} readers and cases being random."
+    if len(inputs.ratings.readers) < 2:
+        return f"{said} for this reader only (reader fixed, cases random); with one reader nothing can be said of others."
+    return f"{said} generalising to readers and cases; results for fixed readers and for fixed cases are given beside it."
 
 
 def checklists(present: Mapping[str, bool]) -> Section:

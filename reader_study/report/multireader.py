@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -18,7 +20,7 @@ from reader_study.statistics.covariance import Covariance, Estimates, estimates
 from reader_study.statistics.delong import auc_interval, paired_test
 from reader_study.statistics.obuchowski_rockette import Generalise, OrAnalysis, analyse
 from reader_study.statistics.proportions import holm
-from reader_study.statistics.provenance import provenance, provenance_of
+from reader_study.statistics.provenance import provenance, provenance_of, with_exclusions
 from reader_study.statistics.ratings import Ratings, StatisticsError
 
 ACCURACY = "Reader accuracy"
@@ -70,12 +72,20 @@ def _auc_table(inputs: ReportInputs) -> Table:
     arms = ratings.modalities
     rows: list[tuple[Cell, ...]] = []
     p_values: list[float] = []
+    flat = False
     for j, reader in enumerate(ratings.readers):
         cells: list[Cell] = [reader]
         for i in range(len(arms)):
+            if not _both_read(ratings, j, (i,)):  # a parallel study: this reader is of another arm
+                cells.append("–")
+                continue
             one = auc_interval(ratings.scores[i, j], ratings.truth)
+            flat = flat or not one.variance > 0
             cells.append(f"{one.auc:.3f} ({one.lower:.3f}–{one.upper:.3f})")
-        if len(arms) > 1:
+        if len(arms) > 1 and not _both_read(ratings, j, (0, 1)):
+            cells += ["–", "–"]
+            p_values.append(math.nan)
+        elif len(arms) > 1:
             test = paired_test(ratings.scores[0, j], ratings.scores[1, j], ratings.truth)
             cells += [
                 f"{test.difference:+.3f} ({test.lower:+.3f} to {test.upper:+.3f})",
@@ -84,13 +94,16 @@ def _auc_table(inputs: ReportInputs) -> Table:
             p_values.append(test.p_value)
         rows.append(tuple(cells))
     if p_values:
-        rows = [(*row, p_shown(p)) for row, p in zip(rows, holm(p_values), strict=True)]
+        adjusted = iter(holm([p for p in p_values if not math.isnan(p)]))
+        rows = [(*row, p_shown(p if math.isnan(p) else next(adjusted))) for row, p in zip(rows, p_values, strict=True)]  # fmt: skip
     head = ("reader", *arms)
     if len(arms) > 1:
         head = (*head, f"{arms[0]} - {arms[1]}", "p", "p (Holm)")
     source = provenance(
         "Empirical area under the ROC curve, DeLong intervals; DeLong's paired test",
         ratings.digest(),
+        covariance="DeLong",
+        df_rule="normal",
         readers=len(ratings.readers),
         cases=len(ratings.cases),
         exclusions=inputs.exclusions,
@@ -100,17 +113,32 @@ def _auc_table(inputs: ReportInputs) -> Table:
         title="Area under the curve by reader (95 % interval)",
         head=head,
         rows=tuple(rows),
-        note=source.sentence(),
+        note=_single_reader_note(arms, flat) + source.sentence(),
     )
+
+
+def _both_read(ratings: Ratings, j: int, arms: Sequence[int]) -> bool:
+    """Whether the reader read, in all these arms, two or more same cases of each truth."""
+    read = ~np.isnan(ratings.scores[list(arms), j]).any(axis=0)
+    return min(int((read & ratings.truth).sum()), int((read & ~ratings.truth).sum())) >= 2
+
+
+def _single_reader_note(arms: Sequence[str], flat: bool) -> str:
+    words = "Each reader by herself: cases are random, readers fixed. "
+    if len(arms) > 2:
+        words += f"Compared are the first two of {len(arms)} arms. "
+    if flat:
+        words += "Where all scores separate the cases perfectly DeLong's variance is 0 and the interval has no width; it is not exact. "
+    return words
 
 
 def or_parts(found: Estimates, name: str, title: str, exclusions: Sequence[str] = ()) -> list[Part]:
     """The tables of an Obuchowski-Rockette analysis in the layout of the Iowa programs."""
     parts: list[Part] = []
     first: OrAnalysis | None = None
+    made: list[OrAnalysis] = []
     tests: list[tuple[Cell, ...]] = []
     gaps: list[tuple[Cell, ...]] = []
-    note = ""
     for generalise in Generalise:
         try:
             result = analyse(found, generalise)
@@ -118,7 +146,7 @@ def or_parts(found: Estimates, name: str, title: str, exclusions: Sequence[str] 
             parts.append(Absent(title=f"{title}: {generalise.value}", why=str(error)))
             continue
         first = first or result
-        note = note or provenance_of(result, exclusions=exclusions).sentence()
+        made.append(result)
         if result.test is not None:
             t = result.test
             tests.append((generalise.value, t.name, t.statistic, t.df1, t.df2, p_shown(t.p_value)))
@@ -126,6 +154,7 @@ def or_parts(found: Estimates, name: str, title: str, exclusions: Sequence[str] 
             gaps.append((generalise.value, gap.label, gap.estimate, gap.error, gap.df, gap.lower, gap.upper, p_shown(gap.p_value)))  # fmt: skip
     if first is None:
         return parts
+    note = _source_of(made, exclusions)
     c = first.components
     parts.append(
         Table(
@@ -133,7 +162,7 @@ def or_parts(found: Estimates, name: str, title: str, exclusions: Sequence[str] 
             title=f"{title}: mean over readers",
             head=("arm", "estimate", "std. error", "df", "95 % lower", "upper"),
             rows=tuple((m.label, m.estimate, m.error, m.df, m.lower, m.upper) for m in first.means),
-            note=f"{first.generalise.value.capitalize()}. {note}",
+            note=f"{first.generalise.value.capitalize()}. {_flat(first)}{note}",
         )
     )
     if tests:
@@ -150,6 +179,24 @@ def or_parts(found: Estimates, name: str, title: str, exclusions: Sequence[str] 
         )
     )
     return parts
+
+
+def _source_of(made: Sequence[OrAnalysis], exclusions: Sequence[str]) -> str:
+    """Provenance of a table that holds several generalisations: each with its own rule for the degrees of freedom."""
+    known = provenance_of(made[0], exclusions=exclusions)
+    method = made[0].method.replace(f", {made[0].generalise.value}", "")
+    rules = "; ".join(f"{one.generalise.value}: {one.df_rule}" for one in made)
+    return replace(known, method=method, df_rule=rules).sentence()
+
+
+def _flat(found: OrAnalysis) -> str:
+    """Says so where an interval has no width because every reader has the same figure."""
+    same = [one.label for one in found.means if not one.error > 0]
+    return (
+        f"No variance was found in {', '.join(same)}, so the interval has no width; it is not exact. "
+        if same
+        else ""
+    )
 
 
 def _u_table(inputs: ReportInputs) -> Table:
@@ -214,7 +261,7 @@ def _bootstrap(inputs: ReportInputs) -> Table:
     for readers in (False, True):
         found = bootstrap(ratings, np.random.default_rng(BOOTSTRAP_SEED), resample_readers=readers, replicates=inputs.bootstrap,
                           summary=mean_difference if len(ratings.modalities) > 1 else first_mean)  # fmt: skip
-        note = note or found.provenance.sentence()
+        note = note or with_exclusions(found, inputs.exclusions).provenance.sentence()
         bca = ("–", "–") if found.corrected is None else found.corrected
         rows.append(
             (

@@ -22,6 +22,7 @@ from reader_study.statistics.ratings import Flags, Floats, Ratings, StatisticsEr
 from reader_study.statistics.roc import youden_point
 from reader_study.statistics.times import TimeSummary, Unit, compare_by_group
 
+_POOLED = "Reads of a group are pooled as the published table has them: reads of one case are taken for independent, so errors and p are too small (pseudo-replication); the multi-reader tables are the result."
 PAPERS = "Layouts of published studies"
 _ALL = "all readers"
 
@@ -104,7 +105,7 @@ def type_auc_table(inputs: ReportInputs) -> Table:
                 rows.append((name, *_auc_row(f"{group}, {ratings.modalities[i]}", *pooled(ratings, i, readers))))  # fmt: skip
     return Table(name="layout_a1", title="Table A1. AUC by finding type, group and arm",
                  head=("feature", "", "AUC (95 % interval)", "SE", "P", "sensitivity, %", "specificity, %", "cut-off", "Youden's J"), rows=tuple(rows),
-                 note="DeLong standard errors; P tests AUC = 0.5. Cut-off of the highest Youden index (optimistic); the published table prints J under the name of cut-off. Reads of a group are pooled.")  # fmt: skip
+                 note="DeLong standard errors; P tests AUC = 0.5. Cut-off of the highest Youden index (optimistic); the published table prints J under the name of cut-off. " + _POOLED)  # fmt: skip
 
 
 def type_comparison_table(inputs: ReportInputs) -> Table:
@@ -130,7 +131,7 @@ def type_comparison_table(inputs: ReportInputs) -> Table:
                     cells.append(p_shown(test.p_value))
         rows.append(tuple(cells))
     return Table(name="layout_a2", title="Table A2. Comparisons of AUC (P)", head=tuple(head), rows=tuple(rows),
-                 note="DeLong's test: paired within a group (same readers and cases), unpaired between groups. Reads of a group are pooled.")  # fmt: skip
+                 note="DeLong's test: paired within a group (same readers and cases), unpaired between groups. " + _POOLED)  # fmt: skip
 
 
 def group_time_table(inputs: ReportInputs) -> Table:
@@ -149,7 +150,7 @@ def group_time_table(inputs: ReportInputs) -> Table:
     kind = "case opened to submit" if inputs.opened_times is not None else "first painted frame to submit"
     return Table(name="layout_a3", title="Table A3. Reading time by group, median (min–max), s",
                  head=("group", alone, aided, "P, pooled reads", "P, cases", "P, readers"), rows=tuple(rows),
-                 note=f"Interval: {kind}. Wilcoxon signed-rank test; the published table prints the pooled one. With n readers the last cannot go below 2/2^n.")  # fmt: skip
+                 note=f"Interval: {kind}. Wilcoxon signed-rank test; the published table prints the pooled one, which takes reads of one reader and of one case for independent (pseudo-replication): its P is too small. With n readers the last cannot go below 2/2^n.")  # fmt: skip
 
 
 def _span(times: TimeSummary) -> str:

@@ -53,7 +53,8 @@ def _claim(inputs: ReportInputs, choice: Choice, note: str) -> Table | Absent:
         found = run(inputs, choice)
         for result in found.or_analyses:
             for gap in result.differences:
-                if gap.error <= 0:
+                if not gap.error > 0:
+                    rows.append((result.generalise.value, gap.label, gap.estimate, None, None, "–", "not tested: no variance"))  # fmt: skip
                     continue
                 said = claim_test(gap, claim, margin=inputs.margin)
                 rows.append((result.generalise.value, gap.label, gap.estimate, said.bound, -inputs.margin if claim is Claim.NON_INFERIORITY else 0.0, p_shown(said.p_value), "shown" if said.shown else "not shown"))  # fmt: skip

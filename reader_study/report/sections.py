@@ -104,7 +104,7 @@ def _balance(inputs: ReportInputs) -> Table:
     rows = tuple((b.name, b.test, b.statistic, b.df, p_shown(b.p_value), p_shown(b.p_holm), b.missing, b.rule) for b in found)  # fmt: skip
     return Table(name="case_balance", title="Characteristics of cases with and without disease compared",
                  head=("characteristic", "test", "statistic", "df", "p", "p (Holm)", "not recorded", "rule"), rows=rows,
-                 note=found[0].provenance.sentence() if found else "")  # fmt: skip
+                 note="p (Holm) is adjusted over this table. Tests and rules stand in the rows; reads of one case count once.")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------ binary
@@ -129,7 +129,7 @@ def binary(inputs: ReportInputs) -> Section:
     ]
     for figure, name in ((Sensitivity(cut), "sensitivity"), (Specificity(cut), "specificity")):
         try:
-            parts += or_parts(estimates(inputs.ratings, figure=figure, name=name), name, name.capitalize())
+            parts += or_parts(estimates(inputs.ratings, figure=figure, name=name), name, name.capitalize(), inputs.exclusions)  # fmt: skip
         except StatisticsError as error:
             parts.append(Absent(title=name.capitalize(), why=str(error)))
     parts.append(attempt("Youden index", lambda: _youden_table(inputs)))
@@ -148,6 +148,8 @@ def _binary_table(inputs: ReportInputs, cut: float) -> Table:
     for i, arm in enumerate(ratings.modalities):
         for j, reader in enumerate(ratings.readers):
             read = ~np.isnan(ratings.scores[i, j])
+            if not read.any():  # a parallel study: this reader is of another arm
+                continue
             m = binary_metrics(ratings.scores[i, j, read] >= cut, ratings.truth[read])
             cells: list[Cell] = [reader, arm]
             for p in (m.sensitivity, m.specificity, m.ppv, m.npv, m.accuracy):
@@ -156,7 +158,7 @@ def _binary_table(inputs: ReportInputs, cut: float) -> Table:
             rows.append(tuple(cells))
     return Table(name="binary_by_reader", title="By reader and arm (95 % Wilson interval)",
                  head=("reader", "arm", "sensitivity", "specificity", "PPV", "NPV", "accuracy"), rows=tuple(rows),
-                 note="Predictive values and accuracy hold for the study's share of disease only.")  # fmt: skip
+                 note=f"Positive: {inputs.rating_name} >= {cut:g}. Predictive values and accuracy hold for the study's share of disease only.")  # fmt: skip
 
 
 def _mcnemar_table(inputs: ReportInputs, cut: float) -> Table:
@@ -166,14 +168,20 @@ def _mcnemar_table(inputs: ReportInputs, cut: float) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for j, reader in enumerate(ratings.readers):
         both = ~np.isnan(ratings.scores[:2, j]).any(axis=0)
+        if not both.any():
+            continue
         for truth, name in ((True, "sensitivity"), (False, "specificity")):
             pick = both & (ratings.truth == truth)
             right = (ratings.scores[:2, j][:, pick] >= cut) == truth
             test = mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()), cases=int(pick.sum()))  # fmt: skip
             rows.append((reader, name, test.first_only, test.second_only, p_shown(test.p_exact)))
     a, b = ratings.modalities[:2]
+    if not rows:
+        raise StatisticsError("McNemar: expected a reader who read cases in both arms, found none.")
     return Table(name="mcnemar", title="McNemar's exact test by reader",
-                 head=("reader", "", f"right in {a} only", f"right in {b} only", "p, exact"), rows=tuple(rows))  # fmt: skip
+                 head=("reader", "", f"right in {a} only", f"right in {b} only", "p, exact"), rows=tuple(rows),
+                 note="McNemar's test, exact binomial, on the cases that the reader read in both arms; each reader by herself (readers fixed), p not adjusted for their number."
+                 + (f" Compared are the first two of {len(ratings.modalities)} arms." if len(ratings.modalities) > 2 else ""))  # fmt: skip
 
 
 def _youden_table(inputs: ReportInputs) -> Table:
@@ -181,6 +189,9 @@ def _youden_table(inputs: ReportInputs) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for i, arm in enumerate(ratings.modalities):
         for j, reader in enumerate(ratings.readers):
+            read = ratings.truth[~np.isnan(ratings.scores[i, j])]
+            if not read.any() or read.all():
+                continue
             best, tied = youden_point(ratings.scores[i, j], ratings.truth)
             rows.append(
                 (reader, arm, best.threshold, best.sensitivity, best.specificity, best.youden, len(tied))

@@ -14,7 +14,7 @@ from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
 from reader_study.statistics.covariance import estimates
 from reader_study.statistics.obuchowski_rockette import Generalise, analyse
 from reader_study.statistics.proportions import holm
-from reader_study.statistics.provenance import provenance
+from reader_study.statistics.provenance import provenance, with_exclusions
 from reader_study.statistics.ratings import Flags, Ratings, StatisticsError
 from reader_study.statistics.subgroups import GeeFit, banded, gee_logistic, strata
 
@@ -41,6 +41,7 @@ def of_cases(ratings: Ratings, keep: Flags) -> Ratings:
         modalities=ratings.modalities, readers=ratings.readers, truth=ratings.truth[keep].copy(),
         cases=tuple(c for c, k in zip(ratings.cases, keep, strict=True) if k),
         scores=np.ascontiguousarray(ratings.scores[:, :, keep]),
+        clusters=None if ratings.clusters is None else tuple(c for c, k in zip(ratings.clusters, keep, strict=True) if k),
     )  # fmt: skip
 
 
@@ -70,15 +71,18 @@ def _reader_strata(inputs: ReportInputs, known: dict[str, dict[str, str]]) -> li
     rows: list[list[Cell]] = []
     p_at: list[tuple[int, float]] = []
     drawn: list[tuple[str, float, float, float]] = []
+    rule = "Hillis" if who is Generalise.READERS_AND_CASES else "normal"
     for factor, level, keep in _levels(inputs, known):
         truth = ratings.truth[keep]
         row: list[Cell] = [factor, level, int(truth.sum()), int((~truth).sum())]
         try:
             result = analyse(estimates(of_cases(ratings, keep)), who)
-        except StatisticsError:
+        except StatisticsError as error:
             empty: list[Cell] = ["–"] * (len(ratings.modalities) + 3)
-            rows.append([*row, *empty, "too few cases of one truth"])
+            few = min(int(truth.sum()), int((~truth).sum())) < 2
+            rows.append([*row, *empty, "too few cases of one truth" if few else str(error)])
             continue
+        rule = result.df_rule
         row += [f"{m.estimate:.3f} ({m.lower:.3f}–{m.upper:.3f})" for m in result.means]
         if result.differences:
             d = result.differences[0]
@@ -93,7 +97,7 @@ def _reader_strata(inputs: ReportInputs, known: dict[str, dict[str, str]]) -> li
         rows[k][-2] = p_shown(adjusted)
     arms = ratings.modalities
     gap = f"{arms[0]} - {arms[1]}" if len(arms) > 1 else "difference"
-    note = provenance(f"Empirical AUC by stratum, Obuchowski-Rockette, {who.value}", ratings.digest(), covariance="jackknife", df_rule="Hillis", readers=len(ratings.readers), cases=len(ratings.cases), exclusions=inputs.exclusions)  # fmt: skip
+    note = provenance(f"Empirical AUC by stratum, Obuchowski-Rockette, {who.value}", ratings.digest(), covariance="jackknife", df_rule=rule, readers=len(ratings.readers), cases=len(ratings.cases), exclusions=inputs.exclusions)  # fmt: skip
     table = Table(name="strata", title="AUC by stratum, mean over readers (95 % interval)",
                   head=("factor", "level", "with disease", "without", *arms, gap, "p", "p (Holm)", "note"), rows=tuple(tuple(r) for r in rows), note=note.sentence())  # fmt: skip
     if not drawn:
@@ -124,7 +128,7 @@ def _ai_strata(inputs: ReportInputs, known: dict[str, dict[str, str]]) -> Table:
             area = "–" if s.auc is None else f"{s.auc.auc:.3f} ({s.auc.lower:.3f}–{s.auc.upper:.3f})"
             shares = ["–" if p.estimate is None or p.wilson is None else f"{p.estimate:.3f} ({p.wilson[0]:.3f}–{p.wilson[1]:.3f})" for p in (s.sensitivity, s.specificity)]  # fmt: skip
             rows.append((factor, s.level, s.positives, s.negatives, area, *shares, s.note))
-            source = source or s.provenance.sentence()
+            source = source or with_exclusions(s, inputs.exclusions).provenance.sentence()
     return Table(name="ai_strata", title="The AI by stratum (95 % interval: DeLong, Wilson)",
                  head=("factor", "level", "with disease", "without", "AUC", "sensitivity", "specificity", "note"), rows=tuple(rows),
                  note=f"Cut-off {cut:g} ({whence}). First row: {source}")  # fmt: skip
@@ -136,6 +140,7 @@ def _gee(inputs: ReportInputs, cut: float) -> Table:
     i, j, k = np.nonzero(~np.isnan(ratings.scores))
     right = (ratings.scores[i, j, k] >= cut) == ratings.truth[k]
     names = [ratings.cases[at] for at in k]
+    women = names if ratings.clusters is None else [ratings.clusters[at] for at in k]
     features: dict[str, list[float | str | None]] = {}
     if len(ratings.modalities) > 1:
         features["arm"] = [ratings.modalities[at] for at in i]
@@ -151,14 +156,14 @@ def _gee(inputs: ReportInputs, cut: float) -> Table:
     for name, levels in inputs.strata.items():
         if not _OF_DISEASE.search(name):
             features[name] = [levels.get(c) for c in names]
-    fit, dropped = _fit(right, features, names, ratings.modalities[1] if len(ratings.modalities) > 1 else None)  # fmt: skip
+    fit, dropped = _fit(right, features, women, ratings.modalities[1] if len(ratings.modalities) > 1 else None)  # fmt: skip
     rows = tuple(
         (r.name, r.ratio, r.lower, r.upper, p_shown(r.p_value), p_shown(r.p_holm)) for r in fit.ratios
     )
     said = f" Left out, as the model could not be fitted with them: {', '.join(dropped)}." if dropped else ""
     return Table(name="gee", title="Odds of a right call, logistic regression by generalised estimating equations",
                  head=("feature", "odds ratio", "95 % lower", "upper", "p", "p (Holm)"), rows=rows,
-                 note=f"{fit.n} reads of {fit.clusters} women, {fit.missing} left out for a missing feature; correlation within a woman {fit.correlation:.3f}. Reads of one reader are taken for independent given the features.{said} {fit.provenance.sentence()}")  # fmt: skip
+                 note=f"{fit.n} reads of {fit.clusters} units of analysis ({inputs.unit}), {fit.missing} left out for a missing feature; correlation within a unit {fit.correlation:.3f}. Reads of one reader are taken for independent given the features.{said} {with_exclusions(fit, inputs.exclusions).provenance.sentence()}")  # fmt: skip
 
 
 def _fit(

@@ -6,9 +6,10 @@ from reader_study.report import figures
 from reader_study.report.inputs import ReportInputs
 from reader_study.report.multireader import attempt
 from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
+from reader_study.statistics.provenance import with_exclusions
 from reader_study.statistics.ratings import StatisticsError
 from reader_study.statistics.time_models import TimeModel, fit_log_times
-from reader_study.statistics.times import ReadTimes, compare_by_group, summarise
+from reader_study.statistics.times import ReadTimes, TimeComparison, Unit, compare_by_group, summarise
 
 TIMES = "Reading times"
 FEW_READERS = 6  # below, an exact Wilcoxon over readers cannot reach .05
@@ -31,7 +32,7 @@ def reading_times(inputs: ReportInputs) -> Section:
         if times.flagged.any():
             parts.append(attempt("Comparison without flagged reads", lambda: _comparison(inputs, times, flagged=False)))  # fmt: skip
         parts += _models(inputs, times)
-    return Section(title=TIMES, words=_words(times), parts=tuple(parts))
+    return Section(title=TIMES, words=(*_words(times), *_untimed(inputs, times)), parts=tuple(parts))
 
 
 def _words(times: ReadTimes) -> tuple[str, ...]:
@@ -54,6 +55,17 @@ def _words(times: ReadTimes) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _untimed(inputs: ReportInputs, times: ReadTimes) -> tuple[str, ...]:
+    """Reads that have a rating and no time are said, for they are in no test of times."""
+    rated = int((inputs.ratings.scores == inputs.ratings.scores).sum())
+    without = rated - len(times.seconds)
+    return (
+        (f"{without} of {rated} rated reads have no reading time and are not analysed here.",)
+        if without > 0
+        else ()
+    )
+
+
 def _summary(times: ReadTimes, name: str, note: str) -> Table:
     rows = tuple(
         (s.label, s.arm, s.n, s.median, f"{s.minimum:.1f}–{s.maximum:.1f}", s.lower_quartile, s.upper_quartile, s.mean)
@@ -62,6 +74,16 @@ def _summary(times: ReadTimes, name: str, note: str) -> Table:
     title = "Reading time by reader and arm, s" if name == "times_by_reader" else "Case opened to submit by reader and arm, s"  # fmt: skip
     return Table(name=name, title=title, head=("", "arm", "reads", "median", "min–max", "lower quartile", "upper quartile", "mean"),
                  rows=rows, note=note, decimals=2)  # fmt: skip
+
+
+def _not_independent() -> str:
+    return f"The unit '{Unit.READ.value}' is no test of independent values: its p is too small and is printed beside the others only because papers print it."
+
+
+def _source(found: TimeComparison, times: ReadTimes, flagged: bool) -> str:
+    """Provenance that names the flagged reads that were left out before the comparison."""
+    left_out = () if flagged else (f"{int(times.flagged.sum())} flagged reads",)
+    return with_exclusions(found, left_out).provenance.sentence()
 
 
 def _comparison(inputs: ReportInputs, times: ReadTimes, *, flagged: bool) -> Table:
@@ -81,7 +103,7 @@ def _comparison(inputs: ReportInputs, times: ReadTimes, *, flagged: bool) -> Tab
         title=f"Comparison of arms{'' if flagged else ' without flagged reads'} ({a} - {b}), s",
         head=("readers", "unit", "n", f"median, {a}", f"median, {b}", "shift", "95 % lower", "upper", "p", "zeros", "tied", "Shapiro-Wilk p", "note"),
         rows=rows,
-        note=f"Wilcoxon signed-rank test; shift: Hodges-Lehmann.{left} {found[0].provenance.sentence()}",
+        note=f"Wilcoxon signed-rank test by three units; shift: Hodges-Lehmann.{left} {_not_independent()} First row: {_source(found[0], times, flagged)}",
     )  # fmt: skip
 
 
@@ -121,11 +143,11 @@ def _model_table(times: ReadTimes, reference: str) -> Table:
                 continue
             rows += _rows(model, label)
             notes += [note for note in model.notes if note not in notes]
-            source = source or model.provenance.sentence()
+            source += f" {label.capitalize()}: {model.provenance.sentence()}"
     if not rows:
         raise StatisticsError("; ".join(notes))
     return Table(name="times_model", title=f"Log-time mixed model, reader and case random (ratio to {reference})",
-                 head=_HEAD, rows=tuple(rows), note=" ".join([*notes, source]))  # fmt: skip
+                 head=_HEAD, rows=tuple(rows), note=" ".join([*notes, source.strip()]))  # fmt: skip
 
 
 def _effects_table(times: ReadTimes, reference: str) -> Table:

@@ -34,6 +34,9 @@ _BANDS = (
 )
 
 
+_AGREE = "The raters agree on every case; the large-sample interval then has no width."
+
+
 def kappa_band(kappa: float) -> str:
     """Word for a kappa: -1 none, up to 0 poor, 0.20 slight, 0.40 fair, 0.60 moderate, 0.80 substantial, 1 almost perfect.
 
@@ -146,11 +149,7 @@ def cohen_kappa(table: Floats, *, weighting: Weighting = Weighting.NONE, level: 
         )  # fmt: skip
     with np.errstate(invalid="ignore", divide="ignore"):  # rounding can leave a variance of 0 just below it
         found = cohens_kappa(table, wt=wt)
-    note = (
-        "The raters agree on every case; the large-sample interval then has no width."
-        if observed > 1 - 1e-12
-        else ""
-    )
+    note = _AGREE if observed > 1 - 1e-12 else ""
     return _with_interval(
         float(found.kappa), float(found.var_kappa), float(found.var_kappa0), observed, expected, n, 2, level, note, source
     )  # fmt: skip
@@ -230,7 +229,18 @@ def fleiss_kappa(counts: Floats, *, level: float = 0.95) -> Kappa:
     spread = float((share * (1 - share)).sum())
     skew = float((share * (1 - share) * (1 - 2 * share)).sum())
     null = 2 * (spread**2 - skew) / (n * raters * (raters - 1) * spread**2)
-    return _with_interval(kappa, variance, null, observed, expected, n, raters, level, "", source)
+    return _with_interval(
+        kappa,
+        variance,
+        null,
+        observed,
+        expected,
+        n,
+        raters,
+        level,
+        _AGREE if observed > 1 - 1e-12 else "",
+        source,
+    )
 
 
 class IccForm(StrEnum):
@@ -289,10 +299,10 @@ def intraclass(scores: Floats, *, level: float = 0.95) -> tuple[Icc, ...]:
         )  # fmt: skip
 
     if min(wms, ems) <= 1e-14 * max(1.0, bms) or bms <= 0:
-        note = "The ratings do not vary (between cases, or between raters at all), so the F test and the interval are not defined."
-        perfect = 1.0 if bms > 0 and wms <= 1e-14 * max(1.0, bms) else None
+        note = "The cases do not vary, or the raters differ by a constant at most, so no F test and no interval is defined."
+        values = _without_rest(bms, wms, jms, n, k)
         return tuple(
-            Icc(form=form, icc=perfect, f=None, df1=df_b, df2=df_w if "(1" in form.value else df_e, p_value=None,
+            Icc(form=form, icc=values.get(form), f=None, df1=df_b, df2=df_w if "(1" in form.value else df_e, p_value=None,
                 lower=None, upper=None, level=level, note=note, provenance=source)
             for form in IccForm
         )  # fmt: skip
@@ -310,6 +320,20 @@ def intraclass(scores: Floats, *, level: float = 0.95) -> tuple[Icc, ...]:
     mean2 = (bms - ems) / (bms + (jms - ems) / n)
     put(IccForm.ICC2_K, mean2, bms / ems, df_e, k * low / (1 + (k - 1) * low), k * high / (1 + (k - 1) * high))  # fmt: skip
     return tuple(found[form] for form in IccForm)
+
+
+def _without_rest(bms: float, wms: float, jms: float, n: int, k: int) -> dict[IccForm, float]:
+    """The six values where raters differ by a constant at most (residual mean square 0); none where cases do not vary."""
+    if bms <= 0:
+        return {}
+    return {
+        IccForm.ICC1_1: (bms - wms) / (bms + (k - 1) * wms),
+        IccForm.ICC2_1: bms / (bms + k * jms / n),
+        IccForm.ICC3_1: 1.0,
+        IccForm.ICC1_K: (bms - wms) / bms,
+        IccForm.ICC2_K: bms / (bms + jms / n),
+        IccForm.ICC3_K: 1.0,
+    }
 
 
 def _two_way_limits(

@@ -92,6 +92,11 @@ def fit_mixed(
     -----
     Normal, independent random effects and errors. A term at the boundary (variance 0) is named in ``singular`` and
     kept out of the degrees of freedom.
+
+    Raises
+    ------
+    StatisticsError
+        Too few observations, a perfect fit, or a likelihood that does not converge.
     """
     y = np.asarray(y, dtype=np.float64)
     names, x, dropped = _fixed_columns(len(y), columns)
@@ -105,12 +110,17 @@ def fit_mixed(
             f"Mixed model: expected more observations than effects, found {len(y)} and {x.shape[1]}."
         )
     sums, levels = _cross_products(y, x, terms)
-    theta = _optimum(sums, len(terms))
-    deviance, sigma, beta, covariance = _profile(sums, theta)
-    components = np.append(theta**2, 1.0) * sigma**2
-    effects = tuple(
-        _effect(sums, names[k], k, beta, covariance, components, level) for k in range(len(names))
-    )
+    try:
+        theta = _optimum(sums, len(terms))
+        deviance, sigma, beta, covariance = _profile(sums, theta)
+        components = np.append(theta**2, 1.0) * sigma**2
+        effects = tuple(
+            _effect(sums, names[k], k, beta, covariance, components, level) for k in range(len(names))
+        )
+    except np.linalg.LinAlgError as error:  # scipy raises the same
+        raise StatisticsError(
+            "Mixed model: expected observations that determine its variances, found that they do not (no convergence); leave out a random term."
+        ) from error
     return MixedFit(
         effects=effects,
         sds={name: float(theta[order.index(name)]) * sigma for name in grouping if name in terms},
@@ -217,6 +227,10 @@ def _optimum(sums: _Sums, terms: int) -> Floats:
         deviance, best, method="Nelder-Mead",
         options={"xatol": 1e-6, "fatol": 1e-8, "maxiter": 150 * terms, "initial_simplex": simplex},
     )  # fmt: skip
+    if not polished.success and value - float(polished.fun) > 1e-3:  # still falling: not the optimum
+        raise StatisticsError(
+            "Mixed model: expected its likelihood to reach a maximum, found that it did not converge; leave out a random term."
+        )
     return np.abs(np.asarray(polished.x))
 
 

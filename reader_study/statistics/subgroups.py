@@ -328,4 +328,8 @@ def _fit_gee(y: Floats, x: Floats, groups: Labels) -> tuple[Floats, Floats, floa
         raise StatisticsError(
             "GEE: expected features that overlap between the outcomes, found that they separate them; merge levels or drop a feature."
         )
+    if (np.diag(found.cov_params()) <= 1e-12 * max(1.0, float(np.abs(found.cov_params()).max()))).any():
+        raise StatisticsError(
+            "GEE: expected effects that vary between clusters, found one without any variance (the feature changes no outcome in any cluster); drop it."
+        )
     return estimates, np.asarray(found.cov_params()), float(found.cov_struct.dep_params)

@@ -79,6 +79,11 @@ def fit_log_times(
     Notes
     -----
     Without ``reader_by_arm`` the arm is taken to act alike on every reader, and a note says so.
+
+    Raises
+    ------
+    StatisticsError
+        One arm only; one reader with ``reader_by_arm``; times that the fixed effects explain without rest.
     """
     used = times if include_flagged else times.unflagged()
     arms = tuple(dict.fromkeys(used.arms))
@@ -92,6 +97,10 @@ def fit_log_times(
     if design_effects:
         columns |= _design_columns(used, reference, notes)
     random: dict[str, Sequence[str]] = {"reader": used.readers, "case": used.cases}
+    if reader_by_arm and len(set(used.readers)) < 2:
+        raise StatisticsError(
+            "Time model: expected two or more readers for an arm effect that varies between readers, found one; take it as fixed."
+        )
     if reader_by_arm:
         random["reader x arm"] = [f"{r}\t{a}" for r, a in zip(used.readers, used.arms, strict=True)]
     else:
@@ -120,12 +129,17 @@ def fit_log_times(
     )
 
 
+def _exp(log_ratio: float) -> float:
+    """A ratio; infinite where few degrees of freedom leave the limit open."""
+    return math.exp(log_ratio) if log_ratio < 700 else math.inf
+
+
 def _ratio(effect: FixedEffect) -> TimeRatio:
     return TimeRatio(
         name=effect.name,
-        ratio=math.exp(effect.estimate),
-        lower=math.exp(effect.lower),
-        upper=math.exp(effect.upper),
+        ratio=_exp(effect.estimate),
+        lower=_exp(effect.lower),
+        upper=_exp(effect.upper),
         statistic=effect.statistic,
         df=effect.df,
         p_value=effect.p_value,
