@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reader_study.report import comparison_figures
+from reader_study.report import comparison_figures, figures
 from reader_study.report.inputs import ReportInputs
 from reader_study.report.multireader import attempt
 from reader_study.report.page import Absent, Cell, Part, Section, Table, p_shown
@@ -14,7 +14,7 @@ from reader_study.statistics.obuchowski_rockette import Generalise
 from reader_study.statistics.proportions import binary_metrics
 from reader_study.statistics.provenance import digest_of, provenance, with_exclusions
 from reader_study.statistics.ratings import Flags, Floats, Ratings, StatisticsError
-from reader_study.statistics.roc import average_precision, point_at, youden_point
+from reader_study.statistics.roc import auc, average_precision, point_at, youden_point
 from reader_study.statistics.standalone import ai_against_readers
 
 AI = "AI and readers"
@@ -62,7 +62,7 @@ def _alone(inputs: ReportInputs, scores: Floats) -> Table:
     ap = average_precision(scores[keep], ratings.truth[keep])
     rows: list[tuple[Cell, ...]] = [(AI_NAME, int(keep.sum()), one.auc, one.lower, one.upper, ap)]
     for i, arm in enumerate(ratings.modalities):
-        areas = [auc_interval(ratings.scores[i, j], ratings.truth).auc for j in range(len(ratings.readers))]
+        areas = [auc(ratings.scores[i, j], ratings.truth) for j in figures.readers_of(ratings, i)]
         rows.append((f"mean of readers, {arm}", len(ratings.cases), float(np.mean(areas)), None, None, None))
     return Table(name="ai_alone", title="AI alone", head=("", "cases", "AUC", "95 % lower", "upper", "average precision"), rows=tuple(rows),
                  note="The score is the model's own and is calibrated only as its card says. Intervals of the readers' means stand in the accuracy section. " + _source(inputs, "Empirical AUC, DeLong interval", scores))  # fmt: skip

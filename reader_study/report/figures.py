@@ -33,6 +33,15 @@ _MANY_NOTE = (
 )
 
 
+def readers_of(ratings: Ratings, i: int) -> list[int]:
+    """Positions of the readers who read cases of both truths in this arm; in a parallel study that is a part of them."""
+    read = ~np.isnan(ratings.scores[i])
+    found = [j for j, own in enumerate(read) if (own & ratings.truth).any() and (own & ~ratings.truth).any()]
+    if not found:
+        raise StatisticsError(f"ROC curves, {ratings.modalities[i]}: expected a reader who read cases of both truths, found none.")  # fmt: skip
+    return found
+
+
 def average_curve(ratings: Ratings, i: int) -> tuple[Floats, Floats]:
     """Reader-averaged ROC along the lines of slope -1 (Swets & Pickett 1982, Chen & Samuelson 2014).
 
@@ -40,14 +49,15 @@ def average_curve(ratings: Ratings, i: int) -> tuple[Floats, Floats]:
     """
     grid = np.linspace(-1.0, 1.0, 401)  # fpf - (1 - tpf) ... position along the rotated axis
     sums = np.zeros((2, len(grid)))
-    for j in range(len(ratings.readers)):
+    who = readers_of(ratings, i)
+    for j in who:
         curve = roc_curve(ratings.scores[i, j], ratings.truth)
         along = curve.fpf + curve.tpf - 1.0
         across = curve.tpf - curve.fpf
         order = np.argsort(along, kind="stable")
         sums[0] += grid
         sums[1] += np.interp(grid, along[order], across[order])
-    across = sums[1] / len(ratings.readers)
+    across = sums[1] / len(who)
     return (grid + 1.0 - across) / 2, (grid + 1.0 + across) / 2
 
 
@@ -58,13 +68,14 @@ def roc_figure(inputs: ReportInputs) -> Figure:
     canvas, axes_of = panels(len(ratings.modalities))
     for i, (arm, axes) in enumerate(zip(ratings.modalities, axes_of, strict=True)):
         axes.plot([0, 1], [0, 1], color=FAINT, lw=0.7, ls=":")
-        for j, reader in enumerate(ratings.readers):
+        who = readers_of(ratings, i)
+        for j in who:
             curve = roc_curve(ratings.scores[i, j], ratings.truth)
-            label = None if many else short(reader)
+            label = None if many else short(ratings.readers[j])
             axes.plot(curve.fpf, curve.tpf, label=label, **reader_style(j, len(ratings.readers)))
         if many:
-            axes.plot([], [], label=f"{len(ratings.readers)} readers", **reader_style(0, len(ratings.readers)))  # fmt: skip
-        mean = float(np.mean([auc(ratings.scores[i, j], ratings.truth) for j in range(len(ratings.readers))]))
+            axes.plot([], [], label=f"{len(who)} readers", **reader_style(0, len(ratings.readers)))
+        mean = float(np.mean([auc(ratings.scores[i, j], ratings.truth) for j in who]))
         axes.plot(*average_curve(ratings, i), color=INK, lw=2, label=f"average, AUC {mean:.3f}")
         unit_square(axes, title=arm, x="1 − specificity", y="sensitivity")
         axes.legend(frameon=False, fontsize=7, loc="lower right", handlelength=1.6)
@@ -113,7 +124,9 @@ def distribution_figure(inputs: ReportInputs) -> Figure:
     grid = canvas.subplots(len(ratings.modalities), 1, squeeze=False, sharex=True)
     finite = ratings.scores[np.isfinite(ratings.scores)]
     if not finite.size:
-        raise StatisticsError("Distribution of ratings: expected ratings, found none; no reader marked anything.")
+        raise StatisticsError(
+            "Distribution of ratings: expected ratings, found none; no reader marked anything."
+        )
     values = np.unique(finite)
     bins = np.linspace(finite.min(), finite.max(), 25)
     if len(values) <= 15:
