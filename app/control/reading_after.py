@@ -58,8 +58,6 @@ class AfterScreen(Protocol):
 
     def show_look_back(self, page: LookBack) -> None: ...
 
-    def show_message(self, sentence: str) -> None: ...
-
 
 class AfterLock:
     """One sitting's way from a locked case to the next; ``go_on`` ends whatever waits for the reader."""
@@ -115,14 +113,15 @@ class AfterLock:
         if locked.case_id is None or not locked.practice or not self._study.training.feedback:
             rest()
             return
-        try:
-            words = self._words(locked.session_id, locked.case_id)
-        except UserFacingError as error:
-            rest()
-            self._screen.show_message(str(error))
-            return
         self._waiting = rest
-        self._screen.show_truth(truth_from_words(words), self.go_on)
+        self._screen.show_truth(self._shown(locked.session_id, locked.case_id), self.go_on)
+
+    def _shown(self, session_id: str, case_id: str) -> ShownTruth:
+        """The truth, once the log has it; else the sentence that says why it is not shown."""
+        try:
+            return truth_from_words(self._words(session_id, case_id))
+        except UserFacingError as error:
+            return ShownTruth(why_not=str(error))
 
     def _words(self, session_id: str, case_id: str) -> Mapping[str, object]:
         if self._truth is None:

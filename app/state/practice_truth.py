@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.state.hanging_fill import partner_of
 from app.state.overlays import OverlayItem, OverlayKind
@@ -37,10 +37,11 @@ class ShownLesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownTruth:
-    """What a reader is told of a practice case."""
+    """What a reader is told of a practice case; ``why_not`` is a sentence where there is nothing to tell."""
 
-    breasts: Mapping[Laterality, Pathology]
+    breasts: Mapping[Laterality, Pathology] = field(default_factory=dict)
     lesions: tuple[ShownLesion, ...] = ()
+    why_not: str = ""
 
 
 def truth_from_words(words: Mapping[str, object]) -> ShownTruth:

@@ -63,7 +63,7 @@ class TruthPanel(QFrame):
         lines += [
             _tr("{0}: {1}").format(image_term(one.image_key), lesion_words(one)) for one in truth.lesions
         ]
-        self.words.setText("\n".join(lines))
+        self.words.setText(truth.why_not or "\n".join(lines))
         self.show()
 
     def enter(self) -> None:

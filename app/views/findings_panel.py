@@ -153,7 +153,7 @@ class FindingsPanel(QFrame):
         self._list.setObjectName("findingsList")
         self._list.setToolTip(_tr("Your marks; Delete takes one back  (Ctrl+Z the last)"))
         self._list.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self._empty = QLabel(_tr("No marks yet. Press X and click on a lesion."))
+        self._empty = QLabel("")
         self._empty.setProperty("role", "secondary")
         self._empty.setWordWrap(True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -181,8 +181,13 @@ class FindingsPanel(QFrame):
             item.setData(Qt.ItemDataRole.UserRole, finding.finding_id)
             self._list.addItem(item)
         self._list.blockSignals(False)
+        self._empty.setText(_tr("No marks yet. Press X and click on a lesion."))
         self._empty.setVisible(not findings)
         self._list.setVisible(bool(findings))
+
+    def invite_no_more(self) -> None:
+        """The case is locked: no mark can be made."""
+        self._empty.setText("")
 
     def remove_current(self) -> None:
         item = self._list.currentItem()

@@ -408,6 +408,7 @@ class ReadingView(QWidget):
         self._truth, self._case, self._ai = truth, replace(self._case, policy=NO_AI), AiView()
         self._set_ai_panel(shown=False)
         self._close_editor()
+        self.findings.invite_no_more()
         self.form.hide()
         self.truth_panel.show_truth(truth, go_on)
         self._to_panel()

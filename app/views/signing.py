@@ -55,12 +55,8 @@ class SignatureDialog(QDialog):
                 ),
             ]
         )
-        line = self.meaning.lineEdit()
-        if line is not None:
-            line.setCursorPosition(0)  # a long sentence is read from its beginning
-        self.meaning.currentIndexChanged.connect(
-            lambda _index: line is not None and line.setCursorPosition(0)
-        )
+        self._show_beginning()
+        self.meaning.currentIndexChanged.connect(self._show_beginning)
         self.problem = QLabel("")
         self.problem.setProperty("role", "error")
         self.problem.setWordWrap(True)
@@ -80,6 +76,11 @@ class SignatureDialog(QDialog):
         self.button.clicked.connect(self._ask)
         later.clicked.connect(self.reject)
         self.password.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _show_beginning(self) -> None:
+        line = self.meaning.lineEdit()
+        if line is not None:
+            line.setCursorPosition(0)
 
     def _lay_out(self, heading: QLabel, note: QLabel, later: QPushButton) -> None:
         form = QFormLayout()

@@ -48,7 +48,8 @@ class SessionCard(QFrame):
             word = _tr("Start   Enter")
         self.button = QPushButton(word)
         self.button.setObjectName("submit")
-        self.button.setProperty("role", "primary")
+        # What cannot be pressed any more is a word to read, not a faded button.
+        self.button.setProperty("role", "quiet" if finished and not to_sign else "primary")
         self.button.setToolTip(
             _tr("Sign this finished session  (Enter)")
             if to_sign

@@ -28,6 +28,7 @@ from reader_study.domain.conduct import Conduct, Design, Navigation, Training
 from reader_study.domain.events import Event, EventKind
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.domain.truth import TrueLesion, Truth
+from reader_study.errors import StoreError
 from reader_study.randomization import allocate
 from reader_study.store.database import open_database
 from reader_study.truth_import import write_truth
@@ -222,13 +223,41 @@ def test_rs_t3_no_truth_is_shown_of_a_case_that_counts_or_without_the_protocols_
     assert EventKind.FEEDBACK_SHOWN not in {event.kind for event in log_of(window, "S.r.p1")}
 
 
-def test_rs_t3_a_practice_case_goes_on_where_its_truth_is_not_at_the_station(qtbot, open_window) -> None:
+def test_rs_t3_a_practice_case_says_so_where_its_truth_is_not_at_the_station_and_goes_on(
+    qtbot, open_window
+) -> None:
     window = open_window(practice=2, training=Training(feedback=True))
     start(qtbot, window)
     answer(window)
+    panel = window.reading.truth_panel
+    qtbot.waitUntil(panel.isVisible, timeout=30_000)
+    assert "not on this station" in panel.words.text()
+    assert truth_on_screen(window) == []
+    assert EventKind.FEEDBACK_SHOWN not in {event.kind for event in log_of(window, "S.r.p0")}
+    QTest.mouseClick(panel.button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(window.is_case_painted, timeout=30_000)
-    assert window.reading.truth_panel.isHidden()
-    assert "not on this station" in window.reading._message.text()
+    assert panel.isHidden()
+
+
+def test_rs_t3_truth_is_not_shown_when_the_log_cannot_take_it(
+    qtbot, open_window, tmp_path, monkeypatch
+) -> None:
+    window = open_window(practice=1, training=Training(feedback=True))
+    keep_truth(window, tmp_path, practice=True)
+    start(qtbot, window)
+    store = window._station.events
+    kept = store.append
+
+    def refuse(events, expected_seq) -> None:
+        if any(event.kind is EventKind.FEEDBACK_SHOWN for event in events):
+            raise StoreError("Event log: the disk is full; free some space.")
+        kept(events, expected_seq)
+
+    monkeypatch.setattr(store, "append", refuse)
+    answer(window)
+    qtbot.waitUntil(window.reading.truth_panel.isVisible, timeout=30_000)
+    assert "disk is full" in window.reading.truth_panel.words.text()
+    assert truth_on_screen(window) == []
 
 
 def test_rs_u3_a_break_is_offered_between_cases_and_costs_no_reading_time(qtbot, open_window) -> None:
