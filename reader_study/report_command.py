@@ -31,7 +31,7 @@ class Edges:
     pdf
         writes a report as PDF; None = this program cannot.
     pictures
-        (inputs, export folder, folder of the exams) -> case -> PNG of its views with lesion and marks.
+        (inputs, export folder, folder of the exams) -> case -> JPEG of its views with lesion and marks.
     """
 
     pdf: Callable[[Report, Path], Path] | None = None

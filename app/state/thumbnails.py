@@ -40,7 +40,7 @@ class Thumbnail:
 
 def small_grey(image: ViewImage, pyramid: Pyramid, height: int = HEIGHT_PX) -> NDArray[np.uint8]:
     """Return the hung picture in its own window, ``height`` rows of uint8."""
-    level = pyramid.levels[-1]
+    level = next((one for one in reversed(pyramid.levels) if min(one.shape) >= height), pyramid.levels[0])
     table = compose_lut(image.presentation, air=air_range(image, level), value_range=pyramid.value_range)
     grey = np.ascontiguousarray(geometry_of(image).orient((table[level] & 0xFF).astype(np.uint8)))
     width = max(1, round(grey.shape[1] * height / grey.shape[0]))

@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QFont,
     QFontDatabase,
     QFontMetricsF,
+    QGuiApplication,
     QPageLayout,
     QPageSize,
     QPainter,
@@ -32,6 +33,15 @@ FAMILIES = ("Inter", "DejaVu Sans", "Noto Sans CJK SC")
 # not the day of printing: equal input gives an equal file
 FIXED_DATE, FIXED_MOMENT = b"20000101000000", b"2000-01-01T00:00:00"
 LEADING = 1.28
+
+
+_held: list[QGuiApplication] = []  # fonts need an application as long as they are used
+
+
+def application() -> None:
+    """Make sure that there is one to paint with; a command without a window gets one without a display."""
+    if QGuiApplication.instance() is None:
+        _held.append(QGuiApplication(["negatoscope", "-platform", "offscreen"]))
 
 
 def font(size_pt: float, *, bold: bool = False, italic: bool = False) -> QFont:
@@ -197,7 +207,7 @@ class Sheets:
 
     def words(
         self, text: str, face: QFont, *, colour: str = INK, before: float = 0.0, after: float = 3.0
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A paragraph at the cursor; it goes to the next page whole."""
         lines = broken(text, face, self.width)
         self.y += before if self.y > self.top else 0.0

@@ -11,9 +11,10 @@ from app.views.pdf_sheet import Lines, Sheets, broken, font, text_width
 from reader_study.report.page import Table, is_words
 
 GAP_PT = 9.0
-PORTRAIT_PT, LANDSCAPE_PT = (8.0, 7.3, 6.6, 6.0), (8.0, 7.3, 6.6, 6.0)
+SIZES_PT = (8.0, 7.3, 6.6, 6.0)
 LONG_WORD_PT = 60.0  # a word of a cell of words may break beyond this
 NATURAL_PT = 230.0  # a column of words is given no more than this on its first line
+WHOLE_ROWS = 8  # a table of no more rows is not cut
 KEEP_ROWS = 3  # that stand under the head before a page ends
 ROW_PAD = 1.6
 
@@ -34,35 +35,37 @@ class _Need:
 
 
 def print_table(
-    sheets: Sheets, table: Table, cells: Sequence[Sequence[str]], title: Callable[[], None]
+    sheets: Sheets, table: Table, cells: Sequence[Sequence[str]], title: Callable[[float], None], keep: float
 ) -> None:
-    """Print the rows ``cells`` (as shown) under title and head, over as many pages as they take."""
+    """Print the rows ``cells`` (as shown) under title and head, over as many pages as they take.
+
+    ``title`` is told how many points belong below it; ``keep`` points of note follow the last row on its page.
+    """
     plan = plan_of(table, cells, sheets.width_of(landscape=False), sheets.width_of(landscape=True))
     if plan.landscape != sheets.landscape:
         sheets.turn(landscape=plan.landscape)
-    title()
     words = [is_words(table, k) for k in range(len(table.head))]
     for number, group in enumerate(plan.groups):
         if number:
             sheets.y += 8
-        _print_group(sheets, table, cells, plan.size_pt, group, words)
+        _print_group(sheets, table, cells, plan.size_pt, group, words, None if number else title, keep)
 
 
 def plan_of(table: Table, cells: Sequence[Sequence[str]], portrait: float, landscape: float) -> Plan:
     """Choose the largest type that fits upright, else lying, else cut the columns into groups; widths in points."""
-    for size in PORTRAIT_PT:
-        if (widths := _widths(table, cells, size, portrait)) is not None:
-            return Plan(size_pt=size, landscape=False, groups=(tuple(enumerate(widths)),))
-    for size in LANDSCAPE_PT:
-        if (widths := _widths(table, cells, size, landscape)) is not None:
-            return Plan(size_pt=size, landscape=True, groups=(tuple(enumerate(widths)),))
-    needs = _needs(table, cells, LANDSCAPE_PT[-1])
+    for lying, room in ((False, portrait), (True, landscape)):
+        for wrap, sizes in ((False, SIZES_PT[:-1]), (True, SIZES_PT[1:])):  # smaller type before broken lines
+            for size in sizes:
+                widths = _widths(table, cells, size, room, wrap=wrap)
+                if widths is not None:
+                    return Plan(size_pt=size, landscape=lying, groups=(tuple(enumerate(widths)),))
+    needs = _needs(table, cells, SIZES_PT[-1])
     groups: list[list[tuple[int, float]]] = [[(0, needs[0].least)]]
     for k, need in enumerate(needs[1:], 1):
         if sum(w + GAP_PT for _, w in groups[-1]) + need.least > landscape and len(groups[-1]) > 1:
             groups.append([(0, needs[0].least)])  # the first column names the row
         groups[-1].append((k, min(need.least, landscape / 2)))
-    return Plan(size_pt=LANDSCAPE_PT[-1], landscape=True, groups=tuple(tuple(g) for g in groups))
+    return Plan(size_pt=SIZES_PT[-1], landscape=True, groups=tuple(tuple(g) for g in groups))
 
 
 def _needs(table: Table, cells: Sequence[Sequence[str]], size: float) -> list[_Need]:
@@ -81,13 +84,15 @@ def _needs(table: Table, cells: Sequence[Sequence[str]], size: float) -> list[_N
     return needs
 
 
-def _widths(table: Table, cells: Sequence[Sequence[str]], size: float, room: float) -> list[float] | None:
-    """Widths that fill at most ``room``; None where even the least do not fit."""
+def _widths(
+    table: Table, cells: Sequence[Sequence[str]], size: float, room: float, *, wrap: bool
+) -> list[float] | None:
+    """Widths that fill at most ``room``; None where even the least (``wrap``), or the natural ones, do not fit."""
     needs = _needs(table, cells, size)
     free = room - GAP_PT * (len(needs) - 1) - sum(n.least for n in needs)
-    if free < 0:
-        return None
     wanted = sum(n.natural - n.least for n in needs)
+    if free < (0 if wrap else wanted):
+        return None
     if wanted <= free:
         spare = free - wanted
         long = [k for k, n in enumerate(needs) if is_words(table, k) and n.natural >= NATURAL_PT]
@@ -96,18 +101,22 @@ def _widths(table: Table, cells: Sequence[Sequence[str]], size: float, room: flo
 
 
 def _print_group(
-    sheets: Sheets, table: Table, cells: Sequence[Sequence[str]], size: float, group: tuple[tuple[int, float], ...], words: Sequence[bool]
+    sheets: Sheets, table: Table, cells: Sequence[Sequence[str]], size: float, group: tuple[tuple[int, float], ...],
+    words: Sequence[bool], title: Callable[[float], None] | None, keep: float,
 ) -> None:  # fmt: skip
     face, head_face = font(size), font(size, bold=True)
     rights = [k > 0 and not words[k] for k, _ in group]
     width = sum(w for _, w in group) + GAP_PT * (len(group) - 1)
     head = _row([table.head[k] for k, _ in group], head_face, group, rights)
     rows = [_row([row[k] for k, _ in group], face, group, rights) for row in cells]
-    kept = sum(_height(row) for row in rows[:KEEP_ROWS])
-    sheets.need(min(_height(head) + kept + 4, sheets.height))
+    first = rows if len(rows) <= WHOLE_ROWS else rows[:KEEP_ROWS]
+    block = _height(head) + sum(_height(row) for row in first) + 6 + (keep if len(first) == len(rows) else 0)
+    if title is not None:
+        title(min(block, sheets.height / 2))
+    sheets.need(min(block, sheets.height / 2))
     _head(sheets, head, group, width, shown=any(table.head))
-    for row in rows:
-        if sheets.room < _height(row):
+    for number, row in enumerate(rows, 1):
+        if sheets.room < _height(row) + (keep + 4 if number == len(rows) else 0):
             sheets.line(sheets.y + 1, thick=0.4, width=width)
             sheets.turn(landscape=sheets.landscape)
             _head(sheets, head, group, width, shown=any(table.head))

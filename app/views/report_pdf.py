@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray
-from PySide6.QtGui import QColor, QGuiApplication, QImage
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtSvg import QSvgRenderer
 
-from app.views.pdf_sheet import INK, QUIET, UNIT, Sheets, broken, font
+from app.views.pdf_sheet import INK, QUIET, UNIT, Sheets, application, broken, font
 from app.views.pdf_table import print_table
 from reader_study.errors import StudyError
 from reader_study.report.page import Absent, Figure, Link, Picture, Report, Section, Table, shown
@@ -44,7 +44,7 @@ def write_pdf(report: Report, path: Path) -> Path:
 
 def to_pdf(report: Report) -> bytes:
     """Print twice: the first time tells the number of pages and where each section begins."""
-    _application()
+    application()
     foot = _data_hash(report)
     draft = Sheets(report.title, foot, 999)
     pages = _print(draft, report, {section.title: 99 for section in report.sections})
@@ -52,14 +52,6 @@ def to_pdf(report: Report) -> bytes:
     final = Sheets(report.title, foot, draft.page)
     _print(final, report, pages)
     return final.finish()
-
-
-_held: list[QGuiApplication] = []  # fonts need an application as long as they are used
-
-
-def _application() -> None:
-    if QGuiApplication.instance() is None:
-        _held.append(QGuiApplication(["negatoscope", "-platform", "offscreen"]))
 
 
 def _data_hash(report: Report) -> str:
@@ -154,7 +146,8 @@ def _table(sheets: Sheets, table: Table, pages: Mapping[str, int]) -> None:
         ]
         for row in rows
     ]
-    print_table(sheets, table, cells, lambda: _title(sheets, table.title, 60))
+    keep = broken(note, font(NOTE_PT), sheets.width).height + 6 if note else 0.0
+    print_table(sheets, table, cells, lambda with_it: _title(sheets, table.title, with_it), keep)
     _note(sheets, note)
 
 

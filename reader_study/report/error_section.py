@@ -7,12 +7,41 @@ import numpy as np
 from reader_study.report.ai_section import ai_cut, ai_scores
 from reader_study.report.inputs import ReportInputs
 from reader_study.report.multireader import attempt
-from reader_study.report.page import Absent, Cell, Part, Section, Table
+from reader_study.report.page import Absent, Cell, Part, Picture, Section, Table
 from reader_study.statistics.proportions import proportion
 from reader_study.statistics.ratings import Flags, Floats
 
 ERRORS = "Errors"
 ON_PAGE = 25
+PICTURED = 8  # cases of a list that are shown as pictures
+ARM_COLOURS = ("orange", "blue", "pink", "green")  # of marks, as the pictures are painted
+
+
+def _calls(inputs: ReportInputs, cut: float) -> Floats:
+    with np.errstate(invalid="ignore"):
+        positive = (inputs.ratings.scores >= cut).astype(float)
+    return np.where(np.isnan(inputs.ratings.scores), np.nan, positive)
+
+
+def pictured_cases(inputs: ReportInputs) -> tuple[str, ...]:
+    """The cases of which the section shows a picture, where it is given: those most often read wrongly."""
+    if inputs.cut is None:
+        return ()
+    calls = _calls(inputs, inputs.cut)
+    lists = (_list(inputs, calls, ill=ill) for ill in (True, False))
+    return tuple(str(row[0]) for table in lists for row in table.rows[:PICTURED])
+
+
+def _pictures(inputs: ReportInputs, table: Table, error: str) -> list[Part]:
+    arms = ", ".join(f"{arm} {colour}" for arm, colour in zip(inputs.ratings.modalities, ARM_COLOURS, strict=False))  # fmt: skip
+    lesion = "Lesion outlined in yellow; " if inputs.localised is not None else ""
+    note = f"{lesion}circles are readers' marks: {arms}. Small picture in the image's own window, not for reading."
+    return [
+        Picture(name=f"case_{k:02d}_{error.replace(' ', '_')}", title=f"Case {row[0]}, {error}", content=inputs.pictures[str(row[0])],
+                note=note[0].upper() + note[1:])
+        for k, row in enumerate(table.rows[:PICTURED], 1)
+        if str(row[0]) in inputs.pictures
+    ]  # fmt: skip
 
 
 def errors(inputs: ReportInputs) -> Section:
@@ -20,13 +49,13 @@ def errors(inputs: ReportInputs) -> Section:
     if inputs.cut is None:
         return Section(title=ERRORS, parts=(Absent(title="Wrong calls", why="no rating was named from which a reading is positive (--cut)."),))  # fmt: skip
     cut = inputs.cut
-    with np.errstate(invalid="ignore"):
-        calls = np.where(
-            np.isnan(inputs.ratings.scores), np.nan, (inputs.ratings.scores >= cut).astype(float)
-        )
+    calls = _calls(inputs, cut)
+    missed, alarms = _list(inputs, calls, ill=True), _list(inputs, calls, ill=False)
     parts: list[Part] = [
-        _list(inputs, calls, ill=True),
-        _list(inputs, calls, ill=False),
+        missed,
+        *_pictures(inputs, missed, "missed"),
+        alarms,
+        *_pictures(inputs, alarms, "false alarm"),
         _by_reader(inputs, calls),
     ]
     if inputs.standalone:

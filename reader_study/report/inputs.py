@@ -88,7 +88,7 @@ class ReportInputs:
     unit
         the unit of analysis, in words.
     pictures
-        case -> PNG of its views with lesion and marks, for the cases that were read wrongly.
+        case -> JPEG of its views with lesion and marks, for the cases that were read wrongly.
     """
 
     title: str

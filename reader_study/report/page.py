@@ -67,7 +67,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture in dots (PNG), such as a case with its lesion and marks."""
+    """A picture in dots (JPEG), such as a case with its lesion and marks."""
 
     name: str  # file name, without ending
     title: str
@@ -161,7 +161,7 @@ def _part(part: Part, anchors: Mapping[str, str]) -> str:
         return f"<h3>{e(part.title)}</h3><figure>{_inline(part)}</figure>{note}"
     if isinstance(part, Picture):
         data = base64.b64encode(part.content).decode("ascii")
-        return f"<h3>{e(part.title)}</h3><figure><img alt='{e(part.title)}' src='data:image/png;base64,{data}'></figure>{note}"
+        return f"<h3>{e(part.title)}</h3><figure><img alt='{e(part.title)}' src='data:image/jpeg;base64,{data}'></figure>{note}"
     shown_rows = part.rows if part.on_page is None else part.rows[: part.on_page]
     if len(shown_rows) < len(part.rows):
         note = f"<p class='note'>{len(shown_rows)} of {len(part.rows)} rows; all are in {e(part.name)}.csv. {e(part.note)}</p>"
@@ -212,7 +212,7 @@ def _inline(figure: Figure) -> str:
 
 
 def write(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write report.html, one CSV a table, one SVG a figure, one PNG a picture; returns the files, the page first."""
+    """Write report.html, one CSV a table, one SVG a figure, one JPEG a picture; returns the files, the page first."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
     page.write_text(to_html(report), encoding="utf-8")
@@ -226,7 +226,7 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
                 path.write_text(part.svg, encoding="utf-8")
                 files.append(path)
             elif isinstance(part, Picture):
-                path = folder / f"{part.name}.png"
+                path = folder / f"{part.name}.jpg"
                 path.write_bytes(part.content)
                 files.append(path)
     return tuple(files)

@@ -23,12 +23,12 @@ SVG = (
 HASH = "ab" * 32
 
 
-def _png() -> bytes:
+def _jpeg() -> bytes:
     image = QImage(40, 60, QImage.Format.Format_Grayscale8)
     image.fill(90)
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image.save(buffer, "PNG")
+    image.save(buffer, "JPG")
     return bytes(buffer.data().data())
 
 
@@ -43,7 +43,7 @@ def _report(rows: int = 150) -> Report:
         title="Pictures",
         parts=(
             Figure(name="f", title="A figure", svg=SVG),
-            Picture(name="p", title="Case 7", content=_png()),
+            Picture(name="p", title="Case 7", content=_jpeg()),
         ),
     )
     return Report(title="Reader study X", subtitle="2 readers", warning="Research use only.", sections=(first, second))  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_link_of_the_checklist_names_the_page_where_the_section_begins(qapp, t
 def test_figures_are_vectors_pictures_are_images_and_fonts_are_embedded(qapp):
     report = _report(1)
     whole = to_pdf(report)
-    figure, picture = report.sections[1].parts
+    figure, _picture = report.sections[1].parts
     without = replace(report, sections=(report.sections[0], replace(report.sections[1], parts=(figure,))))
     assert whole.count(b"/Subtype /Image") >= 1
     assert to_pdf(without).count(b"/Subtype /Image") == 0
