@@ -32,15 +32,17 @@ def demo_study_command(
         raise typer.Exit(2) from error
     try:
         demo.first_period(run)
+        early = demo.come_too_early(run)
         if screens:
             os.environ["QT_QPA_PLATFORM"] = "offscreen"
-            from app.views.simulated_coordinator import finish_in_windows, watch_in_windows
+            from app.views.simulated_coordinator import finish_in_windows, override_in_windows
 
-            watch_in_windows(run.folder, run.database, run.anchor, run.clock)
+            run.override_without_reason = override_in_windows(run, early)
             demo.second_period(run)
-            finish_in_windows(run.folder, run.database, run.anchor, run.clock)
-            demo.judge(run)
+            for shot in finish_in_windows(run):
+                typer.echo(f"picture: {shot}")
         else:
+            demo.override(run, early)
             demo.second_period(run)
             demo.finish(run)
         found = checks(run)

@@ -54,6 +54,7 @@ class CrossoverRun:
     refusal: str = ""  # what the early reader was told
     override_without_reason: str = ""  # what the coordinator was told who gave none
     closed_before_lock: str = ""  # what the export said before the lock
+    screen_verdict: str = ""  # what the audit page said of the tampered copy; "" = not asked in the windows
     verdict: VerifyReport | None = None
     tampered: VerifyReport | None = None  # of the copy
 
@@ -127,7 +128,7 @@ def begin(folder: Path, say: Say) -> CrossoverRun:
 
 
 def first_period(run: CrossoverRun) -> None:
-    """Practice and the first session of everybody, a reader a day; then one comes too early for her second."""
+    """Practice and the first session of everybody, a reader a day."""
     reading = run.reading
     for reader in reading.study.readers:
         name = reader.reader_id
@@ -138,23 +139,32 @@ def first_period(run: CrossoverRun) -> None:
             reading.read(name, 1, idle=name == IDLE_READER)
         run.clock.advance(DAY_S)
     run.say(f"first sessions read by {run.clock.utc_now()[:10]}")
-    early = reading.study.plans_of(EARLY_READER)[2].session_id
+
+
+def come_too_early(run: CrossoverRun) -> str:
+    """One reader tries her second session before the washout is over; returns the session she is refused."""
+    early = run.reading.study.plans_of(EARLY_READER)[2].session_id
     try:
-        reading.sessions().open(early, EARLY_READER, {"reader": "simulated"})
+        run.reading.sessions().open(early, EARLY_READER, {"reader": "simulated"})
     except StudyError as error:
         run.refusal = str(error)
+    return early
+
+
+def override(run: CrossoverRun, session_id: str) -> None:
+    """The coordinator lets the session begin: not without a reason, then with one."""
     sign_in(run)
     for why in (" ", OVERRIDE_REASON):
         try:
-            run.office.desk.grant_override(early, why=why)
+            run.office.desk.grant_override(session_id, why=why)
         except StudyError as error:
             run.override_without_reason = str(error)
-    reading.read(EARLY_READER, 2)
 
 
 def second_period(run: CrossoverRun) -> None:
-    """The others wait for the washout and read their second session; the coordinator tries to export too soon."""
+    """One reads early, the others after the washout; then the coordinator tries to export before the lock."""
     reading = run.reading
+    reading.read(EARLY_READER, 2)
     run.clock.advance(reading.study.washout_days * DAY_S)
     for reader in reading.study.readers:
         if reader.reader_id != EARLY_READER:
