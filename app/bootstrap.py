@@ -10,7 +10,7 @@ from pathlib import Path
 from app.control.coordinating import Coordinating
 from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
 from app.files import ProgramFolders, program_folders
-from app.practice_truth import practice_truth
+from app.practice_truth import PRACTICE_TRUTH, practice_truth
 from app.settings_store import settings_folder
 from app.state.hanging import Protocol, load_protocols
 from app.state.protocol_library import ProtocolLibrary
@@ -31,7 +31,6 @@ from resources.translation import translate
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "dib-mg"
-PRACTICE_TRUTH = "practice_truth.json"  # of practice cases only: a copy for stations without the coordinator's truth
 
 
 def _tr(text: str) -> str:

@@ -10,8 +10,11 @@ import typer
 from app.case_import import import_cases
 from app.files import program_folders
 from app.import_reports import add_links, link_path, read_links, report_path, write_report
+from app.practice_truth import PRACTICE_TRUTH, cut_practice_truth
+from app.study_files import folder_beside
 from inference.exam.deidentification.site_key import open_key
 from reader_study.case_import import open_store, write_protocol_cases
+from reader_study.store.database import open_database
 from reader_study.truth_import import read_truth_csv, write_truth
 from resources.files import UserFacingError
 
@@ -88,9 +91,33 @@ def truth_command(
         typer.echo(f"Breasts that nothing is said of: {', '.join(found.half)}")
 
 
+def practice_truth_command(
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH.json", help="Truth file that import-truth wrote.")],
+    db: Annotated[str, typer.Option(help="Database file or URL.")],
+    study: Annotated[str, typer.Option(help="Study id.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; otherwise where the reader's station looks.")
+    ] = None,
+) -> None:
+    """Write the truth of practice cases, and of no other case, for feedback at the readers' stations."""
+    try:
+        opened = open_database(db, create=False)
+        try:
+            protocol = opened.study(study)
+        finally:
+            opened.close()
+        place = out or folder_beside(db) / PRACTICE_TRUTH
+        cases = cut_practice_truth(protocol, truth, place)
+    except UserFacingError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"Practice cases with truth: {len(cases)} ({', '.join(cases)}): {place}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the group ``study`` that the study side registered before."""
     group = next(g.typer_instance for g in app.registered_groups if g.name == "study")
     assert group is not None
     group.command("import-cases")(cases_command)
     group.command("import-truth")(truth_command)
+    group.command("practice-truth")(practice_truth_command)

@@ -14,11 +14,34 @@ from reader_study.domain.truth import read_truth
 from reader_study.errors import StudyError
 from reader_study.feedback import show_feedback
 from reader_study.sessions import Sessions
+from reader_study.truth_import import write_truth
 from resources.translation import translate
+
+PRACTICE_TRUTH = "practice_truth.json"  # beside a station's cases: a copy without the cases that count
 
 
 def _tr(text: str) -> str:
     return translate("practice", text)
+
+
+def cut_practice_truth(study: Study, truth: Path, out: Path) -> tuple[str, ...]:
+    """Write the truth of the practice cases, and of no other, for a reader's station; return their case ids.
+
+    Raises
+    ------
+    StudyError
+        The study has no practice case, or the truth speaks of none of them; nothing is written.
+    """
+    practice = {case.case_id for case in study.cases if case.practice}
+    found = tuple(one for one in read_truth(truth) if one.case_id in practice)
+    if not found:
+        raise StudyError(
+            f"{truth}: expected the truth of practice cases of study {study.study_id}, found none;"
+            " mark practice cases in the protocol, or name another truth file."
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_truth(found, out)
+    return tuple(one.case_id for one in found)
 
 
 def practice_truth(*places: Path) -> PracticeTruth:

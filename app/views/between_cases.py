@@ -36,7 +36,7 @@ class TruthPanel(QFrame):
         self.words = QLabel("")
         self.words.setWordWrap(True)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
-        note = QLabel(_tr("Your answer is locked. The AI is put away."))
+        note = QLabel(_tr("Your answer is locked."))
         note.setProperty("role", "secondary")
         note.setWordWrap(True)
         self.button = QPushButton(_tr("Next case   Enter"))

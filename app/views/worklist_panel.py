@@ -47,9 +47,10 @@ class SessionCard(QFrame):
         else:
             word = _tr("Start   Enter")
         self.button = QPushButton(word)
-        self.button.setObjectName("submit")
+        over = finished and not to_sign
+        self.button.setObjectName("finished" if over else "submit")
         # What cannot be pressed any more is a word to read, not a faded button.
-        self.button.setProperty("role", "quiet" if finished and not to_sign else "primary")
+        self.button.setProperty("role", "quiet" if over else "primary")
         self.button.setToolTip(
             _tr("Sign this finished session  (Enter)")
             if to_sign

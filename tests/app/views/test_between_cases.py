@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from typer.testing import CliRunner
 
-from app.bootstrap import PRACTICE_TRUTH, study_station
+from app.bootstrap import study_station
+from app.cli import app
+from app.practice_truth import PRACTICE_TRUTH
 from app.state.overlays import OverlayKind
 from app.study_files import folder_beside
 from app.views.main_window import MainWindow
@@ -27,7 +30,7 @@ from reader_study.clock import ManualClock
 from reader_study.domain.conduct import Conduct, Design, Navigation, Training
 from reader_study.domain.events import Event, EventKind
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
-from reader_study.domain.truth import TrueLesion, Truth
+from reader_study.domain.truth import TrueLesion, Truth, read_truth
 from reader_study.errors import StoreError
 from reader_study.randomization import allocate
 from reader_study.store.database import open_database
@@ -482,3 +485,37 @@ def test_rs_c4_after_kill_9_between_two_answers_the_ai_is_there_and_the_first_an
     assert [one["breasts"][0]["suspicion"] for one in provisional] == [15]
     assert [one["breasts"][0]["suspicion"] for one in final] == [30]
     assert EventKind.SESSION_RECOVERED in {event.kind for event in events}
+
+
+def test_rs_t3_the_file_for_readers_stations_holds_practice_cases_only(exams, tmp_path) -> None:
+    study = make_study(
+        exams,
+        practice=1,
+        conduct=Conduct(),
+        training=Training(feedback=True),
+        arms=(UNAIDED,),
+        design=Design.SINGLE,
+    )
+    everything = tmp_path / "truth.json"
+    sides = {Laterality.RIGHT: Pathology.MALIGNANT, Laterality.LEFT: Pathology.NORMAL}
+    write_truth(tuple(Truth(case_id=case.case_id, breasts=sides) for case in study.cases), everything)
+    opened = open_database(tmp_path / "study.sqlite")
+    opened.save_study(study)
+    opened.close()
+    command = [
+        "study",
+        "practice-truth",
+        str(everything),
+        "--db",
+        str(tmp_path / "study.sqlite"),
+        "--study",
+        "S",
+    ]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    written = folder_beside(tmp_path / "study.sqlite") / PRACTICE_TRUTH
+    assert [truth.case_id for truth in read_truth(written)] == ["C1"]
+    write_truth((Truth(case_id="C2", breasts=sides),), everything)
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "found none" in refused.output
