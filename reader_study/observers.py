@@ -121,7 +121,7 @@ def froc_observer_data(
     Raises
     ------
     StudyError
-        As ``roc_observer_data``; or an image with a mark and a lesion has no pixel spacing and the rule is in mm.
+        As ``roc_observer_data``; a malignant case without the place of a lesion; or an image with a mark and a lesion has no pixel spacing and the rule is in mm.
     """
     _must_be_known(answers, truth)
     declared = study.localisation if rule is None else rule
@@ -142,6 +142,12 @@ def froc_observer_data(
         for one in answers
         for mark in one.findings
     ]
+    placeless = [case_id for case_id, lesions in targets.items() if truth[case_id].malignant and not lesions]
+    if placeless:
+        raise StudyError(
+            f"Truth, case {placeless[0]}: expected the place of its malignant lesion, found none ({len(placeless)} such cases); the"
+            " case would count as one without disease. Add the lesion, or analyse the ratings."
+        )
     spacing = _spacings(answers)
     marked = {(mark.case, mark.view) for mark in marks}
     outlines = []

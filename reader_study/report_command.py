@@ -134,7 +134,8 @@ def _inputs(source: Path, truth: Path | None, groups: Path | None, cut: float | 
 def _truth_of_json(path: Path) -> StudyTruth:
     """A truth file with lesions; a lesion's circle is taken as its box."""
     from reader_study.domain.truth import read_truth
-    from reader_study.report.sources import StudyTruth, TypedOutline
+    from reader_study.report.lesion_places import TypedOutline
+    from reader_study.report.sources import StudyTruth
     from reader_study.statistics.localisation import Outline
 
     found = read_truth(path)
@@ -145,7 +146,7 @@ def _truth_of_json(path: Path) -> StudyTruth:
             reach = ((one.radius_mm or 5.0) / spacing[0], (one.radius_mm or 5.0) / spacing[1])
             box = (one.row - reach[0], one.col - reach[1], one.row + reach[0], one.col + reach[1])
             outline = Outline(case=case.case_id, lesion=one.lesion_id, view=one.image_key, box=box, spacing_mm=spacing, contour=one.contour)  # fmt: skip
-            lesions.append(TypedOutline(outline=outline, finding=one.finding.value))
+            lesions.append(TypedOutline(outline=outline, finding=one.finding.value, malignant=one.malignant, spacing_known=one.spacing_mm is not None))  # fmt: skip
     return StudyTruth(malignant={case.case_id: case.malignant for case in found}, lesions=tuple(lesions))
 
 

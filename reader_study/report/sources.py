@@ -19,8 +19,9 @@ from reader_study.report.birads_columns import BIRADS_ORDER, birads_categories
 from reader_study.report.export_tables import case_facts, standalone_by_type, standalone_scores
 from reader_study.report.file_order import aided_first, modality_order
 from reader_study.report.inputs import FlowCounts, Localised, ReportInputs, TypeRatings
+from reader_study.report.lesion_places import TypedOutline, localised_of
 from reader_study.statistics.froc import FrocData
-from reader_study.statistics.localisation import Mark, Outline, Rule, froc_data
+from reader_study.statistics.localisation import Rule, froc_data
 from reader_study.statistics.ratings import Ratings, StatisticsError
 from reader_study.statistics.times import ReadTimes
 
@@ -34,14 +35,6 @@ Row = Mapping[str, str]
 
 class ReportError(StudyError):
     """A report cannot be made of this input; the text says what is missing and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypedOutline:
-    """A lesion in one view and what it is (mass, calcification ...)."""
-
-    outline: Outline
-    finding: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +124,7 @@ def inputs_of_export(
     ai_rows = _table(folder / "ai_scores.csv", needed=False)
     facts = case_facts(_table(folder / "cases.csv", needed=False), known.facts)
     strata, numbers = _characteristics(facts, set(ratings.cases))
-    localised = _localised(findings, known, set(ratings.cases))
+    localised, not_localised = localised_of(findings, known.lesions, known.malignant, set(ratings.cases), known.rule)  # fmt: skip
     flow = FlowCounts(
         cases_planned=len({r["case_id"] for r in readings} | set(known.malignant)),
         cases_practice=_practice(folder),
@@ -164,7 +157,11 @@ def inputs_of_export(
         case_numbers=numbers,
         order=_order(readings),
         by_type=_by_type(findings, known, ratings, standalone_by_type(ai_rows)),
-        exclusions=(*((f"{unrated} readings without a rating",) if unrated else ()), *no_category),
+        exclusions=(
+            *((f"{unrated} readings without a rating",) if unrated else ()),
+            *no_category,
+            *not_localised,
+        ),
     )
 
 
@@ -323,19 +320,6 @@ def _washout(folder: Path, readings: Iterable[Row]) -> tuple[float, ...]:
 
 
 # ------------------------------------------------------------------------------------------------ the AI, findings, lesions
-
-
-def _localised(findings: Iterable[Row], known: StudyTruth, cases: set[str]) -> Localised | None:
-    if not known.lesions:
-        return None
-    marks = tuple(
-        Mark(reader=f["reader_id"], modality=f["arm_id"], case=f["case_id"], view=f["image_key"], row=float(f["row"]),
-             column=float(f["col"]), rating=float(f["suspicion"]))
-        for f in findings
-        if f.get("suspicion") and f.get("row") and f.get("image_key") and f["case_id"] in cases
-    )  # fmt: skip
-    outlines = tuple(lesion.outline for lesion in known.lesions if lesion.outline.case in cases)
-    return Localised(marks=marks, outlines=outlines, rule=known.rule or Rule(radius_mm=20.0))
 
 
 def _froc(localised: Localised | None, ratings: Ratings) -> FrocData | None:

@@ -13,7 +13,8 @@ from reader_study.exchange_export import export_study
 from reader_study.export import export_tidy
 from reader_study.ports import MemoryEventStore
 from reader_study.report.export_tables import case_facts, standalone_by_type, standalone_scores
-from reader_study.report.sources import StudyTruth, TypedOutline, inputs_of_export
+from reader_study.report.lesion_places import TypedOutline
+from reader_study.report.sources import StudyTruth, inputs_of_export
 from reader_study.roster_tables import diameter_mm
 from reader_study.sessions import Sessions
 from reader_study.statistics.localisation import Outline

@@ -13,9 +13,10 @@ from reader_study.report import error_section, methods_section, paper_tables, su
 from reader_study.report.ai_section import AI_NAME, ai_scores, with_ai
 from reader_study.report.analysis import Choice
 from reader_study.report.inputs import Localised, ReportInputs, TypeRatings
+from reader_study.report.lesion_places import TypedOutline
 from reader_study.report.make import make_report
 from reader_study.report.page import Absent, Figure, Link, Table, p_shown, to_html, write
-from reader_study.report.sources import StudyTruth, TypedOutline, inputs_of_export
+from reader_study.report.sources import StudyTruth, inputs_of_export
 from reader_study.statistics.agreement import cohen_kappa, confusion
 from reader_study.statistics.bootstrap import bootstrap
 from reader_study.statistics.covariance import estimates
