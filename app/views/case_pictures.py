@@ -45,10 +45,10 @@ def _paint(painter: QPainter, view: SmallView, x: int) -> None:
     painter.setClipRect(QRectF(x, 0, cols, rows + LABEL_PX))
     painter.translate(x, LABEL_PX)
     painter.drawImage(0, 0, picture)
-    for corners in view.outlines:
-        _outlined(painter, QPolygonF([QPointF(col, row) for row, col in corners]))
     for (row, col), arm, _reader in view.marks:
         _marked(painter, QPointF(col, row), ARMS[arm % len(ARMS)])
+    for corners in view.outlines:
+        _outlined(painter, QPolygonF([QPointF(col, row) for row, col in corners]))
     painter.translate(0, -LABEL_PX)
     face = font(1.0)
     face.setPixelSize(14)

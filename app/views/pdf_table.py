@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtGui import QFont
 
 from app.views.pdf_sheet import Lines, Sheets, broken, font, text_width
-from reader_study.report.page import Table, is_words
+from reader_study.report.page import LONG_CELL, Table, is_words
 
 GAP_PT = 9.0
 SIZES_PT = (8.0, 7.3, 6.6, 6.0)
@@ -44,7 +44,7 @@ def print_table(
     plan = plan_of(table, cells, sheets.width_of(landscape=False), sheets.width_of(landscape=True))
     if plan.landscape != sheets.landscape:
         sheets.turn(landscape=plan.landscape)
-    words = [is_words(table, k) for k in range(len(table.head))]
+    words = [_wraps(table, k, cells) for k in range(len(table.head))]
     for number, group in enumerate(plan.groups):
         if number:
             sheets.y += 8
@@ -68,6 +68,11 @@ def plan_of(table: Table, cells: Sequence[Sequence[str]], portrait: float, lands
     return Plan(size_pt=SIZES_PT[-1], landscape=True, groups=tuple(tuple(g) for g in groups))
 
 
+def _wraps(table: Table, column: int, cells: Sequence[Sequence[str]]) -> bool:
+    """True where a column holds words, or a sentence in some of its rows."""
+    return is_words(table, column) or any(len(row[column]) > LONG_CELL for row in cells)
+
+
 def _needs(table: Table, cells: Sequence[Sequence[str]], size: float) -> list[_Need]:
     face, head_face = font(size), font(size, bold=True)
     needs = []
@@ -76,7 +81,7 @@ def _needs(table: Table, cells: Sequence[Sequence[str]], size: float) -> list[_N
         longest = max((text_width(text, face) for text in column), default=0.0)
         head_word = max((text_width(word, head_face) for word in head.split()), default=0.0)
         least = longest
-        if is_words(table, k):
+        if _wraps(table, k, cells):
             least = max((text_width(w, face) for text in column for w in text.split()), default=0.0)
             least = min(least, LONG_WORD_PT) if k else min(max(least, longest * 0.5), 120.0)
         natural = max(min(longest, NATURAL_PT), min(text_width(head, head_face), 90.0))
@@ -95,7 +100,7 @@ def _widths(
         return None
     if wanted <= free:
         spare = free - wanted
-        long = [k for k, n in enumerate(needs) if is_words(table, k) and n.natural >= NATURAL_PT]
+        long = [k for k, n in enumerate(needs) if _wraps(table, k, cells) and n.natural >= NATURAL_PT]
         return [n.natural + (spare / len(long) if k in long else 0.0) for k, n in enumerate(needs)]
     return [n.least + free * (n.natural - n.least) / wanted for n in needs]
 

@@ -11,6 +11,8 @@ import pytest
 from PySide6.QtCore import QBuffer, QIODevice
 from PySide6.QtGui import QImage
 
+from app.control.tasks import InlineTaskRunner
+from app.views.analyse_view import AnalyseView
 from app.views.pdf_table import plan_of
 from app.views.report_pdf import to_pdf, write_pdf
 from reader_study.errors import StudyError
@@ -126,3 +128,18 @@ def test_a_pdf_that_cannot_be_written_is_one_sentence(qapp, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match="could not be written"):
         write_pdf(_report(1), tmp_path / "file" / "report.pdf")
+
+
+def test_the_screen_saves_the_report_as_pdf_once_there_is_one(qapp, qtbot, tmp_path):
+    view = AnalyseView(InlineTaskRunner())
+    qtbot.addWidget(view)
+    assert not view.print_pdf.isEnabled()
+    view.save_pdf(tmp_path / "none.pdf")
+    assert not (tmp_path / "none.pdf").exists()
+    view._done(_report(3))
+    assert view.print_pdf.isEnabled()
+    view.save_pdf(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes() == to_pdf(_report(3))
+    assert str(tmp_path / "report.pdf") in view.said.text()
+    view.save_pdf(tmp_path / "no" / "report.pdf")
+    assert view.problem.text()
