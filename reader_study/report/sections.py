@@ -283,11 +283,14 @@ def _kappa_table(
 
 def _icc_table(inputs: ReportInputs) -> Table:
     rows: list[tuple[Cell, ...]] = []
+    unmarked = 0
     for i, arm in enumerate(inputs.ratings.modalities):
         scores = inputs.ratings.scores[i]
         complete = np.isfinite(scores).all(axis=0)
+        unmarked += int((np.isneginf(scores).any(axis=0) & ~np.isnan(scores).any(axis=0)).sum())
         for one in intraclass(scores[:, complete].T):
             rows.append((arm, one.form.value, int(complete.sum()), one.icc, one.lower, one.upper, p_shown(one.p_value), one.note))  # fmt: skip
     return Table(name="icc", title="Intraclass correlation of ratings (95 % interval)",
                  head=("arm", "form", "cases", "estimate", "lower", "upper", "p", "note"), rows=tuple(rows),
-                 note="Shrout & Fleiss 1979; cases that every reader rated.")  # fmt: skip
+                 note="Shrout & Fleiss 1979; cases that every reader rated."
+                 + (f" Left out, as nothing marked is no number: {unmarked} cases (counted in each arm) in which a reader marked nothing; agreement holds for marked cases only." if unmarked else ""))  # fmt: skip

@@ -119,12 +119,19 @@ def power(
     Notes
     -----
     The ratio of cases with disease is taken to be the pilot's; covariances shrink as 1 / cases.
+
+    Raises
+    ------
+    StatisticsError
+        Too few readers or cases, alpha outside of 0..1, no margin, or components that leave no variance.
     """
     if readers < 1 or cases < 2 or (readers < 2 and generalise is not Generalise.CASES):
         raise StatisticsError(
             f"Power: expected two or more readers (one if fixed) and cases, found {readers} and {cases}."
         )
-    if claim is Claim.NON_INFERIORITY and margin <= 0:
+    if not 0 < alpha < 1:
+        raise StatisticsError(f"Power: expected alpha between 0 and 1, found {alpha:g}.")
+    if claim is Claim.NON_INFERIORITY and not margin > 0:
         raise StatisticsError(f"Non-inferiority: expected a margin above 0, found {margin}.")
     denominator, df2 = _denominator(pilot, readers, cases, generalise)
     shift = effect + margin if claim is Claim.NON_INFERIORITY else effect
@@ -198,6 +205,11 @@ def _chance(
     return float(stats.ncf.sf(f, 1, df2, noncentrality)) if noncentrality else alpha, f
 
 
+def _must_be_a_share(wanted: float) -> None:
+    if not 0 < wanted < 1:
+        raise StatisticsError(f"Sample size: expected a wanted power between 0 and 1, found {wanted:g}.")
+
+
 def cases_needed(
     pilot: Pilot,
     *,
@@ -223,6 +235,7 @@ def cases_needed(
             margin=margin,
         )  # fmt: skip
 
+    _must_be_a_share(wanted)
     top = at(MOST_CASES)
     if top.power < wanted:
         raise StatisticsError(
@@ -247,6 +260,7 @@ def readers_needed(
     margin: float = 0.0,
 ) -> Power:
     """The smallest number of readers that reaches the wanted power, with what it gives."""
+    _must_be_a_share(wanted)
     found: Power | None = None
     for readers in range(1 if generalise is Generalise.CASES else 2, MOST_READERS + 1):
         found = power(
