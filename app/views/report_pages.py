@@ -5,6 +5,7 @@ Only how a preview looks; what is saved is the report's own page for print.
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 
@@ -13,7 +14,7 @@ from PySide6.QtGui import QImage, QPainter
 from PySide6.QtSvg import QSvgRenderer
 
 from app.views import theme
-from reader_study.report.page import Absent, Figure, Section, Table, is_words, shown
+from reader_study.report.page import Absent, Figure, Part, Picture, Section, is_words, shown
 
 FIGURE_SCALE = 1.5  # points of the figure to pixels of the screen
 ROWS = 60  # of a table in the preview
@@ -56,12 +57,15 @@ def section_html(section: Section) -> str:
     return f"<div style='color:{theme.TEXT}'>{''.join(body)}</div>"
 
 
-def _part(part: Table | Figure | Absent) -> str:
+def _part(part: Part) -> str:
     e = html.escape
     quiet = f"color:{theme.TEXT_SECONDARY}"
     title = f"<h3 style='color:{theme.ACCENT}'>{e(part.title)}</h3>"
     if isinstance(part, Absent):
         return f"{title}<p style='{quiet}'>{e(part.why)}</p>"
+    if isinstance(part, Picture):
+        data = base64.b64encode(part.content).decode("ascii")
+        return f"{title}<p><img src='data:image/jpeg;base64,{data}'></p><p style='{quiet}'>{e(part.note)}</p>"
     note = f"<p style='{quiet}; font-size:small'>{e(part.note)}</p>" if part.note else ""
     if isinstance(part, Figure):
         return f"{title}<p><img src='figure:{e(part.name)}'></p>{note}"
