@@ -6,8 +6,8 @@ Owns the noun, its checks, and the way to the arrays of ``reader_study.statistic
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 
@@ -90,6 +90,9 @@ class ObserverData:
     def ratings(self) -> Ratings:
         """One score a read: the rating (ROC, ROI), or the highest mark, -inf where nothing was marked.
 
+        Where every case is a breast (its id ends in ``:R`` or ``:L``), the two breasts of a woman are one cluster, so
+        that resampling leaves out women.
+
         Raises
         ------
         StatisticsError
@@ -102,10 +105,11 @@ class ObserverData:
         truth = {case.case_id: bool(case.lesions) for case in self.cases}
         order = {case.case_id: k for k, case in enumerate(self.cases)}
         reads = sorted(self.reads, key=lambda r: (_natural_key(r[0]), _natural_key(r[1]), order[r[2]]))
-        return ratings_from_rows(
+        found = ratings_from_rows(
             ((reader, modality, case, truth[case], highest[reader, modality, case]) for reader, modality, case in reads),
             modality_order=self.modalities,
         )  # fmt: skip
+        return replace(found, clusters=women_of_breasts(found.cases))
 
     def froc(self) -> FrocData:
         """Free-response arrays; ExchangeError unless every reader read every case under every modality."""
@@ -182,6 +186,14 @@ def normalised(data: ObserverData) -> ObserverData:
         paradigm=data.paradigm, cases=tuple(cases), reads=data.reads, marks=tuple(marks), crossing=data.crossing,
         title=data.title,
     )  # fmt: skip
+
+
+def women_of_breasts(cases: Sequence[str]) -> tuple[str, ...] | None:
+    """The woman of each breast, or None where the cases are not all breasts or each woman has one."""
+    women = tuple(case[:-2] for case in cases)
+    if not all(case.endswith((":R", ":L")) for case in cases) or len(set(women)) == len(women):
+        return None
+    return women
 
 
 def natural(names: Iterable[str]) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def _auc_table(inputs: ReportInputs) -> Table:
         title="Area under the curve by reader (95 % interval)",
         head=head,
         rows=tuple(rows),
-        note=_single_reader_note(arms, flat) + source.sentence(),
+        note=_single_reader_note(arms, flat, clustered=ratings.clusters is not None) + source.sentence(),
     )
 
 
@@ -123,8 +123,10 @@ def _both_read(ratings: Ratings, j: int, arms: Sequence[int]) -> bool:
     return min(int((read & ratings.truth).sum()), int((read & ~ratings.truth).sum())) >= 2
 
 
-def _single_reader_note(arms: Sequence[str], flat: bool) -> str:
+def _single_reader_note(arms: Sequence[str], flat: bool, *, clustered: bool) -> str:
     words = "Each reader by herself: cases are random, readers fixed. "
+    if clustered:
+        words += "DeLong takes the breasts of one woman for independent; the multi-reader tables by jackknife do not. "
     if len(arms) > 2:
         words += f"Compared are the first two of {len(arms)} arms. "
     if flat:

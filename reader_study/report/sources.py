@@ -26,6 +26,7 @@ from reader_study.statistics.ratings import Ratings, StatisticsError
 from reader_study.statistics.times import ReadTimes
 
 DAY_S = 86_400.0
+BREAST_UNIT = "the breast; the breasts of one woman are resampled together"
 RATINGS = (
     ("suspicion_max", "probability of malignancy"),
     ("call", "call (1 = malignant)"),
@@ -63,6 +64,7 @@ def inputs_of_file(path: Path, *, cut: float | None = None) -> ReportInputs:
         ratings=ratings if order == ratings.modalities else ratings.pick(modalities=order),
         froc=data.froc() if data.paradigm is Paradigm.FROC else None,
         default_fom="wAFROC" if data.paradigm is Paradigm.FROC else "AUC",
+        unit=BREAST_UNIT if ratings.clusters is not None else "the case (one rating a case)",
         cut=cut,
     )
 

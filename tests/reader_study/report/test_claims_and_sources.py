@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +16,12 @@ from reader_study.report.inputs import ReportInputs
 from reader_study.report.lesion_places import TypedOutline, localised_of
 from reader_study.report.make import make_report
 from reader_study.report.page import Absent, Report, Table
+from reader_study.report.sources import inputs_of_file
+from reader_study.statistics.covariance import Covariance, estimates
 from reader_study.statistics.froc import froc_from_rows
 from reader_study.statistics.localisation import Outline
 from reader_study.statistics.obuchowski_rockette import Claim
-from reader_study.statistics.ratings import Floats, Ratings
+from reader_study.statistics.ratings import Floats, Ratings, StatisticsError
 
 
 def _inputs(scores: Floats | None = None, arms: tuple[str, ...] = ("aided", "unaided")) -> ReportInputs:
@@ -147,3 +151,17 @@ def test_rs_l2_benign_lesions_are_no_targets_and_a_spacing_is_measured_or_refuse
     assert found is not None
     assert why == ()
     assert [(o.case, o.spacing_mm) for o in found.outlines] == [("1", (0.1, 0.1))]
+
+
+def test_rs_s11_breasts_of_one_woman_are_one_unit_of_the_jackknife(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = ["reader,treatment,case,truth,rating"]
+    for reader, arm, woman, side in product("xy", "ab", range(12), "RL"):
+        ill = int(woman % 3 == 0 and side == "L")
+        rows.append(f"{reader},{arm},w{woman}:{side},{ill},{rng.normal() + ill:.2f}")
+    (tmp_path / "breasts.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    inputs = inputs_of_file(tmp_path / "breasts.csv")
+    assert "resampled together" in inputs.unit
+    assert estimates(inputs.ratings).case_count == 12
+    with pytest.raises(StatisticsError, match="independent cases"):
+        estimates(inputs.ratings, covariance=Covariance.DELONG)
