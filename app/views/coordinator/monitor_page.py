@@ -9,6 +9,7 @@ from PySide6.QtCore import QCoreApplication, QModelIndex, QPersistentModelIndex,
 from PySide6.QtGui import QColor, QKeySequence, QPainter, QShortcut
 from PySide6.QtWidgets import (
     QFrame,
+    QHBoxLayout,
     QLineEdit,
     QScrollArea,
     QStyledItemDelegate,
@@ -79,14 +80,18 @@ class MonitorPage(Page):
 
     def _lay_out(self) -> None:
         pictures = QWidget()
-        column = QVBoxLayout(pictures)
-        column.setContentsMargins(0, 0, 8, 0)
-        column.addWidget(section(_tr("READING TIMES BY READER (FIRST PAINT TO SUBMISSION)")))
-        column.addWidget(self.times)
-        column.addSpacing(8)
-        column.addWidget(section(_tr("CALENDAR: READING, WASHOUT (DASHED), TODAY")))
-        column.addWidget(self.calendar)
-        column.addStretch(1)
+        both = QHBoxLayout(pictures)  # side by side: the calendar of many readers is seen without scrolling
+        both.setContentsMargins(0, 0, 8, 0)
+        both.setSpacing(24)
+        for title, picture in (
+            (_tr("READING TIMES BY READER (FIRST PAINT TO SUBMISSION)"), self.times),
+            (_tr("CALENDAR: READING, WASHOUT (DASHED), TODAY"), self.calendar),
+        ):
+            column = QVBoxLayout()
+            column.addWidget(section(title))
+            column.addWidget(picture)
+            column.addStretch(1)
+            both.addLayout(column, 1)
         area = QScrollArea()
         area.setWidget(pictures)
         area.setWidgetResizable(True)
@@ -125,7 +130,9 @@ class MonitorPage(Page):
             _tr("Session id"), _tr("Reader"), _tr("Group"), _tr("Session"), _tr("Done"), _tr("Cases"), _tr("Median, s"),
             _tr("Interrupted"), _tr("Idle"), _tr("Overrides"), _tr("Signed"), _tr("Last seen (UTC)"), _tr("State"),
         )  # fmt: skip
-        flagged = frozenset(n for n, row in enumerate(rows) if row.interrupted or row.overrides)
+        flagged = frozenset(
+            n for n, row in enumerate(rows) if row.interrupted or row.overrides or row.idle_spells
+        )
         boxes = {row.session_id: box_of(seconds.get(row.session_id, ())) for row in rows}
         self.sessions.set_rows(
             columns, [self._cells(row, boxes[row.session_id]) for row in rows], wrong=flagged

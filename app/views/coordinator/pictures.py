@@ -5,6 +5,7 @@ They draw and decide nothing; every one says in words what is under the pointer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -28,7 +29,7 @@ from app.views.theme import (
 
 # Okabe and Ito's colours, dimmed for a dark room; strata of an arm are shades of its colour.
 ARM_COLOURS = ("#4E93C2", "#C98B1F", "#3F9B7C", "#B0709A", "#A3573A", "#8C8C2E")
-_NAME_PX, _ROW_PX = 150, 26
+_NAME_PX, _ROW_PX, _DATE_PX = 150, 26, 96
 _DARK = 0.38  # lightness below which words on a bar are light
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -276,7 +277,7 @@ class CalendarPicture(Picture):
             return _NAME_PX + (day - first).days * scale
 
         bottom = 4.0 + len(self._readers) * _ROW_PX
-        every = max(1, round((last - first).days / 8))
+        every = max(1, math.ceil(_DATE_PX / scale))
         for offset in range(0, (last - first).days + 1, every):
             day = first + timedelta(days=offset)
             if at(day) > self.width() - 80:
