@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray
+from PySide6.QtCore import QByteArray, QHashSeed
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtSvg import QSvgRenderer
 
@@ -45,6 +45,14 @@ def write_pdf(report: Report, path: Path) -> Path:
 def to_pdf(report: Report) -> bytes:
     """Print twice: the first time tells the number of pages and where each section begins."""
     application()
+    QHashSeed.setDeterministicGlobalSeed()  # Qt names embedded fonts by a hash that differs in every process
+    try:
+        return _printed(report)
+    finally:
+        QHashSeed.resetRandomGlobalSeed()
+
+
+def _printed(report: Report) -> bytes:
     foot = _data_hash(report)
     draft = Sheets(report.title, foot, 999)
     pages = _print(draft, report, {section.title: 99 for section in report.sections})

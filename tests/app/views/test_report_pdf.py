@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -70,6 +72,25 @@ def test_rs_s11_the_same_report_gives_the_same_pdf_and_no_day_of_printing(qapp):
     assert one == to_pdf(_report())
     assert not re.search(rb"Date[^\n]{0,12}20(2|3)\d", one)
     assert one != to_pdf(_report(149))
+
+
+def test_rs_s11_another_run_of_the_program_prints_the_same_bytes():
+    program = (
+        "import sys; from app.views.report_pdf import to_pdf; from reader_study.report.page import *;"
+        "t = Table(name='t', title='Bold and regular', head=('a', 'b'), rows=(('x', 0.5),));"
+        "sys.stdout.buffer.write(to_pdf(Report(title='T', subtitle='s', warning='w', sections=(Section(title='S', parts=(t,)),))))"
+    )
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            check=True,
+            env={name: value for name, value in os.environ.items() if name != "QT_HASH_SEED"},
+        )
+        for _ in range(2)
+    ]
+    assert runs[0].stdout.startswith(b"%PDF-")
+    assert runs[0].stdout == runs[1].stdout
 
 
 def test_rs_s11_every_page_says_its_number_and_the_hash_of_the_data(qapp, tmp_path):
