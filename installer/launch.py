@@ -54,6 +54,7 @@ TEST_TOOLS = {
     "Xvfb": "xvfb",
     "pg_createcluster": "postgresql",
     "Rscript": "r-base-core r-cran-lmertest",  # lme4 judges our mixed model of reading times
+    "pdftotext": "poppler-utils",
 }
 
 
