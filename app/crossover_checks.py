@@ -166,6 +166,13 @@ def _log(run: CrossoverRun) -> Iterator[Check]:
         and FALSE_REASON != OVERRIDE_REASON,
         evidence="" if damaged is None else " ".join(damaged.problems),
     )
+    if run.screen_verdicts:
+        intact, found = run.screen_verdicts
+        yield Check(
+            claim="The audit page says the same of both",
+            ok=intact.startswith("Intact") and found.startswith("NOT intact") and chain in found,
+            evidence=f"{intact} / {found}",
+        )
     yield Check(
         claim="Export was closed to the coordinator until she had locked and signed the study",
         ok="before the study is locked" in run.closed_before_lock,
@@ -193,12 +200,12 @@ def _results(run: CrossoverRun) -> Iterator[Check]:
 def _report(run: CrossoverRun) -> Check:
     inputs = inputs_of_export(run.exports, run.exports / "truth.csv")
     pages = write_report(inputs, run.folder / "report")
-    analysed = analyse(inputs, Choice()).as_json()
-    means = {arm: sum(own.values()) / len(own) for arm, own in analysed["fom"].items()}
-    gain, p = means["aided"] - means["unaided"], analysed["analyses"]["RRRC"]["p"]
+    analysed = analyse(inputs, Choice())
+    means = {arm: sum(own.values()) / len(own) for arm, own in analysed.fom.items()}
+    gain, p = means["aided"] - means["unaided"], analysed.analyses["RRRC"].p
     return Check(
         claim="The analysis report is made, and has the gain with AI that the simulated readers were given",
-        ok=pages[0].is_file() and len(analysed["fom"]["aided"]) == READERS and gain > 0,
+        ok=pages[0].is_file() and len(analysed.fom["aided"]) == READERS and gain > 0,
         evidence=f"report/{pages[0].name}: mean AUC aided - unaided {gain:+.3f}, p {p:.3f} (random readers and cases),"
         f" {len(pages) - 1} tables and figures",
     )

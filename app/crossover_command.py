@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,10 +33,9 @@ def demo_study_command(
         demo.first_period(run)
         early = demo.come_too_early(run)
         if screens:
-            os.environ["QT_QPA_PLATFORM"] = "offscreen"
-            from app.views.simulated_coordinator import finish_in_windows, override_in_windows
+            from app.crossover_windows import finish_in_windows, override_in_windows
 
-            run.override_without_reason = override_in_windows(run, early)
+            override_in_windows(run, early)
             demo.second_period(run)
             for shot in finish_in_windows(run):
                 typer.echo(f"picture: {shot}")

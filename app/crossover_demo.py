@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from app.bootstrap import coordinators_office
@@ -19,7 +20,7 @@ from app.crossover_cases import case_book, write_cases
 from app.crossover_reading import Interrupted, Reading
 from app.study_files import LocalStudyFiles
 from reader_study.audit import audit_session
-from reader_study.clock import ManualClock
+from reader_study.clock import ManualClock, from_utc_text
 from reader_study.errors import StudyError
 from reader_study.permissions import NotPermitted
 from reader_study.protocol_file import protocol_to_text, read_protocol
@@ -54,7 +55,9 @@ class CrossoverRun:
     refusal: str = ""  # what the early reader was told
     override_without_reason: str = ""  # what the coordinator was told who gave none
     closed_before_lock: str = ""  # what the export said before the lock
-    screen_verdict: str = ""  # what the audit page said of the tampered copy; "" = not asked in the windows
+    screen_verdicts: tuple[
+        str, ...
+    ] = ()  # what the audit page said of the log and of the copy; () = not asked
     verdict: VerifyReport | None = None
     tampered: VerifyReport | None = None  # of the copy
 
@@ -137,7 +140,7 @@ def first_period(run: CrossoverRun) -> None:
             run.interrupted = reading.read_interrupted(name, 1)
         else:
             reading.read(name, 1, idle=name == IDLE_READER)
-        run.clock.advance(DAY_S)
+        next_morning(run.clock)
     run.say(f"first sessions read by {run.clock.utc_now()[:10]}")
 
 
@@ -166,10 +169,11 @@ def second_period(run: CrossoverRun) -> None:
     reading = run.reading
     reading.read(EARLY_READER, 2)
     run.clock.advance(reading.study.washout_days * DAY_S)
+    next_morning(run.clock)
     for reader in reading.study.readers:
         if reader.reader_id != EARLY_READER:
             reading.read(reader.reader_id, 2)
-            run.clock.advance(DAY_S)
+            next_morning(run.clock)
     run.say(f"second sessions read by {run.clock.utc_now()[:10]}")
     sign_in(run)
     try:
@@ -197,6 +201,13 @@ def judge(run: CrossoverRun) -> None:
     run.verdict = verify_log(run.database, run.anchor)
     tamper(run.database, run.copy, run.study_id)
     run.tampered = verify_log(run.copy, run.anchor)
+
+
+def next_morning(clock: ManualClock) -> None:
+    """Move the clock to eight o'clock of the next day."""
+    now = from_utc_text(clock.utc_now())
+    morning = now.replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    clock.advance((morning - now).total_seconds())
 
 
 def sign_in(run: CrossoverRun) -> None:

@@ -1,13 +1,11 @@
 """A coordinator's work on a running study through the real windows, unseen: monitor, override, lock, export, audit.
 
-Types and clicks what she would and keeps a picture of each page. The study and its readers are ``app.crossover_demo``.
+Types and clicks what she would and keeps a picture of each page; the study itself is somebody else's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,54 +13,19 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit
 
-from app.bootstrap import coordinator_station
-from app.crossover_demo import COORDINATOR, OVERRIDE_REASON, PASSWORD, CrossoverRun, judge, tamper
 from app.views.coordinator.coordinator_view import CoordinatorView
 from app.views.main_window import MainWindow
 from app.views.start_window import application
-from inference.engine import FakeEngine
-from reader_study.ports import Clock
+from app.workstation import Workstation
 
 SIZE = (1920, 1080)
 WAIT_S = 120.0
 _ALT = Qt.KeyboardModifier.AltModifier
-_PAGES = {"study": "1", "allocation": "4", "monitor": "5", "lock": "6", "export": "7", "audit": "8"}
+_PAGES = {"monitor": Qt.Key.Key_5, "lock": Qt.Key.Key_6, "export": Qt.Key.Key_7, "audit": Qt.Key.Key_8}
 
 
 class SimulatedCoordinatorError(RuntimeError):
     """Something that a coordinator would have waited for did not happen."""
-
-
-@dataclass(kw_only=True)
-class _Sitting:
-    window: MainWindow
-    folder: Path  # of the pictures
-    shots: list[Path] = field(default_factory=list)
-
-    @property
-    def view(self) -> CoordinatorView:
-        view = self.window.area.view
-        if view is None or self.window.stack.currentWidget() is not view:
-            raise SimulatedCoordinatorError("expected the coordinator's area, found another page")
-        return view
-
-    def go(self, page: str) -> None:
-        QTest.keyClick(self.view, getattr(Qt.Key, f"Key_{_PAGES[page]}"), _ALT)
-        self.wait()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + WAIT_S
-        QTest.qWait(50)
-        while self.window.runner.is_busy():
-            QTest.qWait(20)
-            if time.monotonic() > deadline:
-                raise SimulatedCoordinatorError(f"waited {WAIT_S:.0f} s for the work of a page")
-
-    def shot(self, name: str) -> None:
-        QTest.qWait(100)
-        path = self.folder / f"coordinator-{name}.png"
-        self.window.grab().save(str(path))
-        self.shots.append(path)
 
 
 def type_into(line: QLineEdit, words: str) -> None:
@@ -73,88 +36,100 @@ def type_into(line: QLineEdit, words: str) -> None:
     QTest.keyClicks(line, words)
 
 
-@contextmanager
-def _sitting(run: CrossoverRun, database: Path, clock: Clock) -> Iterator[_Sitting]:
-    """The coordinator signs in at a station on ``database``, and the window closes at the end."""
-    application()
-    files = run.office.files
-    station = coordinator_station(
-        database=database,
-        study_id=run.study_id,
-        cases=files.cases_folder,
-        anchor=run.anchor,
-        engine=FakeEngine(),
-    )
-    assert station.office is not None
-    station.office.clock = clock
-    window = MainWindow(station, version="demo-study")
-    window.resize(*SIZE)
-    window.show()
-    folder = run.folder / "screenshots"
-    folder.mkdir(exist_ok=True)
-    sitting = _Sitting(window=window, folder=folder)
-    try:
-        type_into(window.sign_in.reader, COORDINATOR)
-        type_into(window.sign_in.password, PASSWORD)
-        QTest.keyClick(window.sign_in.password, Qt.Key.Key_Return)
-        QTest.qWait(50)
-        yield sitting
-    finally:
-        window.close()
+@dataclass(kw_only=True)
+class Sitting:
+    """One coordinator at one window, signed in; ``close`` ends it. ``folder`` takes the pictures."""
+
+    window: MainWindow
+    folder: Path
+    shots: list[Path] = field(default_factory=list)
+
+    @property
+    def view(self) -> CoordinatorView:
+        view = self.window.area.view
+        if view is None or self.window.stack.currentWidget() is not view:
+            raise SimulatedCoordinatorError("expected the coordinator's area, found another page")
+        return view
+
+    def close(self) -> None:
+        """Close the window, and the station behind it."""
+        self.window.close()
         QApplication.processEvents()
 
-
-def override_in_windows(run: CrossoverRun, session_id: str) -> str:
-    """Grant the override on the monitor page, first without a reason; returns what the page said to that."""
-    with _sitting(run, run.database, run.clock) as sitting:
-        sitting.go("monitor")
-        page = sitting.view.monitor
+    def override(self, session_id: str, reason: str) -> str:
+        """Grant an override on the monitor page, first without a reason; returns what the page said to that."""
+        self._go("monitor")
+        page = self.view.monitor
         page.sessions.pick(session_id)
-        sitting.shot("1-washout")
+        self._shot("1-washout")
         page.grant.click()
         said = page.said.text()
         page.sessions.pick(session_id)
-        type_into(page.reason, OVERRIDE_REASON)
+        type_into(page.reason, reason)
         page.grant.click()
-        sitting.wait()
-        sitting.shot("2-override")
-    return said
+        self._wait()
+        self._shot("2-override")
+        return said
+
+    def lock(self, password: str) -> str:
+        """Look at the finished readings, try to export, lock; returns why the export was closed before."""
+        self._go("monitor")
+        self._shot("3-finished")
+        self._go("export")
+        closed = self.view.export.closed.text()
+        self._go("lock")
+        type_into(self.view.lock.password, password)
+        self._shot("4-lock")
+        self.view.lock.sign_button.click()
+        return closed
+
+    def export(self, folder: Path) -> None:
+        """Write every format into an empty folder."""
+        self._go("export")
+        self.view.export.export_to(folder)
+        self._wait()
+        self._shot("5-export")
+
+    def verify(self, shot: str, subject: str = "") -> str:
+        """Verify the log on the audit page and look at the entry on ``subject``; returns the verdict."""
+        self._go("audit")
+        page = self.view.audit
+        page.verify_button.click()
+        self._wait()
+        number = next((row[0] for row in page.entries.rows() if subject and subject in row), None)
+        if number is not None:
+            page.entries.pick(number)
+        self._shot(shot)
+        return page.said.text()
+
+    def _go(self, page: str) -> None:
+        QTest.keyClick(self.view, _PAGES[page], _ALT)
+        self._wait()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + WAIT_S
+        QTest.qWait(50)
+        while self.window.runner.is_busy():
+            QTest.qWait(20)
+            if time.monotonic() > deadline:
+                raise SimulatedCoordinatorError(f"waited {WAIT_S:.0f} s for the work of a page")
+
+    def _shot(self, name: str) -> None:
+        QTest.qWait(100)
+        path = self.folder / f"coordinator-{name}.png"
+        self.window.grab().save(str(path))
+        self.shots.append(path)
 
 
-def finish_in_windows(run: CrossoverRun) -> Sequence[Path]:
-    """Look at the finished readings, lock, export, verify; then verify a tampered copy. Returns the pictures."""
-    with _sitting(run, run.database, run.clock) as sitting:
-        sitting.go("monitor")
-        sitting.shot("3-finished")
-        sitting.go("export")
-        run.closed_before_lock = sitting.view.export.closed.text()
-        sitting.go("lock")
-        type_into(sitting.view.lock.password, PASSWORD)
-        sitting.shot("4-lock")
-        sitting.view.lock.sign_button.click()
-        sitting.go("export")
-        sitting.view.export.export_to(run.exports)
-        sitting.wait()
-        sitting.shot("5-export")
-        _verify(sitting, "6-intact")
-        shots = [*sitting.shots]
-    tamper(run.database, run.copy, run.study_id)
-    with _sitting(run, run.copy, run.clock) as sitting:
-        _verify(sitting, "7-tampered")
-        run.screen_verdict = sitting.view.audit.said.text()
-        shots += sitting.shots
-    judge(run)
-    return (*sorted((run.folder / "screenshots").glob("coordinator-[12]*.png")), *shots)
-
-
-def _verify(sitting: _Sitting, name: str) -> None:
-    sitting.go("audit")
-    page = sitting.view.audit
-    page.verify_button.click()
-    sitting.wait()
-    override = next(
-        (row for row in page.entries.rows() if OVERRIDE_REASON in row or "override granted" in row), None
-    )
-    if override is not None and page.said.property("role") != "error":
-        page.entries.pick(override[0])
-    sitting.shot(name)
+def sit_down(station: Workstation, *, account_id: str, password: str, folder: Path) -> Sitting:
+    """Open the window of a station and sign in as a coordinator."""
+    application()
+    window = MainWindow(station, version="demo-study")
+    window.resize(*SIZE)
+    window.show()
+    folder.mkdir(parents=True, exist_ok=True)
+    type_into(window.sign_in.reader, account_id)
+    type_into(window.sign_in.password, password)
+    QTest.keyClick(window.sign_in.password, Qt.Key.Key_Return)
+    QTest.qWait(50)
+    return Sitting(window=window, folder=folder)
