@@ -127,6 +127,10 @@ def inputs_of_export(
     facts = case_facts(_table(folder / "cases.csv", needed=False), known.facts)
     strata, numbers = _characteristics(facts, set(ratings.cases))
     localised, not_localised = localised_of(findings, known.lesions, known.malignant, set(ratings.cases), known.rule)  # fmt: skip
+    refused: list[str] = []
+    times, opened_times = (
+        _times(timed, column, group_of, refused) for column in ("active_s", "opened_to_submit_s")
+    )
     flow = FlowCounts(
         cases_planned=len({r["case_id"] for r in readings} | set(known.malignant)),
         cases_practice=_practice(folder),
@@ -146,8 +150,8 @@ def inputs_of_export(
         localised=localised,
         cut=cut,
         cut_name=_cut_name(cut, rating),
-        times=_times(timed, "active_s", group_of),
-        opened_times=_times(timed, "opened_to_submit_s", group_of),
+        times=times,
+        opened_times=opened_times,
         categories=categories,
         category_order=BIRADS_ORDER,
         flow=flow,
@@ -163,6 +167,7 @@ def inputs_of_export(
             *((f"{unrated} readings without a rating",) if unrated else ()),
             *no_category,
             *not_localised,
+            *refused,
         ),
     )
 
@@ -269,7 +274,10 @@ def _facts(readings: list[dict[str, str]], sessions: list[dict[str, str]]) -> tu
 # ------------------------------------------------------------------------------------------------ times and order
 
 
-def _times(rows: Iterable[Row], column: str, groups: Mapping[str, str]) -> ReadTimes | None:
+def _times(
+    rows: Iterable[Row], column: str, groups: Mapping[str, str], refused: list[str]
+) -> ReadTimes | None:
+    """Times of one interval; None where there are none, or with a sentence in ``refused`` where they cannot be analysed."""
     kept = [r for r in rows if r.get(column) and float(r[column]) > 0]
     if not kept:
         return None
@@ -285,7 +293,8 @@ def _times(rows: Iterable[Row], column: str, groups: Mapping[str, str]) -> ReadT
             positions=np.array([int(r["position"]) for r in kept]) if whole else None,
             groups=dict(groups),
         )
-    except StatisticsError:
+    except StatisticsError as error:
+        refused.append(f"{column} as a whole: {error}")
         return None
 
 
