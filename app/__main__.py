@@ -25,7 +25,9 @@ def opens_window(arguments: Sequence[str]) -> bool:
     named = [word for word in arguments[1:] if not word.startswith("-")]
     if arguments[0] == "open" and named and not any(Path(word).exists() for word in named):
         return False  # a sentence in the terminal says so, and no window opens before it
-    return arguments[0] in {"demo", "start"} or (arguments[0] in {"read", "open", "coordinate"} and bool(named))
+    return arguments[0] in {"demo", "start"} or (
+        arguments[0] in {"read", "open", "coordinate"} and bool(named)
+    )
 
 
 def import_program() -> Callable[[], object]:

@@ -159,7 +159,12 @@ def truth_places(database: Path | str, cases: Path | None) -> tuple[Path, Path]:
 
 
 def coordinator_station(
-    *, database: Path | str, study_id: str | None, cases: Path | None, anchor: Path | None, engine: InferenceEngine
+    *,
+    database: Path | str,
+    study_id: str | None,
+    cases: Path | None,
+    anchor: Path | None,
+    engine: InferenceEngine,
 ) -> Workstation:
     """A station for a coordinator on a database, which is made when there is none; readers can read there too."""
     opened = open_database(database)

@@ -203,5 +203,10 @@ def choose_and_run(*, version: str) -> int:
     if what is Choice.EXAMS:
         return open_exams(path=path, model=bootstrap.DEFAULT_MODEL, version=version)
     return coordinate(
-        database=str(path), study=None, cases=None, anchor=None, model=bootstrap.DEFAULT_MODEL, version=version
+        database=str(path),
+        study=None,
+        cases=None,
+        anchor=None,
+        model=bootstrap.DEFAULT_MODEL,
+        version=version,
     )

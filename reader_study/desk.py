@@ -92,7 +92,9 @@ class Desk:
         old = self.study()
         self._database.save_study(study)
         self._record(EventKind.PROTOCOL_DRAFTED, _named(study), old=_facts(old), new=_facts(study), why=why)
-        if study.plans and (old is None or old.plans != study.plans):  # a draft without readers or cases has none
+        if study.plans and (
+            old is None or old.plans != study.plans
+        ):  # a draft without readers or cases has none
             drawn_now = {
                 "sessions": len(study.plans),
                 "seed": study.seed,

@@ -302,7 +302,9 @@ class HeatPainter:
         self._layer: HeatLayer | None = None
         self._small: QImage | None = None
         self._small_key: object = None
-        self._ready: list[tuple[int, int, QImage]] | None = None  # the parts with evidence: left, top, picture
+        self._ready: list[tuple[int, int, QImage]] | None = (
+            None  # the parts with evidence: left, top, picture
+        )
         self._ready_key: object = None
         self._last_key: object = None
         self._memory: NDArray[np.uint32] | None = None

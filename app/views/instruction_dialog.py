@@ -46,7 +46,9 @@ class InstructionDialog(QDialog):
         self.button.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def event(self, event: QEvent) -> bool:
-        if event.type() is QEvent.Type.ShortcutOverride:  # Enter confirms here, not a mark in the window behind
+        if (
+            event.type() is QEvent.Type.ShortcutOverride
+        ):  # Enter confirms here, not a mark in the window behind
             event.accept()
             return True
         return super().event(event)

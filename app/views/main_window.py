@@ -334,9 +334,7 @@ class MainWindow(QMainWindow):
             self.sign_in.show_problem(str(error))
             return
         title = QCoreApplication.translate("study", self._station.study.title)
-        self.worklist.set_sessions(
-            title, self._reader.name, sessions, wants_signature=self.signing.wanted
-        )
+        self.worklist.set_sessions(title, self._reader.name, sessions, wants_signature=self.signing.wanted)
         self.stack.setCurrentWidget(self.worklist)
         self._idle.start()
 

@@ -51,7 +51,7 @@ class PictureExport:
             picture = view_picture(views[0], content)
         board.select(chosen)
         images = [view.image for view in views if view.image is not None]
-        self._writer.write(images, lambda path: picture.save(path), folder)
+        self._writer.write(images, lambda path: bool(picture.save(str(path))), folder)
 
     def _refused(self, views: list[Viewport]) -> bool:
         images = [view.image for view in views if view.image is not None]

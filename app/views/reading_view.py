@@ -107,7 +107,9 @@ class ReadingView(QWidget):
         self.image_tools = ImageTools(self.grid, self)
         self.image_tools.said.connect(self.show_message)
         self.image_tools.changed.connect(self._show_tool)
-        self._dragged: Finding | None = None  # the mark under the pointer, at the place where it would be let go
+        self._dragged: Finding | None = (
+            None  # the mark under the pointer, at the place where it would be let go
+        )
         self.image_tools.take_first(
             lambda inner: MarkGrip(inner, self._movable, self._draw_dragged, self.mark_moved.emit)
         )

@@ -151,9 +151,11 @@ class SettingsView(QWidget):
         for code in languages():
             self.language.addItem(NAMES.get(code, code), code)
         self.language.currentIndexChanged.connect(
-            lambda index: self._emit(replace(self._settings, language=str(self.language.itemData(index))))
-            if index >= 0
-            else None
+            lambda index: (
+                self._emit(replace(self._settings, language=str(self.language.itemData(index))))
+                if index >= 0
+                else None
+            )
         )
         form = QFormLayout()
         form.addRow(_tr("Language"), self.language)

@@ -219,7 +219,10 @@ def test_rs_c3_disk_that_refuses_does_not_advance_the_case(study, tmp_path, cloc
     case_id = sessions.position(SID).case_id
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(StoreError, match=r"could not be saved \(.*database is locked\); nothing was changed: close that program"):
+    with pytest.raises(
+        StoreError,
+        match=r"could not be saved \(.*database is locked\); nothing was changed: close that program",
+    ):
         sessions.submit(SID, normal_form)
     assert sessions.position(SID).case_id == case_id
     other.execute("ROLLBACK")

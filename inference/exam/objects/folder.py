@@ -69,7 +69,9 @@ def objects_of(found: Sequence[FoundObject], exam: Exam) -> ExamObjects:
     keys: list[KeyObjects] = []
     problems: list[str] = []
     for item in found:
-        same_study = bool(item.study_uid) and item.study_uid in studies  # without a study it must name an image
+        same_study = (
+            bool(item.study_uid) and item.study_uid in studies
+        )  # without a study it must name an image
         if not same_study and len(found) > _FEW:
             continue
         try:

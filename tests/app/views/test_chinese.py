@@ -192,7 +192,9 @@ def test_every_sign_of_the_catalogue_has_a_glyph(qapp: QApplication) -> None:
         for sign in text
         if not sign.isspace()
     }
-    assert [sign for sign in sorted(signs) if not any(font.supportsCharacter(ord(sign)) for font in raw)] == []
+    assert [
+        sign for sign in sorted(signs) if not any(font.supportsCharacter(ord(sign)) for font in raw)
+    ] == []
 
 
 def test_qt_has_its_own_buttons_in_chinese() -> None:
