@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sys
@@ -141,7 +142,7 @@ def coordinators_office(
     files = LocalStudyFiles(
         database=database,
         cases_folder=folder,
-        key=truth.with_name(f"{folder.resolve().name}.key"),
+        key=truth.with_name(f"{_site_name(folder)}.key"),
         truth=truth,
         anchor=anchor,
     )
@@ -149,7 +150,13 @@ def coordinators_office(
 
 
 def _kept_truth(cases: Path) -> Path:
-    return program_folders("keys").home / f"{cases.resolve().name}_truth.json"
+    return program_folders("keys").home / f"{_site_name(cases)}_truth.json"
+
+
+def _site_name(cases: Path) -> str:
+    """Name of a case folder's key and truth: two folders of one name in different places never share them."""
+    place = cases.resolve()
+    return f"{place.name}-{hashlib.sha256(str(place).encode()).hexdigest()[:10]}"
 
 
 def truth_places(database: Path | str, cases: Path | None) -> tuple[Path, Path]:
