@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import datetime
 
 from app.state.hanging_rules import Phase, Slot
 from app.state.priors import prior_number
 from app.state.terms import kind_term
-from inference.exam.contrast import contrast_pairs
+from inference.exam.contrast import contrast_pairs, early_count
 from inference.exam.types import Exam, ViewImage
 from resources.translation import translate
 from resources.vocabulary import ImageKind, Projection, ViewModifier
 
-# Two acquisitions of one contrast view this far apart are an early and a late one, not a repeat.
-PHASE_GAP = timedelta(minutes=3)
 _SPECIAL = frozenset({ViewModifier.MAGNIFICATION, ViewModifier.SPOT})
 # None of these shows the whole breast, so none stands in for it.
 _PART_OF_BREAST = _SPECIAL | {
@@ -191,11 +188,8 @@ def _phases(images: Sequence[ViewImage]) -> tuple[list[ViewImage], list[ViewImag
         return list(images), []
     if not ordered[0].kind.is_contrast:
         return list(images), []
-    pauses = [_taken(later) - _taken(earlier) for earlier, later in pairwise(ordered)]
-    longest = max(range(len(pauses)), key=lambda k: pauses[k])
-    if pauses[longest] < PHASE_GAP:
-        return list(images), []
-    return ordered[: longest + 1], ordered[longest + 1 :]
+    early = early_count([_taken(image) for image in ordered])
+    return (list(images), []) if early is None else (ordered[:early], ordered[early:])
 
 
 def _in_phase(slot: Slot, images: Sequence[ViewImage]) -> list[ViewImage]:

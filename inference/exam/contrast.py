@@ -6,9 +6,9 @@ The rules are data (``resources/dicom/contrast_rules.json``); every answer names
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise, product
 
 from pydicom.dataset import Dataset
@@ -154,14 +154,24 @@ def contrast_timings(images: Iterable[ViewImage]) -> dict[str, ContrastTiming]:
     return timings
 
 
+def early_count(times: Sequence[datetime]) -> int | None:
+    """How many compressions of one view, in order of time, are early ones; None = repeats, neither early nor late.
+
+    They are parted at their longest pause, the first of equal ones, if it is at least ``phase_gap_s``.
+    """
+    pauses = [after - before for before, after in pairwise(times)]
+    longest = max(pauses, default=timedelta(0))
+    if longest.total_seconds() < contrast_rules().phase_gap_s:
+        return None
+    return pauses.index(longest) + 1
+
+
 def _phase(image: ViewImage, same: list[ViewImage]) -> str:
     """Early or late among the compressions of one view, which are in order of time."""
-    times = [other.acquired for other in same if other.acquired is not None]
-    pauses = [(after - before, k) for k, (before, after) in enumerate(pairwise(times))]
-    longest, at = max(pauses, default=(timedelta(0), 0), key=lambda pause: pause[0])
-    if longest.total_seconds() < contrast_rules().phase_gap_s:
+    early = early_count([other.acquired for other in same if other.acquired is not None])
+    if early is None:
         return ""
-    return "early" if same.index(image) <= at else "late"
+    return "early" if same.index(image) < early else "late"
 
 
 def minutes_after_injection(image: ViewImage) -> float | None:
