@@ -11,8 +11,8 @@ from pathlib import Path
 from app.control.coordinating import Coordinating
 from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
 from app.files import ProgramFolders, program_folders
+from app.language import settings_folder
 from app.practice_truth import PRACTICE_TRUTH, practice_truth
-from app.settings_store import settings_folder
 from app.state.hanging import Protocol, load_protocols
 from app.state.protocol_library import ProtocolLibrary
 from app.study_files import LocalStudyFiles, folder_beside

@@ -11,13 +11,19 @@ from pathlib import Path
 
 from platformdirs import user_config_path
 
+SETTINGS_FILE = "settings.json"
 
-def language_setting() -> str:
-    """Return the setting 'language' ('system', 'en', 'zh_CN' …); 'system' where there is none to be read."""
+
+def settings_folder() -> Path:
+    """Folder of the user's settings; NEGATOSCOPE_HOME moves it with everything else."""
     named = os.environ.get("NEGATOSCOPE_HOME")
-    folder = Path(named) / "config" if named else user_config_path("negatoscope", appauthor=False)
+    return Path(named) / "config" if named else user_config_path("negatoscope", appauthor=False)
+
+
+def language_setting(folder: Path | None = None) -> str:
+    """Return the setting 'language' ('system', 'en', 'zh_CN' …); 'system' where there is none to be read."""
     try:
-        content = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        content = json.loads(((folder or settings_folder()) / SETTINGS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "system"
     chosen = content.get("language") if isinstance(content, dict) else None

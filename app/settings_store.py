@@ -11,15 +11,12 @@ import logging
 import os
 from pathlib import Path
 
-from platformdirs import user_config_path
-
+from app.language import SETTINGS_FILE, settings_folder
 from app.state.settings import SCHEMA, Settings, from_json, to_json
 from resources.files import UserFacingError
 from resources.translation import translate
 
 log = logging.getLogger(__name__)
-
-FILE_NAME = "settings.json"
 
 
 def _tr(text: str) -> str:
@@ -30,22 +27,11 @@ class SettingsError(UserFacingError):
     """The settings could not be kept; the message says what to do."""
 
 
-def settings_folder() -> Path:
-    """Folder of the user's settings; NEGATOSCOPE_HOME moves it with everything else."""
-    named = os.environ.get("NEGATOSCOPE_HOME")
-    return Path(named) / "config" if named else user_config_path("negatoscope", appauthor=False)
-
-
-def language_setting(folder: Path | None = None) -> str:
-    """The chosen language ('system' when none is), for use before any window exists."""
-    return JsonSettings(folder).current.language
-
-
 class JsonSettings:
     """Settings in ``settings.json`` of a folder."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._path = (folder or settings_folder()) / FILE_NAME
+        self._path = (folder or settings_folder()) / SETTINGS_FILE
         self._problem = ""
         self._current = self._read()
 

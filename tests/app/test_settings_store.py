@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings_store import JsonSettings, SettingsError, language_setting
+from app.language import language_setting
+from app.settings_store import JsonSettings, SettingsError
 from app.state.calibration import MonitorRecord
 from app.state.gsdf import LuminanceResponse
 from app.state.settings import HeatColour, Settings, WheelUse
