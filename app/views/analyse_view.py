@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from app.control.tasks import TaskContext, TaskRunner
 from app.views import report_pages
+from app.views.coordinator.page import quiet
 from reader_study.report.page import Figure
 from resources.files import UserFacingError
 
@@ -61,7 +62,7 @@ class AnalyseView(QWidget):
         self.truth: Path | None = None
         self.groups: Path | None = None
         self.report: Report | None = None
-        self._names = {what: self._quiet("") for what in ("source", "truth", "groups")}
+        self._names = {what: quiet("") for what in ("source", "truth", "groups")}
         self.fom, self.method, self.covariance, self.claim = (QComboBox() for _ in range(4))
         self.cut, self.margin = QDoubleSpinBox(), QDoubleSpinBox()
         self.start, self.save = (
@@ -71,7 +72,7 @@ class AnalyseView(QWidget):
         self.print_pdf = QPushButton(_tr("Save as PDF …   Ctrl+P"))
         self.stop = QPushButton(_tr("Cancel"))
         self.progress = QProgressBar()
-        self.said = self._quiet("")
+        self.said = quiet("")
         self.problem = QLabel("")
         self.problem.setProperty("role", "error")
         self.problem.setWordWrap(True)
@@ -85,13 +86,6 @@ class AnalyseView(QWidget):
         self._state()
 
     # ---- looks
-
-    @staticmethod
-    def _quiet(text: str) -> QLabel:
-        label = QLabel(text)
-        label.setProperty("role", "secondary")
-        label.setWordWrap(True)
-        return label
 
     def _fill(self) -> None:
         for value, text in (

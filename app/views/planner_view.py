@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.views import theme
+from app.views.coordinator.page import quiet
 from app.views.power_chart import PowerChart
 from reader_study.report.planning_grid import Plan, PlanRequest, curve, pilot_of_file, plan
 from reader_study.statistics.obuchowski_rockette import Claim, Generalise
@@ -101,7 +102,7 @@ class PlannerView(QWidget):
             self.generalise.addItem(text, who)
         for claim, text in claims.items():
             self.claim.addItem(text, claim)
-        self._source = self._quiet(_tr("Components of a published study of two modalities; put in your own."))
+        self._source = quiet(_tr("Components of a published study of two modalities; put in your own."))
         self._problem = QLabel("")
         self._problem.setProperty("role", "error")
         self._problem.setWordWrap(True)
@@ -128,13 +129,6 @@ class PlannerView(QWidget):
         self.compute()
 
     # ---- looks
-
-    @staticmethod
-    def _quiet(text: str) -> QLabel:
-        label = QLabel(text)
-        label.setProperty("role", "secondary")
-        label.setWordWrap(True)
-        return label
 
     def _build(self) -> None:
         title = QLabel(_tr("Plan a study: power and sample size"))
@@ -196,7 +190,7 @@ class PlannerView(QWidget):
         copy = QPushButton(_tr("Copy the table   Ctrl+Shift+C"))
         copy.clicked.connect(self.copy)
         foot = QHBoxLayout()
-        foot.addWidget(self._quiet(_tr("Hillis, Obuchowski & Berbaum 2011. Components shrink with the number of cases; the share of disease is taken to be the pilot's.")), 1)  # fmt: skip
+        foot.addWidget(quiet(_tr("Hillis, Obuchowski & Berbaum 2011. Components shrink with the number of cases; the share of disease is taken to be the pilot's.")), 1)  # fmt: skip
         foot.addWidget(copy)
         column = QVBoxLayout()
         column.setSpacing(10)
