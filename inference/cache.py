@@ -21,11 +21,11 @@ import numpy as np
 from inference.engine import Cancelled, InferenceEngine, Progress
 from inference.exam.types import Box, Exam
 from inference.model_card import ModelCard, file_sha256
-from inference.results import Detection, ExamResult, Heatmap
+from inference.results import Attribute, Detection, ExamResult, Heatmap
 from resources.vocabulary import FindingType, Laterality
 
 _LOG = logging.getLogger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +145,8 @@ def _head_of(result: ExamResult) -> dict[str, Any]:
         "view_scores": dict(result.view_scores),
         "score_meaning": result.score_meaning,
         "warnings": list(result.warnings),
+        "nipples": {key: list(place) for key, place in result.nipples.items()},
+        "unread": dict(result.unread),
         "heatmaps": [[h.image_key, h.label] for h in result.heatmaps],
         "detections": [
             {
@@ -155,6 +157,12 @@ def _head_of(result: ExamResult) -> dict[str, Any]:
                 "finding": None if d.finding is None else d.finding.value,
                 "malignancy": d.malignancy,
                 "group": d.group,
+                "match_probability": d.match_probability,
+                "outline": [list(corner) for corner in d.outline],
+                "attributes": {name: [a.term, a.probability] for name, a in d.attributes.items()},
+                "region": d.region,
+                "depth": d.depth,
+                "nipple_distance_mm": d.nipple_distance_mm,
             }
             for d in result.detections
         ],
@@ -179,6 +187,8 @@ def _result_of(head: dict[str, Any], heatmaps: tuple[Heatmap, ...]) -> ExamResul
         heatmaps=heatmaps,
         score_meaning=head["score_meaning"],
         warnings=tuple(head["warnings"]),
+        nipples={key: (row, col) for key, (row, col) in head["nipples"].items()},
+        unread=head["unread"],
     )
 
 
@@ -192,4 +202,13 @@ def _detection_of(entry: dict[str, Any]) -> Detection:
         finding=None if entry["finding"] is None else FindingType(entry["finding"]),
         malignancy=entry["malignancy"],
         group=entry["group"],
+        match_probability=entry["match_probability"],
+        outline=tuple((row, col) for row, col in entry["outline"]),
+        attributes={
+            name: Attribute(term=term, probability=probability)
+            for name, (term, probability) in entry["attributes"].items()
+        },
+        region=entry["region"],
+        depth=entry["depth"],
+        nipple_distance_mm=entry["nipple_distance_mm"],
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypedDict
 
 import numpy as np
 
-from inference.exam.types import Box, Exam, InferenceError
-from inference.results import Detection, ExamResult, Heatmap
+from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.results import CC_REGIONS, MLO_REGIONS, Attribute, Detection, ExamResult, Heatmap
 from resources.vocabulary import FindingType, Laterality
 
 Progress = Callable[[float, str], None]  # fraction 0..1, what is being done
@@ -35,6 +35,7 @@ class FakeEngine:
     def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
         detections: list[Detection] = []
         heatmaps: list[Heatmap] = []
+        nipples: dict[str, tuple[float, float]] = {}
         view_scores: dict[str, float] = {}
         breast: dict[Laterality, float] = {}
         for index, image in enumerate(exam.images):
@@ -49,15 +50,18 @@ class FakeEngine:
             breast[image.view.laterality] = max(score, breast.get(image.view.laterality, 0.0))
             row, col = rng.uniform(0.3, 0.7) * rows, rng.uniform(0.3, 0.7) * cols
             half = 0.06 * min(rows, cols)
+            finding = list(FindingType)[int(rng.integers(4))]
             detections.append(
                 Detection(
                     detection_id=f"{image.key}#0",
                     image_key=image.key,
                     box=Box(row0=row - half, col0=col - half, row1=row + half, col1=col + half),
                     score=score,
-                    finding=list(FindingType)[int(rng.integers(4))],
+                    finding=finding,
+                    **_described(row, col, half, score, image),
                 )
             )
+            nipples[image.key] = (rows / 2, cols - 1.0 if image.view.laterality is Laterality.LEFT else 0.0)
             grid_r, grid_c = np.mgrid[0:40, 0:32].astype(np.float32)
             spread = (grid_r - row / rows * 40) ** 2 + (grid_c - col / cols * 32) ** 2
             heatmaps.append(
@@ -78,4 +82,36 @@ class FakeEngine:
             detections=tuple(detections),
             heatmaps=tuple(heatmaps),
             score_meaning="Made up for tests; means nothing.",
+            nipples=nipples,
         )
+
+
+class _Described(TypedDict):
+    """The fields of a detection that only a detector of lesions fills."""
+
+    malignancy: float
+    group: str
+    match_probability: float
+    outline: tuple[tuple[float, float], ...]
+    attributes: Mapping[str, Attribute]
+    region: str
+    depth: float
+    nipple_distance_mm: float
+
+
+def _described(row: float, col: float, half: float, score: float, image: ViewImage) -> _Described:
+    """Make up what a detector says beside the box; the two views of a breast share one group."""
+    turns = np.arange(16) * (2 * np.pi / 16)
+    regions = CC_REGIONS if image.view.projection.is_axial else MLO_REGIONS
+    return _Described(
+        malignancy=score,
+        group=image.view.laterality.value + "1",
+        match_probability=0.8,
+        outline=tuple(
+            (float(row + 0.8 * half * np.sin(t)), float(col + 0.8 * half * np.cos(t))) for t in turns
+        ),
+        attributes={"shape": Attribute(term="irregular", probability=0.7)},
+        region=regions[0],
+        depth=0.5,
+        nipple_distance_mm=30.0,
+    )

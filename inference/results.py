@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 from inference.exam.types import Box
 from resources.vocabulary import FindingType, Laterality
 
+ATTRIBUTES = ("shape", "margin", "morphology", "distribution")  # the last two are of calcifications
+MLO_REGIONS = ("upper", "middle", "lower", "axillary tail", "areola")
+CC_REGIONS = ("outer", "middle", "inner", "areola")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """A descriptor of a lesion: the BI-RADS lexicon's term and how sure the model is of it, in [0, 1]."""
+
+    term: str
+    probability: float
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
@@ -23,10 +35,20 @@ class Detection:
     finding: FindingType | None  # None = the model does not type its findings
     malignancy: float | None = None
     group: str | None = None  # the same lesion in another view carries the same group
+    match_probability: float | None = None  # that the members of the group are one lesion; None = unmatched
+    outline: tuple[
+        tuple[float, float], ...
+    ] = ()  # (row, column) corners of a closed line; empty = none drawn
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)  # by one of ATTRIBUTES
+    region: str | None = None  # one of MLO_REGIONS or CC_REGIONS, by the image's projection
+    depth: float | None = None  # 0 nipple .. 1 pectoral muscle (MLO) or chest wall (CC)
+    nipple_distance_mm: float | None = None  # in the image's plane; None = no nipple or no pixel size
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.score <= 1.0:
-            raise ValueError(f"score: expected 0..1, found {self.score}")
+        for name in ("score", "malignancy", "match_probability", "depth"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name}: expected 0..1, found {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +85,5 @@ class ExamResult:
     heatmaps: tuple[Heatmap, ...] = ()
     score_meaning: str = ""  # the words for what the number means, from the model card
     warnings: tuple[str, ...] = ()
+    nipples: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # row, column by ViewImage.key
+    unread: Mapping[str, str] = field(default_factory=dict)  # by ViewImage.key: why this view was not read
