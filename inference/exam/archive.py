@@ -80,8 +80,9 @@ def members_of(root: Path) -> tuple[list[Member], list[tuple[str, str]]]:
         ``root`` is neither a folder nor a file that can be opened.
     """
     if root.is_dir():
-        found = [Member(name=path.relative_to(root).as_posix(), file=path) for path in _files(root)]
-        return _sifted(found)
+        files, told = _files(root)
+        kept, sifted = _sifted([Member(name=path.relative_to(root).as_posix(), file=path) for path in files])
+        return kept, told + sifted
     if not root.is_file():
         raise ExamError(f"{root}: expected a folder, a zip or a manifest, found nothing there.")
     if root.suffix.lower() == ".zip" or zipfile.is_zipfile(root):
@@ -89,9 +90,19 @@ def members_of(root: Path) -> tuple[list[Member], list[tuple[str, str]]]:
     return [Member(name=root.name, file=root)], []
 
 
-def _files(root: Path) -> list[Path]:
+def _files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Files below a folder, and a sentence for what is there and is none: links to elsewhere, pipes."""
     inside = root.resolve()
-    return sorted(p for p in root.rglob("*") if p.is_file() and p.resolve().is_relative_to(inside))
+    files, told = [], []
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink() and not (path.is_file() and path.resolve().is_relative_to(inside)):
+            told.append((name, f"{name}: a link to a folder, to nothing or out of the import; not followed."))
+        elif path.is_file():
+            files.append(path)
+        elif not path.is_dir():
+            told.append((name, f"{name}: expected a file, found a device or a pipe; passed over."))
+    return files, told
 
 
 def _sifted(found: list[Member]) -> tuple[list[Member], list[tuple[str, str]]]:

@@ -15,6 +15,7 @@ from inference.exam.phantom_fields import Field, Shape
 from inference.exam.phantom_lesions import (
     Drawn,
     Plan,
+    calcification_terms,
     clock_of,
     draw_lesion,
     quadrant_of,
@@ -37,9 +38,11 @@ from inference.exam.phantom_tone import (
     tone_presentation,
 )
 from inference.exam.types import Box, Exam, Orientation, Spacing, ViewImage, exam_digest
+from inference.exam.view_frame import CHEST_WALL_EDGE, ViewFrame, place_of, straight_line
 from resources.vocabulary import (
     FOUR_VIEWS,
     Density,
+    FindingType,
     ImageKind,
     Laterality,
     Pathology,
@@ -218,10 +221,14 @@ def _assemble(
 ) -> PhantomExam:
     images: list[ViewImage] = []
     nipples: dict[str, tuple[float, float]] = {}
+    muscles: dict[str, NDArray[np.float32]] = {}
     for number, (view, shot) in enumerate(shots.items()):
+        mirrored = _mirrored(view, turned)
         for image in _images(spec, view, shot, number, turned):
             images.append(image)
-            nipples[image.key] = _stored(np.array([shot.anatomy.nipple]), shot, _mirrored(view, turned))[0]
+            nipples[image.key] = _stored(np.array([shot.anatomy.nipple]), shot, mirrored)[0]
+            edge = _stored(shot.anatomy.pectoral_edge, shot, mirrored)
+            muscles[image.key] = np.array(edge, np.float32).reshape(-1, 2)
     lesions = []
     for side, breast in breasts.items():
         for number, plan in enumerate(p for p in breast.plans if p.listed):
@@ -252,6 +259,7 @@ def _assemble(
         nipples=nipples,
         line_integrals=flipped,
         thickness_mm={v.key: s.plane.thickness_mm for v, s in shots.items()},
+        pectoral_edges=muscles,
     )
 
 
@@ -320,8 +328,18 @@ def _truth(
             col1=float(np.clip(high[1] + 1, 2, cols)),
         )
         center = _stored(np.array([drawn.center]), shot, mirrored)[0]
-        views[image.key] = LesionView(box=box, center=center, contour=contour)
+        place = place_of(_frame(shot), *drawn.center)
+        views[image.key] = LesionView(
+            box=box,
+            center=center,
+            contour=contour,
+            region=place.region,
+            depth=place.depth,
+            nipple_distance_mm=place.nipple_distance_mm,
+        )
     x, y, z = plan.position_mm
+    mass = plan.finding is FindingType.MASS
+    morphology, distribution = calcification_terms(plan)
     return PhantomLesion(
         lesion_id=f"{side.value}{number + 1}",
         finding=plan.finding,
@@ -333,10 +351,21 @@ def _truth(
         clock=clock_of(plan.position_mm, side),
         depth=1.0 - z / shape.nipple_z_mm,
         nipple_distance_mm=float(np.sqrt(x * x + y * y + (shape.nipple_z_mm - z) ** 2)),
-        shape=plan.shape,
-        margin=plan.margin,
+        shape=plan.shape if mass else "",
+        margin=plan.margin if mass else "",
+        morphology=morphology,
+        distribution=distribution,
         iodine_mg_ml=plan.iodine_mg_ml,
         views=views,
+    )
+
+
+def _frame(shot: _Shot) -> ViewFrame:
+    """The true frame of one view, in plane pixels."""
+    edge, plane = shot.anatomy.pectoral_edge, shot.plane
+    wall = straight_line(edge) if len(edge) else CHEST_WALL_EDGE
+    return ViewFrame(
+        projection=plane.projection, nipple=shot.anatomy.nipple, wall=wall, pixel_mm=plane.pixel_mm
     )
 
 

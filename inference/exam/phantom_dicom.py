@@ -34,7 +34,8 @@ IMAGE_COLUMNS = (
 )  # fmt: skip
 LESION_COLUMNS = (
     "case_id", "laterality", "view", "kind", "lesion_id", "type", "malignant", "x0", "y0", "x1", "y1",
-    "shape", "margin", "quadrant", "clock", "depth", "nipple_distance_mm",
+    "shape", "margin", "morphology", "distribution", "quadrant", "clock", "depth", "nipple_distance_mm",
+    "region", "view_depth",
 )  # fmt: skip
 STUDY_DATE = "20260101"
 
@@ -135,10 +136,14 @@ def _lesion_rows(exam: PhantomExam) -> list[dict[str, object]]:
             "y1": round(view.box.row1, 2),
             "shape": lesion.shape,
             "margin": lesion.margin,
+            "morphology": lesion.morphology,
+            "distribution": lesion.distribution,
             "quadrant": lesion.quadrant,
             "clock": lesion.clock,
             "depth": round(lesion.depth, 4),
             "nipple_distance_mm": round(lesion.nipple_distance_mm, 2),
+            "region": view.region,
+            "view_depth": round(view.depth, 4),
         }
         for lesion in exam.lesions
         for key, view in lesion.views.items()

@@ -93,6 +93,32 @@ def plan_lesion(rng: np.random.Generator, shape: Shape, finding: FindingType, ma
     )
 
 
+def calcification_terms(plan: Plan) -> tuple[str, str]:
+    """BI-RADS morphology and distribution of a planned calcification group, as it is drawn; both empty for
+    other findings.
+
+    Notes
+    -----
+    Malignant groups are drawn of specks under 1 mm that differ in size and shape (fine pleomorphic), half of
+    them three times as long as wide towards the nipple (linear); benign ones of 4 to 9 round specks (grouped).
+    """
+    if plan.finding is not FindingType.CALCIFICATION:
+        return "", ""
+    _, linear = _specks(plan, np.random.default_rng(plan.seed))
+    return "fine pleomorphic" if plan.malignant else "round", "linear" if linear else "grouped"
+
+
+def _specks(plan: Plan, rng: np.random.Generator) -> tuple[NDArray[np.float64], bool]:
+    """Places (n, 3) of a group's specks in the breast, mm from its centre, and whether they lie along a duct."""
+    count = int(rng.integers(14, 31)) if plan.malignant else int(rng.integers(4, 10))
+    spread = rng.normal(size=(count, 3)) * (0.42 * plan.radius_mm)
+    linear = plan.malignant and bool(rng.random() < 0.5)
+    if linear:  # along a duct towards the nipple
+        spread *= np.array([0.45, 0.45, 1.35])
+    spread *= np.minimum(1.0, plan.radius_mm / np.maximum(np.linalg.norm(spread, axis=1), 1e-6))[:, None]
+    return spread, linear
+
+
 def plan_trivia(rng: np.random.Generator, shape: Shape) -> list[Plan]:
     """What a normal breast may hold: an oval node high and lateral, round or scattered calcifications."""
     out: list[Plan] = []
@@ -280,11 +306,8 @@ def _paint_mass(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArra
 def _paint_calcification(brush: _Brush, gland_share: float) -> tuple[Field, Field, NDArray[np.float64]]:
     del gland_share  # calcium shows as well in gland as in fat
     plan, rng, r = brush.plan, brush.rng, brush.plan.radius_mm
-    count = int(rng.integers(14, 31)) if plan.malignant else int(rng.integers(4, 10))
-    spread = rng.normal(size=(count, 3)) * (0.42 * r)
-    if plan.malignant and rng.random() < 0.5:  # linear or segmental, along a duct towards the nipple
-        spread *= np.array([0.45, 0.45, 1.35])
-    spread *= np.minimum(1.0, r / np.maximum(np.linalg.norm(spread, axis=1), 1e-6))[:, None]
+    spread, _ = _specks(plan, rng)
+    count = len(spread)
     if plan.malignant:
         size = np.clip(rng.lognormal(np.log(0.34), 0.38, count), 0.18, 0.9)
         ratio, tilt = rng.uniform(1.0, 3.0, count), rng.uniform(0, 180, count)

@@ -63,6 +63,7 @@ class Anatomy:
     muscle: Field  # log contrast of the pectoral muscle
     strands: Field  # log contrast of ligaments, ducts and vessels
     nipple: tuple[float, float]
+    pectoral_edge: Field  # (n, 2) row, col of the muscle's front edge from the top down; (0, 2) where none
 
 
 def view_plane(
@@ -128,11 +129,10 @@ def project_anatomy(
     gland_cm = np.minimum(gland_cm, 0.09 * plane.thickness_mm * thick)
     if not profile:  # turned out of profile, the nipple overlies the breast as a small dense disc
         gland_cm += _disc(plane, nipple, 4.5) * 0.45
-    muscle = (
-        _pectoral(plane, rng) * mask
-        if plane.projection is Projection.MLO
-        else np.zeros(plane.shape, np.float32)
-    )
+    muscle, pectoral_edge = np.zeros(plane.shape, np.float32), np.zeros((0, 2), np.float32)
+    if plane.projection is Projection.MLO:
+        muscle, pectoral_edge = _pectoral(plane, rng)
+        muscle = muscle * mask
     strands = _ligaments(plane, rng) * np.minimum(1.0, 0.35 + thick) * np.where(
         muscle > 0, np.float32(0.3), 1
     ) + _tubes(plane, trees)
@@ -144,6 +144,7 @@ def project_anatomy(
         muscle=muscle.astype(np.float32),
         strands=(strands * mask).astype(np.float32),
         nipple=nipple,
+        pectoral_edge=pectoral_edge,
     )
 
 
@@ -208,8 +209,9 @@ def _gland_path(plane: Plane, gland: Field) -> Field:
     return np.asarray(np.clip(out, 0, None), np.float32)
 
 
-def _pectoral(plane: Plane, rng: np.random.Generator) -> Field:
-    """Log contrast of the pectoral muscle: a slightly bowed triangle in the upper chest-wall corner."""
+def _pectoral(plane: Plane, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Log contrast of the pectoral muscle, a slightly bowed triangle in the upper chest-wall corner, and the
+    middle of the ramp that is its front edge (n, 2)."""
     rows, cols = plane.shape
     top = rng.uniform(0.42, 0.62) * plane.nipple_mm
     bottom = rng.uniform(0.75, 1.05) * plane.row0 * plane.pixel_mm  # ends about the level of the nipple
@@ -219,8 +221,12 @@ def _pectoral(plane: Plane, rng: np.random.Generator) -> Field:
     share = np.clip(r / bottom, 0, 1)
     inner = top * (1 - share) + bow * np.sin(np.pi * share) - c
     inner = np.where(r < bottom, inner, -1.0)
-    rise = np.clip(inner / rng.uniform(1.5, 3.0), 0, 1) * (0.75 + 0.25 * np.clip(inner / 30, 0, 1))
-    return np.asarray(rise * rng.uniform(0.34, 0.52), dtype=np.float32)
+    ramp = rng.uniform(1.5, 3.0)
+    rise = np.clip(inner / ramp, 0, 1) * (0.75 + 0.25 * np.clip(inner / 30, 0, 1))
+    contrast = np.asarray(rise * rng.uniform(0.34, 0.52), dtype=np.float32)
+    at = (top * (1 - share) + bow * np.sin(np.pi * share))[:, 0] - ramp / 2
+    edge = np.stack([r[:, 0], at], axis=1)[(r[:, 0] < bottom) & (at >= 0)]
+    return contrast, (edge / plane.pixel_mm).astype(np.float32)
 
 
 def _ligaments(plane: Plane, rng: np.random.Generator) -> Field:

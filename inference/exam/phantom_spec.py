@@ -64,6 +64,9 @@ class LesionView:
     box: Box
     center: tuple[float, float]  # row, column
     contour: NDArray[np.float32] = field(compare=False, repr=False)  # (n, 2) float32 row, column
+    region: str  # of results.MLO_REGIONS or CC_REGIONS; definitions in ``view_frame``
+    depth: float  # in this view's plane: 0 nipple .. 1 pectoral muscle's line (MLO) or image edge (CC)
+    nipple_distance_mm: float  # in this view's plane
 
     def __post_init__(self) -> None:
         self.contour.setflags(write=False)
@@ -87,8 +90,10 @@ class PhantomLesion:
     clock: int  # 1..12, seen from in front of the woman
     depth: float  # 0 nipple .. 1 chest wall
     nipple_distance_mm: float  # straight distance in the uncompressed breast
-    shape: str = ""
+    shape: str = ""  # BI-RADS terms; shape and margin of masses,
     margin: str = ""
+    morphology: str = ""  # morphology and distribution of calcifications, else empty
+    distribution: str = ""
     iodine_mg_ml: float = 0.0  # enhancement above the gland, contrast exams only
     views: Mapping[str, LesionView] = field(default_factory=dict, compare=False)  # by ViewImage.key
 
@@ -107,6 +112,9 @@ class PhantomExam:
     line_integrals: Mapping[str, NDArray[np.float32]] = field(compare=False, repr=False)
     # (rows, cols) float32, natural log units of the low-energy beam, stored orientation, 0 in air, by view key
     thickness_mm: Mapping[str, float] = field(default_factory=dict)  # compressed, by view key
+    # (n, 2) float32 row, column in stored pixels of the pectoral muscle's front edge from the top down, by
+    # ViewImage.key; (0, 2) where the view shows none
+    pectoral_edges: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_malignant(self) -> bool:
