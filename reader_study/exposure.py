@@ -12,7 +12,10 @@ _ENDS = {_K.ASSESSMENT_SUBMITTED: "submitted", _K.PAUSED: "paused"}
 
 
 def exposures(events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
-    """Yield one row each time a layer came on screen, in the order in which the layers left it.
+    """Yield one row each time a layer came on screen or what it held changed, in the order in which they ended.
+
+    A layer that is revealed while it is on screen holds something else from then on (another threshold, another
+    model, another chosen finding): the row of what it held before ends as "changed".
 
     Durations come from the monotonic clock of one program run; a run that was cut off ends with its last event. A
     pause blanks the screen: the layer ends with it, and begins again when the reading is resumed.
@@ -29,7 +32,8 @@ def exposures(events: Sequence[Event]) -> Iterator[tuple[Value, ...]]:
             painted, paused = None, ()
         elif event.kind is _K.FRAME_PAINTED and painted is None:
             painted = integer(event.body, "painted_mono_ns")
-        elif event.kind is _K.AI_REVEALED and text(event.body, "layer") not in shown:
+        elif event.kind is _K.AI_REVEALED:
+            yield from _end(shown, painted, event, "changed", (text(event.body, "layer"),))
             shown[text(event.body, "layer")] = (event, event.t_mono_ns)
         elif event.kind is _K.AI_HIDDEN:
             yield from _end(shown, painted, event, "hidden", (text(event.body, "layer"),))

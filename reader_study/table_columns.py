@@ -236,7 +236,13 @@ AI_SCORES = (
 )
 EXPOSURE = (
     *KEY,
-    _c("layer", "text", "AI layer that came on screen.", range_="boxes, heatmap, score"),
+    _c(
+        "layer",
+        "text",
+        "AI layer that came on screen: boxes = findings on the pictures and in the list, finding = one of them chosen "
+        "and told in full, state = why there is no AI or which views it did not read.",
+        range_="boxes, heatmap, score, finding, state",
+    ),
     _c("shown_utc", "text", "When it came on screen.", unit="ISO 8601 UTC"),
     _c(
         "after_paint_s",
@@ -246,7 +252,12 @@ EXPOSURE = (
         "0..",
     ),
     _c("seconds", "number", "How long it was on screen.", "s", "0.."),
-    _c("ended_by", "text", "What took it off the screen.", range_="hidden, submitted, paused, left, cut off"),
+    _c(
+        "ended_by",
+        "text",
+        "What took it off the screen; changed = the same layer holds something else from then on.",
+        range_="hidden, changed, submitted, paused, left, cut off",
+    ),
     _c("content", "text", "What was in it, as recorded.", unit="JSON"),
 )
 STAGES = (

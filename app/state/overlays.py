@@ -8,7 +8,7 @@ allows: with ``policy.shown`` False nothing of a result is looked at. Drawing be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -61,6 +61,7 @@ class OverlayItem:
     box: Box | None = None
     point: tuple[float, float] | None = None
     label: str = ""
+    tag: str = ""  # what stands at the box itself where its label is written elsewhere
     finding: FindingType | None = None
     ai: bool = False
     selected: bool = False
@@ -99,6 +100,8 @@ class AnnotationText:
     flags: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
     score: str = ""
+    ai: str = ""  # what the AI has to say of this image beside its findings
+    ai_warns: bool = False  # True = the image was not read
 
 
 class MarkLike(Protocol):
@@ -114,9 +117,9 @@ class MarkLike(Protocol):
     def col(self) -> float: ...
 
 
-def _ai_label(finding: FindingType | None, score: float) -> str:
+def _ai_label(finding: FindingType | None, score: float, number: int | None) -> str:
     word = finding_term(finding) if finding is not None else _tr("finding")
-    return f"{word} {score * 100:.0f} %"
+    return " ".join(filter(None, [str(number or ""), word, f"{score * 100:.0f} %"]))
 
 
 def _mark_label(finding: MarkLike) -> str:
@@ -137,6 +140,8 @@ def overlay_items(
     *,
     threshold: float = 0.0,
     selected: str | None = None,
+    hovered: str | None = None,
+    numbers: Mapping[str, int] | None = None,
 ) -> dict[str, tuple[OverlayItem, ...]]:
     """List what is drawn over each image.
 
@@ -144,8 +149,10 @@ def overlay_items(
     ----------
     result : the model's answer; not looked at unless ``policy.shown`` (and ``policy.boxes``).
     findings : the reader's own marks, always drawn.
-    threshold : AI boxes below this score (0..1) are left out.
+    threshold : AI boxes below this score (0..1) are left out, but for the partners of a selected one (dashed).
     selected : id of the finding or detection that is selected; members of its AI group light up with it.
+    hovered : id of the detection under the pointer; it lights up like the selected one.
+    numbers : number in the list of findings by detection id; stands in the label.
 
     Returns
     -------
@@ -153,21 +160,8 @@ def overlay_items(
     """
     items: dict[str, list[OverlayItem]] = {}
     if policy.shown and policy.boxes and result is not None:
-        groups = {d.group for d in result.detections if d.detection_id == selected and d.group is not None}
-        for detection in sorted(result.detections, key=lambda d: (d.score, d.detection_id)):
-            if detection.score < threshold:
-                continue
-            item = OverlayItem(
-                kind=OverlayKind.AI_BOX,
-                image_key=detection.image_key,
-                item_id=detection.detection_id,
-                box=detection.box,
-                label=_ai_label(detection.finding, detection.score),
-                finding=detection.finding,
-                ai=True,
-                selected=detection.detection_id == selected or detection.group in groups,
-            )
-            items.setdefault(detection.image_key, []).append(item)
+        for item in _ai_items(result, threshold, (selected, hovered), numbers or {}):
+            items.setdefault(item.image_key, []).append(item)
     for finding in findings:
         mark = OverlayItem(
             kind=OverlayKind.MARK,
@@ -181,6 +175,32 @@ def overlay_items(
         )
         items.setdefault(finding.image_key, []).append(mark)
     return {key: tuple(value) for key, value in items.items()}
+
+
+def _ai_items(
+    result: ExamResult, threshold: float, chosen: tuple[str | None, ...], numbers: Mapping[str, int]
+) -> Iterator[OverlayItem]:
+    lit = {one.detection_id for one in result.detections if one.detection_id in chosen}
+    above = {d.group for d in result.detections if d.score >= threshold and d.group is not None}
+    groups = {d.group for d in result.detections if d.detection_id in lit} & above
+    for one in sorted(result.detections, key=lambda d: (d.score, d.detection_id)):
+        is_lit = one.detection_id in lit or one.group in groups
+        if one.score < threshold and one.group not in groups:
+            continue
+        number = numbers.get(one.detection_id)
+        yield OverlayItem(
+            kind=OverlayKind.AI_BOX,
+            image_key=one.image_key,
+            item_id=one.detection_id,
+            box=one.box,
+            label=_ai_label(one.finding, one.score, number),
+            tag=str(number or ""),
+            finding=one.finding,
+            ai=True,
+            selected=is_lit,
+            dashed=one.score < threshold,
+            outlines=((one.outline, False),) if len(one.outline) > 2 else (),
+        )
 
 
 def heat_layers(

@@ -68,6 +68,41 @@ def finding_short(finding: FindingType) -> str:
     }[finding]
 
 
+def attribute_term(name: str, term: str) -> str:
+    """A descriptor of a lesion by the BI-RADS lexicon; ``name`` is shape, margin, morphology or distribution.
+
+    A term that the lexicon does not have stays as the model says it.
+    """
+    known = {
+        "round": _tr("round"),
+        "oval": _tr("oval"),
+        "irregular": _tr("irregular"),
+        "circumscribed": _tr("circumscribed"),
+        "obscured": _tr("obscured"),
+        "microlobulated": _tr("microlobulated"),
+        "indistinct": _tr("indistinct"),
+        "spiculated": _tr("spiculated"),
+        "punctate": _tr("punctate"),
+        "amorphous": _tr("amorphous"),
+        "coarse heterogeneous": _tr("coarse heterogeneous"),
+        "fine pleomorphic": _tr("fine pleomorphic"),
+        "fine linear": _tr("fine linear"),
+        "fine linear branching": _tr("fine linear branching"),
+        "diffuse": _tr("diffuse"),
+        "regional": _tr("regional"),
+        "grouped": _tr("grouped"),
+        "linear": _tr("linear"),
+        "segmental": _tr("segmental"),
+    }
+    phrases = {
+        "shape": _tr("{0} shape"),
+        "margin": _tr("{0} margin"),
+        "morphology": _tr("{0} calcifications"),
+        "distribution": _tr("{0} distribution"),
+    }
+    return phrases.get(name, "{0}").format(known.get(term, term))
+
+
 def contrast_term(answer: EnhancementType | Conspicuity) -> str:
     """What a reader answered about the enhancement of a finding."""
     known: dict[EnhancementType | Conspicuity, str] = {

@@ -62,13 +62,17 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiPolicy:
-    """What of the AI an arm may see; ``operating_threshold`` in [0, 1] hides detections below it."""
+    """What of the AI an arm may see; ``operating_threshold`` in [0, 1] hides detections below it.
+
+    ``threshold_choice`` lets the reader move that threshold; every change is logged.
+    """
 
     shown: bool
     boxes: bool = True
     heatmap: bool = True
     score: bool = True
     operating_threshold: float = 0.5
+    threshold_choice: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.operating_threshold <= 1.0:
@@ -77,6 +81,7 @@ class AiPolicy:
     def allows(self, layer: str) -> bool:
         """True when the arm shows AI at all and has not switched this layer off."""
         switches = {"boxes": self.boxes, "heatmap": self.heatmap, "score": self.score, "scores": self.score}
+        switches["finding"] = self.boxes  # one finding of the list, chosen and told in full
         return self.shown and switches.get(layer, True)
 
 

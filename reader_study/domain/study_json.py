@@ -41,6 +41,7 @@ _FIRST_FORM: Mapping[type[Any], frozenset[str]] = {
         | {"washout_days", "show_timer", "lexicon_version"}
     ),
     Scale: frozenset({"birads", "require", "max_benign_suspicion", "match_recall"}),
+    AiPolicy: frozenset({"shown", "boxes", "heatmap", "score", "operating_threshold"}),
     Reader: frozenset({"reader_id", "name", "experience_years", "group"}),
     Case: frozenset({"case_id", "exam_id", "exam_digest", "practice"}),
     PlannedRead: frozenset({"case_id", "arm_id"}),
@@ -69,6 +70,8 @@ def _leave_out_defaults(value: dict[str, Any]) -> dict[str, Any]:
         del reader["password_hash"]
     value["readers"] = [sparse(Reader, reader) for reader in value["readers"]]
     value["cases"] = [sparse(Case, case) for case in value["cases"]]
+    for arm in value["arms"]:
+        arm["ai"] = sparse(AiPolicy, arm["ai"])
     value["scale"] = sparse(Scale, value["scale"])
     for plan in value["plans"]:
         plan["entries"] = [sparse(PlannedRead, entry) for entry in plan["entries"]]

@@ -137,6 +137,7 @@ class ArmsEditor(QWidget):
             _tr("Heat map"),
             _tr("Score"),
             _tr("Threshold"),
+            _tr("Reader may move it"),
         )
         for column, title in enumerate(titles):
             label = QLabel(title)
@@ -154,7 +155,8 @@ class ArmsEditor(QWidget):
         """Return the arms as a protocol file holds them; StudyError names a threshold that is no number."""
         made = []
         for row in self._rows:
-            flags: dict[str, Any] = {name: _checked(row[name]) for name in ("shown", *_LAYERS)}
+            names = ("shown", *_LAYERS, "threshold_choice")
+            flags: dict[str, Any] = {name: _checked(row[name]) for name in names}
             threshold = _number(_text(row["operating_threshold"]), _tr("Threshold"))
             if threshold is None:
                 raise StudyError(_tr("Threshold: expected a number from 0 to 1, found nothing; fill it in."))
@@ -173,13 +175,11 @@ class ArmsEditor(QWidget):
             "arm_id": QLineEdit(str(arm["arm_id"])),
             "title": QLineEdit(str(arm["title"])),
         }
-        for name, start in (("shown", False), *((layer, True) for layer in _LAYERS)):
-            flag = QCheckBox()
-            flag.setChecked(bool(ai.get(name, start)))
-            row[name] = flag
+        row |= {name: _flag(ai.get(name, start)) for name, start in (("shown", False), *((n, True) for n in _LAYERS))}
         row["operating_threshold"] = QLineEdit(f"{float(ai.get('operating_threshold', 0.5)):g}")
         row["arm_id"].setMaximumWidth(110)
         row["operating_threshold"].setMaximumWidth(70)
+        row["threshold_choice"] = _flag(ai.get("threshold_choice", True))
         line = self._grid.rowCount()
         titles = (
             _tr("Id"),
@@ -189,6 +189,7 @@ class ArmsEditor(QWidget):
             _tr("Heat map"),
             _tr("Score"),
             _tr("Threshold"),
+            _tr("Reader may move it"),
         )
         for column, ((name, widget), title) in enumerate(zip(row.items(), titles, strict=True)):
             widget.setObjectName(f"arm.{len(self._rows)}.{name}")
@@ -276,6 +277,12 @@ def _number(words: str, label: str) -> float | None:
 def _text(widget: QWidget) -> str:
     assert isinstance(widget, QLineEdit)
     return widget.text().strip()
+
+
+def _flag(checked: object) -> QCheckBox:
+    flag = QCheckBox()
+    flag.setChecked(bool(checked))
+    return flag
 
 
 def _checked(widget: QWidget) -> bool:

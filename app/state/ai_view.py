@@ -1,0 +1,130 @@
+"""Where the AI stands beside a case, and what its model's card says about its numbers.
+
+Running, failing, not being available and having found nothing are different states here, so that no screen can take one
+for another. Asking the AI belongs to ``app.control``; words about single findings to ``app.state.ai_findings``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.state.priors import prior_number
+from inference.exam.types import ViewImage
+from inference.model_card import ModelCard, OperatingPoint
+from inference.results import ExamResult
+from resources.translation import translate
+from resources.vocabulary import ImageKind
+
+_FINDING_LEVELS = frozenset({"box", "lesion", "finding"})
+_THRESHOLD_MATCH = 0.005  # a threshold as near as this to a named point is that point: two decimals are shown
+
+
+def _tr(text: str) -> str:
+    return translate("ai_view", text)
+
+
+class AiPhase(StrEnum):
+    """What the AI is doing for the case on screen; each has its own look."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    ABSENT = "absent"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelWords:
+    """What one model's card says for the screen."""
+
+    name: str = ""
+    points: tuple[OperatingPoint, ...] = ()  # of findings, by rising threshold
+    finding_meaning: str = ""
+    malignancy_meaning: str = ""
+
+    @property
+    def start(self) -> float | None:
+        """The threshold to begin with where no protocol sets one; None = the card names none."""
+        named = {point.name.casefold(): point.threshold for point in self.points}
+        return named.get("balanced", self.points[0].threshold if self.points else None)
+
+    def point_at(self, threshold: float) -> OperatingPoint | None:
+        """The named point that a threshold stands for; None between the points."""
+        return next((p for p in self.points if abs(p.threshold - threshold) < _THRESHOLD_MATCH), None)
+
+
+def words_of_card(card: ModelCard) -> ModelWords:
+    """Take from a card what the screen says of single findings: named thresholds, and what the numbers mean."""
+    points = [point for point in card.operating_points if point.level in _FINDING_LEVELS]
+    meanings = {output.name: output.meaning for output in card.outputs}
+    return ModelWords(
+        name=card.name,
+        points=tuple(sorted(points, key=lambda point: point.threshold)),
+        finding_meaning=next((meanings[n] for n in ("finding", "lesion", "box") if n in meanings), ""),
+        malignancy_meaning=meanings.get("malignancy", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiView:
+    """State of the AI beside a case: exactly one of result, working, failure, absent or stopped is set, or none yet.
+
+    ``others`` are further models' results on the same exam; ``cards`` what each model's card says, by model id.
+    """
+
+    result: ExamResult | None = None
+    others: tuple[ExamResult, ...] = ()
+    working: str | None = None
+    fraction: float = 0.0
+    failure: str | None = None  # it was tried and went wrong: trying again may help
+    absent: str | None = None  # no model here, or not for such images: trying again does not help
+    stopped: bool = False  # the reader stopped it
+    cards: Mapping[str, ModelWords] = field(default_factory=dict)
+
+    @property
+    def results(self) -> tuple[ExamResult, ...]:
+        """One result a model, the first model's first; empty while there is none."""
+        return () if self.result is None else (self.result, *self.others)
+
+    @property
+    def phase(self) -> AiPhase:
+        """Which of the states holds."""
+        if self.result is not None:
+            return AiPhase.READY
+        if self.working is not None:
+            return AiPhase.RUNNING
+        if self.failure is not None:
+            return AiPhase.FAILED
+        if self.absent is not None:
+            return AiPhase.ABSENT
+        return AiPhase.STOPPED if self.stopped else AiPhase.IDLE
+
+    def card_of(self, result: ExamResult) -> ModelWords:
+        """What the card of a result's model says; empty words where there is no card."""
+        return self.cards.get(result.model_id, ModelWords())
+
+
+def unread_views(result: ExamResult, images: Sequence[ViewImage]) -> dict[str, str]:
+    """Say which images of the exam, priors included, the model did not read, and why.
+
+    Returns
+    -------
+    Reason by ``ViewImage.key``. A model that scores views has not read those without a score, map or finding, even
+    where it does not say so. High-energy images, which are not read by anybody, are left out.
+    """
+    unread: dict[str, str] = {}
+    traces = {*result.view_scores, *result.nipples, *(h.image_key for h in result.heatmaps)}
+    traces |= {one.image_key for one in result.detections}
+    for image in images:
+        if image.kind is ImageKind.CESM_HIGH:
+            continue
+        if image.key in result.unread:
+            unread[image.key] = result.unread[image.key]
+        elif prior_number(image):
+            unread[image.key] = _tr("priors are not read")
+        elif result.view_scores and image.key not in traces:
+            unread[image.key] = _tr("the model does not read such images")
+    return unread
