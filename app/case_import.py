@@ -14,6 +14,7 @@ from pathlib import Path
 
 import imagecodecs
 
+from app.import_checks import copies_of_objects, own_files, remarks, unread, whose, without_copies
 from inference.exam.archive import Member
 from inference.exam.deidentification.burned_in import text_like_lines
 from inference.exam.deidentification.dataset import Pseudonym
@@ -23,7 +24,15 @@ from inference.exam.grouping import Group, Item, group_items
 from inference.exam.pictures import decode_picture
 from inference.exam.sources import FolderSource, ImportEntry, load_group, read_items
 from inference.exam.types import Exam, ExamError, ViewImage
-from reader_study.case_import import CaseStore, StoredCase, StoredExam, StoredImage, only_import, written
+from reader_study.case_import import (
+    CaseStore,
+    StoredCase,
+    StoredExam,
+    StoredImage,
+    only_import,
+    open_store,
+    written,
+)
 
 _OLDEST_TOLD = 90
 
@@ -33,7 +42,7 @@ class FileRow:
     """What became of one file. ``source`` may name the woman: rows are kept with the key, not with the cases."""
 
     source: str
-    outcome: str  # imported | already there | left out | refused
+    outcome: str  # imported | already there | left out | refused; noted = said of a whole case
     case_id: str = ""
     file: str = ""
     done: str = ""  # e.g. "removed 12, shifted 5"
@@ -108,24 +117,62 @@ def _import_all(
     linked: Callable[[Sequence[LinkRow]], None],
     told: Callable[[str], None],
 ) -> ImportOutcome:
+    store.cases[:] = open_store(store.root).cases  # another import may have ended since the store was opened
     outcome = ImportOutcome()
-    items, entries = read_items(source)
-    objects = [entry for entry in entries if entry.found is not None]
-    used: set[str] = set()
+    items, entries = _found(source, store, outcome)
     women = sorted(_women(group_items(items)), key=lambda woman: key.fingerprint("woman", woman.token))
+    beside, lost = ({}, {}) if images_only else _shared_out(entries, women)
     for number, woman in enumerate(women, start=1):
         told(f"{number}/{len(women)}")
-        beside = [] if images_only else [e for e in objects if e.study_uid in _studies(woman.groups)]
-        used |= {entry.path for entry in beside}
-        _import_woman(woman, beside, store, key, outcome, linked)
+        _import_woman(woman, beside.get(woman.token, []), store, key, outcome, linked)
+    used = {entry.path for own in beside.values() for entry in own}
     for entry in entries:
         if not entry.accepted and entry.path not in used:
-            why = "An object of no imported exam, or objects were not asked for. " if entry.found else ""
+            why = "" if entry.found is None else lost.get(entry.path, "Objects were not asked for. ")
             outcome.rows.append(FileRow(
                 source=entry.path, outcome="left out" if entry.listed else "refused", sentence=why + entry.sentence,
             ))  # fmt: skip
     outcome.rows.sort(key=lambda row: row.source)
     return outcome
+
+
+def _found(source: Path, store: CaseStore, outcome: ImportOutcome) -> tuple[list[Item], list[ImportEntry]]:
+    """List what a source holds beside the study's own files, each image and object once."""
+    own = own_files(source, store.root)
+    items, entries = read_items(source)
+    if own:
+        items = [item for item in items if not item.member.name.startswith(own)]
+        entries = [entry for entry in entries if not entry.path.startswith(own)]
+    items, copies = without_copies(items)
+    copies += copies_of_objects(entries)
+    outcome.rows += [
+        FileRow(source=one.name, outcome="left out" if one.same else "refused", sentence=one.sentence)
+        for one in copies
+    ]
+    gone = {one.name for one in copies}
+    return items, [entry for entry in entries if entry.path not in gone or entry.accepted]
+
+
+def _shared_out(
+    entries: Sequence[ImportEntry], women: Sequence[_Woman]
+) -> tuple[dict[str, list[ImportEntry]], dict[str, str]]:
+    """Give every report and saved display to its woman; the second answer says why some are nobody's."""
+    tokens: dict[str, set[str]] = defaultdict(set)
+    ids: dict[str, set[str]] = defaultdict(set)
+    for woman in women:
+        for item in (item for group in woman.groups for item in group.items if item.study_uid):
+            tokens[item.study_uid].add(woman.token)
+            ids[item.study_uid] |= {item.patient_id} - {""}
+    beside: dict[str, list[ImportEntry]] = defaultdict(list)
+    lost: dict[str, str] = {}
+    for entry in entries:
+        if entry.found is not None:
+            token, why = whose(entry, tokens, ids)
+            if token is None:
+                lost[entry.path] = why
+            else:
+                beside[token].append(entry)
+    return beside, lost
 
 
 def _women(groups: Sequence[Group]) -> list[_Woman]:
@@ -157,8 +204,7 @@ def _import_woman(
     known = store.of_woman(fingerprint)
     files = [item.member.name for group in woman.groups for item in group.items] + [e.path for e in beside]
     if known is not None:
-        fresh = {key.fingerprint("exam", group.exam_id) for group in woman.groups} - known.sources
-        word, why = ("already there", "") if not fresh else ("refused", _CHANGED)
+        word, why = ("already there", "") if _is_whole(known, woman, key) else ("refused", _CHANGED)
         outcome.rows += [
             FileRow(source=name, outcome=word, case_id=known.case_id, sentence=why) for name in files
         ]
@@ -168,6 +214,7 @@ def _import_woman(
     work = _CaseWork(case_id=case_id, who=who, key=key, folder=store.stage(case_id))
     try:
         exams = [work.write(number, group, beside) for number, group in enumerate(woman.groups)]
+        said = remarks(woman.groups, work.originals)
         case = StoredCase(
             case_id=case_id, woman=fingerprint, exam=exams[0], priors=tuple(exams[1:]), age_years=work.age
         )
@@ -175,17 +222,35 @@ def _import_woman(
         store.publish(case)
     except ExamError as error:
         store.discard()
-        outcome.rows += [FileRow(source=name, outcome="refused", sentence=str(error)) for name in files]
+        outcome.rows += [
+            FileRow(source=name, outcome="refused", sentence=_with(name, error)) for name in files
+        ]
         return
     except BaseException:
         store.discard()
         raise
     outcome.cases.append(case)
     outcome.rows += work.rows
+    outcome.rows += [
+        FileRow(source=case_id, outcome="noted", case_id=case_id, sentence=words) for words in said
+    ]
+
+
+def _is_whole(known: StoredCase, woman: _Woman, key: SiteKey) -> bool:
+    """Tell whether a case holds all exams of a source with all their images (a file may have been mended since)."""
+    stored = {exam.source: len(exam.images) for exam in (known.exam, *known.priors)}
+    return all(
+        len(group.items) <= stored.get(key.fingerprint("exam", group.exam_id), 0) for group in woman.groups
+    )
+
+
+def _with(name: str, error: ExamError) -> str:
+    words = str(error)
+    return words if words.startswith(name) else f"{name}: left out with the rest of the case. {words}"
 
 
 _CHANGED = (
-    "The woman's case is frozen with the exams it had at its import, and this source has others; "
+    "The woman's case is frozen with the exams and images it had at its import, and this source has others; "
     "import into a new case folder."
 )
 
@@ -197,6 +262,7 @@ class _CaseWork:
     key: SiteKey
     folder: Path
     rows: list[FileRow] = field(default_factory=list)
+    originals: list[Exam] = field(default_factory=list)
     number: int = 0
     age: int | None = None  # at the current exam, as the files tell it now
 
@@ -204,6 +270,9 @@ class _CaseWork:
         """Write one exam's files and prove by the digest that its views and pixels are what they were."""
         folder = self.folder / ("current" if order == 0 else f"prior{order}")
         original = load_group(group)
+        if why := unread(group, original):
+            raise ExamError(why)
+        self.originals.append(original)
         marks = {image.path: text_like_lines(image) for image in original.images}
         names = [self._image(item, folder, marks.get(item.member.name, 0)) for item in group.items]
         for entry in beside:

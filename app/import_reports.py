@@ -52,8 +52,8 @@ def add_links(rows: Iterable[LinkRow], path: Path) -> None:
     _write(path, header, [kept[name] for name in sorted(kept)])
 
 
-def read_links(path: Path) -> dict[str, str]:
-    """Return the case id of each patient id in a table of links.
+def read_links(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the cases of each patient id in a table of links; several where hospitals gave out one number twice.
 
     Raises
     ------
@@ -64,7 +64,11 @@ def read_links(path: Path) -> dict[str, str]:
         raise StudyError(
             f"{path}: expected the table of cases and patients, found none; it lies beside the key."
         )
-    return {row[2]: row[0] for row in _rows(path) if row[2]}
+    found: dict[str, set[str]] = {}
+    for row in _rows(path):
+        if row[2]:
+            found.setdefault(row[2], set()).add(row[0])
+    return {patient: tuple(sorted(cases)) for patient, cases in found.items()}
 
 
 def _rows(path: Path) -> list[list[str]]:

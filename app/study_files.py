@@ -6,7 +6,7 @@ Behind the port ``app.control.coordination_ports.StudyFiles``; who may ask for w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from app.case_import import import_cases
@@ -103,10 +103,12 @@ class LocalStudyFiles:
         found = read_truth_csv(csv, store, read_links(links) if links.is_file() else None)
         if found.problems:
             raise TruthRefused(found.problems)
-        write_truth(found.truths, self.truth)
-        return TruthCoverage(
-            cases=len(store.cases), covered=len(found.truths), lacking=found.lacking, half=found.half
-        )
+        # A second file adds to the first: a case that it speaks of is replaced, every other one stays.
+        known = {truth.case_id: truth for truth in self._truths()} | {
+            one.case_id: one for one in found.truths
+        }
+        write_truth(tuple(known.values()), self.truth)
+        return replace(self.truth_coverage(), half=found.half)
 
     def truth_coverage(self) -> TruthCoverage:
         cases = {case.case_id for case in open_store(self.cases_folder).cases}

@@ -25,6 +25,7 @@ COLUMNS = (
     "col", "radius_mm", "mask",
 )  # fmt: skip
 _LESION = ("image_key", "type", "malignant", "polygon", "row", "col", "radius_mm", "mask")
+Links = Mapping[str, tuple[str, ...]]  # cases of a patient id; several = the id was given out twice
 _YES_NO = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
 
 
@@ -55,13 +56,13 @@ class _Row:
     lesion: TrueLesion | None
 
 
-def read_truth_csv(path: Path, store: CaseStore, links: Mapping[str, str] | None = None) -> TruthImport:
+def read_truth_csv(path: Path, store: CaseStore, links: Links | None = None) -> TruthImport:
     """Read a truth file; all its errors at once.
 
     Parameters
     ----------
     store : the imported cases, whose ids, image keys and sizes the file must fit
-    links : case id by patient id, for files that name patients; None = only case ids are known
+    links : case ids by patient id, for files that name patients; None = only case ids are known
 
     Raises
     ------
@@ -170,7 +171,7 @@ def _row(
     line: int,
     cells: Mapping[str, str],
     images: Mapping[str, Mapping[str, StoredImage]],
-    links: Mapping[str, str] | None,
+    links: Links | None,
     folder: Path,
 ) -> _Row:
     case_id = _case_id(cells, images, links)
@@ -195,16 +196,22 @@ def _row(
     return _Row(line=line, case_id=case_id, side=side, pathology=pathology, lesion=lesion)
 
 
-def _case_id(cells: Mapping[str, str], images: Mapping[str, object], links: Mapping[str, str] | None) -> str:
+def _case_id(cells: Mapping[str, str], images: Mapping[str, object], links: Links | None) -> str:
     case_id = cells.get("case_id", "")
     if not case_id and cells.get("patient_id"):
         if links is None:
             raise _CellError(
                 "patient_id", "expected the table of links to look patients up, found none; name it."
             )
-        case_id = links.get(cells["patient_id"], "")
-        if not case_id:
+        found = links.get(cells["patient_id"], ())
+        if not found:
             raise _CellError("patient_id", "expected a patient of the table of links, found another.")
+        if len(found) > 1:
+            raise _CellError(
+                "patient_id",
+                f"expected an id of one woman, found it in {', '.join(found)}; write case_id instead.",
+            )
+        case_id = found[0]
     if not case_id:
         raise _CellError("case_id", "expected a case, found none.")
     if case_id not in images:

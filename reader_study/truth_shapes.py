@@ -129,8 +129,10 @@ def _number(text: str) -> float:
 
 def _inside(row: float, col: float, image: StoredImage, what: str, column: str = "") -> None:
     if not (0 <= row <= image.rows and 0 <= col <= image.cols):
+        turned = 0 <= col <= image.rows and 0 <= row <= image.cols
+        hint = " It would lie inside with row and column changed over: rows come first." if turned else ""
         raise ShapeError(
             f"expected {what} inside the image of {image.rows} rows and {image.cols} columns,"
-            f" found row {row:g}, column {col:g}.",
+            f" found row {row:g}, column {col:g}.{hint}",
             column,
         )

@@ -196,7 +196,13 @@ class Coordinating:
         stored = {case.case_id: case for case in self.files.stored_cases()}
         known = {case.case_id: case for case in study.cases}
         cases = [case for case in study.cases if case.exam_digest and case.case_id not in stored]
+        # One folder serves all studies of a database: another study's cases come in only by their own import.
+        others = [self.records.study(one).cases for one in self.records.studies() if one != study.study_id]
+        strange = {case.case_id for named in others for case in named} - known.keys()
+        strange -= {str(row[2]) for row in made.rows}
         for case_id, case in sorted(stored.items()):
+            if case_id in strange:
+                continue
             old = known.get(case_id, case)
             cases.append(replace(case, practice=old.practice, stratum=old.stratum, history=old.history))
         new = redrawn(replace(study, cases=tuple(cases)))
@@ -224,8 +230,9 @@ class Coordinating:
     def truth_rows(self) -> tuple[Row, ...]:
         """Return what is in each case; NotPermitted before the lock. That it was looked at is in the audit."""
 
-        def work(_study: Study) -> tuple[tuple[Row, ...], Done]:
-            rows = self.files.truth_rows()
+        def work(study: Study) -> tuple[tuple[Row, ...], Done]:
+            own = {case.case_id for case in study.cases}  # the file may speak of another study's cases too
+            rows = tuple(row for row in self.files.truth_rows() if row[0] in own)
             return rows, Done(subject="truth", new={"rows": len(rows)})
 
         return self.desk.permitted(Action.SEE_TRUTH, EventKind.RESULTS_SEEN, work)

@@ -462,7 +462,7 @@ def test_rsa6_report_and_links_lie_apart_and_are_private(tmp_path: Path) -> None
     add_links([first], path)
     add_links([replace(first, case_id="C0002", patient_id="MRN-2")], path)
     add_links([replace(first, patient_id="MRN-3")], path)
-    assert read_links(path) == {"MRN-3": "C0001", "MRN-2": "C0002"}
+    assert read_links(path) == {"MRN-3": ("C0001",), "MRN-2": ("C0002",)}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     report = tmp_path / "keys" / "report.csv"
     write_report([FileRow(source="a,b.dcm", outcome="refused", sentence='says "no"')], report)
@@ -521,7 +521,7 @@ def test_rsa6_the_command_imports_and_says_where_everything_is(source: Path, tmp
     assert done.returncode == 0, done.stderr
     assert "New cases: 1, 1 in all" in done.stdout
     assert json.loads((tmp_path / "cases" / "cases.json").read_text())["cases"][0]["case_id"] == "C0001"
-    assert read_links(tmp_path / "keys" / "s_links.csv") == {"MRN-889911": "C0001"}
+    assert read_links(tmp_path / "keys" / "s_links.csv") == {"MRN-889911": ("C0001",)}
 
 
 @pytest.mark.data

@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> CaseStore:
 
 @pytest.fixture
 def read(tmp_path: Path, store: CaseStore) -> Read:
-    def of(text: str, links: dict[str, str] | None = None, head: str = HEAD) -> TruthImport:
+    def of(text: str, links: dict[str, tuple[str, ...]] | None = None, head: str = HEAD) -> TruthImport:
         path = tmp_path / "truth.csv"
         path.write_text(head + text, encoding="utf-8")
         return read_truth_csv(path, store, links)
@@ -87,7 +87,7 @@ def test_rsl2_what_is_written_is_read_back_and_only_its_owner_can_read_it(tmp_pa
 
 def test_rsa6_patients_are_looked_up_in_the_links(read: Read) -> None:
     head = "patient_id,side,pathology\n"
-    found = read("MRN-1,R,malignant\nMRN-9,R,benign\n", {"MRN-1": "C0002"}, head)
+    found = read("MRN-1,R,malignant\nMRN-9,R,benign\n", {"MRN-1": ("C0002",)}, head)
     assert [truth.case_id for truth in found.truths] == ["C0002"]
     assert found.problems == (
         "truth.csv, line 3, column patient_id: expected a patient of the table of links, found another.",
@@ -226,3 +226,21 @@ def test_rsl2_truth_says_nothing_of_cases_without_rows(read: Read) -> None:
     assert found.lacking == ("C0001", "C0002", "C0003")
     assert isinstance(found.truths, tuple)
     assert Truth(case_id="x", breasts={}).malignant is False
+
+
+def test_rsa6_a_patient_id_that_two_women_have_is_refused_and_never_guessed(read: Read) -> None:
+    head = "patient_id,side,pathology\n"
+    found = read("MRN-1,R,malignant\n", {"MRN-1": ("C0001", "C0002")}, head)
+    assert found.problems == (
+        "truth.csv, line 2, column patient_id: expected an id of one woman, found it in C0001, C0002;"
+        " write case_id instead.",
+    )
+    assert found.truths == ()
+
+
+def test_rsl2_row_and_column_changed_over_is_said_where_it_shows(read: Read) -> None:
+    (found,) = read("C0001,R,,a,R-CC,mass,1,,90,150,5,\n").problems  # the image has 200 rows and 100 columns
+    assert "line 2, column col" in found
+    assert found.endswith("with row and column changed over: rows come first.")
+    (found,) = read("C0001,R,,a,R-CC,mass,1,,900,150,5,\n").problems
+    assert "changed over" not in found
