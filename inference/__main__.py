@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from inference.device import chosen_device
+from inference.evaluation import commands as evaluation_commands
 from inference.exam.manifest import exams_of, load_case, read_manifest
 from inference.exam.objects.cad_sr_write import CadRun
 from inference.exam.objects.export import write_run
@@ -250,6 +251,7 @@ def register(app: typer.Typer) -> None:
     app.command("train")(train)
     app.command("evaluate-phantoms")(evaluate_phantoms)
     app.command("phantoms")(phantoms)
+    evaluation_commands.register(app)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,214 @@
+"""FROC: lesion sensitivity against false positives per image, by type, with intervals over patients.
+
+A lesion in an image is found by the strongest mark that hits it; a mark that hits no lesion is a false
+positive; further marks on a found lesion count for nothing. False positives are counted over all images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.evaluation.figures import ROUNDS, Patients, Weights, bootstrap, interval, number
+from inference.evaluation.regions import is_hit
+from inference.evaluation.run_tables import FoundRow
+from inference.evaluation.truth import Truth, TruthImage, TruthLesion
+from inference.metrics import FROC_RATES
+from resources.vocabulary import FindingType
+
+RULES = ("centre", "iou")
+AREA_TO = 1.0  # false positives per image up to which the area under the curve is taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Froc:
+    """Everything the curve needs, by patient number; false positives are sorted, strongest first."""
+
+    hit_score: NDArray[np.float64]  # (lesions,), -inf = never found
+    hit_patient: NDArray[np.int64]
+    hit_finding: tuple[FindingType, ...]
+    false_score: NDArray[np.float64]  # (false positives,)
+    false_patient: NDArray[np.int64]
+    images: NDArray[np.float64]  # (patients,) images of each
+
+    def of(self, finding: FindingType | None) -> NDArray[np.bool_]:
+        """Which lesions are of a type; None = all."""
+        return np.array([finding is None or f is finding for f in self.hit_finding], dtype=bool)
+
+
+def collect(
+    pairs: Iterable[tuple[TruthImage, Sequence[FoundRow]]],
+    rule: str,
+    patients: Patients,
+    *,
+    malignant_only: bool = False,
+) -> Froc:
+    """Apply a hit rule to every image.
+
+    Parameters
+    ----------
+    pairs
+        Each image with its detections.
+    rule
+        "centre" or "iou".
+    malignant_only
+        Only lesions known to be malignant are to be found; a mark on another is a false positive.
+    """
+    hits: list[tuple[float, str, FindingType]] = []
+    false: list[tuple[float, str]] = []
+    counts = np.zeros(len(patients.names))
+    for image, found in pairs:
+        counts[patients.indices([image.patient])[0]] += 1
+        targets = [x for x in image.lesions if x.entry.malignant or not malignant_only]
+        missed = [True] * len(found)
+        for lesion in targets:
+            best = -np.inf
+            for k, mark in enumerate(found):
+                if is_hit(rule, mark.box, lesion.region):
+                    missed[k] = False
+                    best = max(best, mark.score)
+            hits.append((best, image.patient, lesion.finding))
+        false += [(m.score, image.patient) for m, alone in zip(found, missed, strict=True) if alone]
+    false.sort(key=lambda item: -item[0])
+    return Froc(
+        hit_score=np.array([h[0] for h in hits], dtype=float),
+        hit_patient=patients.indices([h[1] for h in hits]),
+        hit_finding=tuple(h[2] for h in hits),
+        false_score=np.array([f[0] for f in false], dtype=float),
+        false_patient=patients.indices([f[1] for f in false]),
+        images=counts,
+    )
+
+
+def curve(froc: Froc, kept: NDArray[np.bool_], weights: Weights) -> tuple[NDArray[np.float64], ...]:
+    """Steps of the weighted curve.
+
+    Returns
+    -------
+    rate, sensitivity
+        (steps + 1,) float64. Up to but without ``rate[k]`` false positives per image ``sensitivity[k]`` of the
+        lesions can be found; the last rate is infinite.
+    """
+    scores = froc.false_score
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, int)
+    summed = np.cumsum(weights[froc.false_patient])[ends]
+    total = float((weights * froc.images).sum())
+    rate = np.append(summed / total, np.inf)
+    score = froc.hit_score[kept]
+    order = np.argsort(-score, kind="stable")
+    gained = np.append(0.0, np.cumsum(weights[froc.hit_patient[kept]][order]))
+    # Thresholds just above each group of equal false positives, then none: how many lesions lie above.
+    above = np.searchsorted(-score[order], np.append(-scores[ends], np.inf), side="left")
+    return rate, gained[above] / gained[-1]
+
+
+def sensitivities(
+    froc: Froc, kept: NDArray[np.bool_], weights: Weights, rates: Sequence[float] = FROC_RATES
+) -> NDArray[np.float64]:
+    """Highest sensitivity at no more than each rate of false positives per image; NaN without lesions.
+
+    Returns
+    -------
+    (rates,) float64 in 0..1.
+    """
+    if not (weights[froc.hit_patient[kept]].sum() > 0 and (weights * froc.images).sum() > 0):
+        return np.full(len(rates), np.nan)
+    rate, found = curve(froc, kept, weights)
+    return np.asarray(found[np.searchsorted(rate, np.array(rates) + 1e-9, side="right")])
+
+
+def area(froc: Froc, kept: NDArray[np.bool_], weights: Weights, to: float = AREA_TO) -> float:
+    """Area under the FROC curve from 0 to ``to`` false positives per image, as a share of ``to`` (0..1)."""
+    if not (weights[froc.hit_patient[kept]].sum() > 0 and (weights * froc.images).sum() > 0):
+        return float("nan")
+    rate, found = curve(froc, kept, weights)
+    edges = np.minimum(rate, to)
+    return float((np.diff(np.append(0.0, edges)) * found).sum() / to)
+
+
+def froc_json(froc: Froc, patients: Patients, *, seed: int, rounds: int = ROUNDS) -> dict[str, Any]:
+    """The contract's table of one hit rule: per type and for all, the eight rates with their intervals."""
+    kinds = (None, *(f for f in FindingType if f in froc.hit_finding))
+    masks = [froc.of(kind) for kind in kinds]
+    once = np.ones(len(patients.names))
+
+    def both(weights: Weights) -> NDArray[np.float64]:
+        return np.concatenate(
+            [np.append(sensitivities(froc, kept, weights), area(froc, kept, weights)) for kept in masks]
+        )
+
+    if not len(froc.hit_score):
+        return {}
+    width = len(FROC_RATES) + 1
+    values = both(once).reshape(len(kinds), width)
+    draws = bootstrap(patients, both, seed=seed, rounds=rounds).reshape(-1, len(kinds), width)
+    out: dict[str, Any] = {}
+    for k, kind in enumerate(kinds):
+        lows_highs = [interval(draws[:, k, r]) for r in range(width)]
+        out["all" if kind is None else kind.value] = {
+            **{f"{rate:g}": number(values[k, r]) for r, rate in enumerate(FROC_RATES)},
+            "n_lesions": int(masks[k].sum()),
+            "n_images": int(froc.images.sum()),
+            "lo": {f"{rate:g}": number(lows_highs[r][0]) for r, rate in enumerate(FROC_RATES)},
+            "hi": {f"{rate:g}": number(lows_highs[r][1]) for r, rate in enumerate(FROC_RATES)},
+            "area": {
+                "value": number(values[k, -1]),
+                "lo": number(lows_highs[-1][0]),
+                "hi": number(lows_highs[-1][1]),
+            },
+        }
+    return out
+
+
+def paired_images(truth: Truth, found: Sequence[FoundRow]) -> tuple[list[list[FoundRow]], list[str]]:
+    """Give each image of the truth its detections: by path, else by view and kind where only one image fits.
+
+    Returns
+    -------
+    Detections per image, in the order of ``truth.images``, and sentences on those that fit no image.
+    """
+    by_path: dict[tuple[str, str], int] = {}
+    by_view: dict[tuple[str, str, str], list[int]] = {}
+    for image in truth.images:
+        entry = image.entry
+        by_path.setdefault((entry.case_id, entry.path.replace("\\", "/")), image.index)
+        by_view.setdefault(
+            (entry.case_id, entry.view.laterality.value, entry.view.projection.value), []
+        ).append(image.index)
+    out: list[list[FoundRow]] = [[] for _ in truth.images]
+    strange: list[FoundRow] = []
+    for mark in found:
+        at = by_path.get((mark.case_id, mark.path))
+        if at is None:
+            same = by_view.get((mark.case_id, mark.laterality.value, mark.view.value), [])
+            fits = [i for i in same if mark.kind in {None, truth.images[i].entry.kind}]
+            at = fits[0] if len(fits) == 1 else None
+        if at is None:
+            strange.append(mark)
+        else:
+            out[at].append(mark)
+    if not strange:
+        return out, []
+    first = strange[0]
+    known = {image.entry.case_id for image in truth.images}
+    what = (
+        f"case_id: expected a case of {truth.name}, found {first.case_id!r}"
+        if first.case_id not in known
+        else f"path: expected an image of {truth.name}, found {first.path!r}"
+    )
+    more = f" (and {len(strange) - 1} more rows)" if len(strange) > 1 else ""
+    return out, [f"detections.csv, row {first.row}, {what}{more}; left out."]
+
+
+def best_outlined(lesion: TruthLesion, found: Sequence[FoundRow]) -> FoundRow | None:
+    """The strongest detection with an outline that hits a lesion by either rule, or None."""
+    hits = [
+        mark
+        for mark in found
+        if mark.outline and any(is_hit(rule, mark.box, lesion.region) for rule in RULES)
+    ]
+    return max(hits, key=lambda mark: mark.score, default=None)
