@@ -1,0 +1,309 @@
+"""Our own storage service (SCP): takes what a modality or PACS pushes, and says politely what it does not take.
+
+Owns admission (who, from where, how many, how large, how much in all) and a status to be shown. Where objects go is
+the shelf's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from pynetdicom import AE, evt
+from pynetdicom.transport import ThreadedAssociationServer
+
+from inference.exam.pacs.classes import offered_to_listener
+from inference.exam.pacs.connections import ListenerSettings
+from inference.exam.pacs.model import MAMMOGRAPHY, OBJECT_MODALITIES, PacsError
+from inference.exam.pacs.shelf import NotWanted, Shelf, ShelfFull
+from inference.exam.pacs.tls import server_context
+from resources.translation import translate
+
+_VERIFY = "1.2.840.10008.1.1"
+_IDLE_S = 60.0
+_HANDSHAKE_S = 10.0
+_SUCCESS, _NO_ROOM, _NOT_THIS_KIND, _CANNOT = 0x0000, 0xA700, 0xA900, 0xC000
+_PERMANENT, _TRANSIENT = 1, 2
+_CALLING_UNKNOWN, _CONGESTION = (1, 3), (3, 1)
+_KEPT_PROBLEMS = 20
+
+
+def _tr(text: str) -> str:
+    return translate("pacs", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerStatus:
+    """What the service has done since it was started; no identity."""
+
+    running: bool = False
+    address: str = ""
+    received: int = 0
+    received_bytes: int = 0
+    already_there: int = 0
+    refused: int = 0
+    last_refusal: str = ""
+
+
+class Admission:
+    """Decides who may open an association; pure but for the clock that is passed in."""
+
+    def __init__(self, settings: ListenerSettings) -> None:
+        self._peers: Mapping[str, tuple[str, ...]] = settings.peers or {}
+        self._per_minute = settings.per_minute
+        self._seen: dict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()
+
+    def too_many(self, address: str, now_s: float) -> bool:
+        """Count a connection of an address; True when it has had more than its share within a minute."""
+        with self._lock:
+            seen = self._seen[address]
+            while seen and now_s - seen[0] > 60.0:
+                seen.popleft()
+            seen.append(now_s)
+            if len(seen) > 4 * self._per_minute:
+                seen.popleft()
+            if len(self._seen) > 4096:
+                for old in [a for a, times in self._seen.items() if now_s - times[-1] > 60.0]:
+                    del self._seen[old]
+            return len(seen) > self._per_minute
+
+    def is_known(self, ae_title: str, address: str) -> bool:
+        """True when the AE title is on the list and comes from where it may."""
+        hosts = self._peers.get(ae_title.strip())
+        if hosts is None:
+            return False
+        return not hosts or address in {one for host in hosts for one in _addresses(host)}
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {host, *(str(row[4][0]) for row in socket.getaddrinfo(host, None))}
+    except OSError:
+        return {host}
+
+
+class Listener:
+    """A storage service on one port; start and stop as often as wanted."""
+
+    def __init__(
+        self, settings: ListenerSettings, shelf: Shelf, *, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._shelf, self._now_s = settings, shelf, now_s
+        self._admission = Admission(settings)
+        self._lock = threading.Lock()
+        self._status = ListenerStatus()
+        self._watchers: list[Callable[[str, int], None]] = []
+        self._problems: deque[PacsError] = deque(maxlen=_KEPT_PROBLEMS)
+        self._arriving: dict[int, int] = defaultdict(int)
+        self._server: ThreadedAssociationServer | None = None
+        self._ae: AE | None = None
+        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its lines hold identifiers
+
+    @property
+    def ae_title(self) -> str:
+        return self._settings.ae_title
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 while it does not."""
+        return int(self._server.server_address[1]) if self._server is not None else 0
+
+    @property
+    def shelf(self) -> Shelf:
+        return self._shelf
+
+    @property
+    def status(self) -> ListenerStatus:
+        with self._lock:
+            return self._status
+
+    def problems(self) -> tuple[PacsError, ...]:
+        """The last objects that could not be kept, and why."""
+        return tuple(self._problems)
+
+    def start(self) -> None:
+        """Listen; PacsError when the port is taken or a certificate cannot be read."""
+        if self._server is not None:
+            return
+        settings = self._settings
+        ae = AE(ae_title=settings.ae_title)
+        ae.require_called_aet = True
+        ae.maximum_associations = settings.max_associations
+        ae.acse_timeout = ae.network_timeout = ae.dimse_timeout = _IDLE_S
+        ae.supported_contexts = [
+            *offered_to_listener(mammography_only=settings.mammography_only),
+        ]
+        ae.add_supported_context(_VERIFY)
+        handlers = [
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_DATA_RECV, self._on_data),
+            (evt.EVT_DIMSE_RECV, self._on_message),
+            (evt.EVT_CONN_CLOSE, self._on_closed),
+            (evt.EVT_C_STORE, self._on_store),
+        ]
+        try:
+            server = ae.make_server(
+                (settings.host, settings.port), evt_handlers=cast(Any, handlers), server_class=_Server
+            )
+        except OSError as error:
+            words = _tr(
+                "Receiving: port {0} at {1} cannot be used ({2}); choose another port or end what uses it."
+            )
+            raise PacsError(
+                words.format(settings.port, settings.host or "*", error.strerror or error)
+            ) from error
+        server.tls, server.admit = server_context(settings), self._admit
+        self._ae, self._server = ae, server
+        thread = threading.Thread(target=server.serve_forever, args=(0.2,), name="storage-scp", daemon=True)
+        thread.start()
+        ae._servers.append(server)
+        self._change(running=True, address=f"{settings.host or '*'}:{self.port}")
+
+    def stop(self) -> None:
+        """Stop listening and hang up on everybody."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for assoc in server.active_associations:
+            assoc.abort()
+        server.shutdown()
+        self._change(running=False)
+
+    @contextmanager
+    def watched(self, came: Callable[[str, int], None]) -> Iterator[None]:
+        """Tell of each object (SOP Instance UID, bytes) while the block lasts."""
+        self._problems.clear()
+        self._watchers.append(came)
+        try:
+            yield
+        finally:
+            self._watchers.remove(came)
+
+    # ---- who may come
+
+    def _admit(self, address: str) -> bool:
+        """Before a thread is spent on a connection: an address far above its share is hung up on."""
+        crowded = (
+            self._server is not None
+            and len(self._server.active_associations) > 4 * self._settings.max_associations
+        )
+        if crowded:
+            self._refuse(_tr("Too many connections at once; one was hung up on."))
+        return not crowded and not self._flooding(address)
+
+    def _flooding(self, address: str) -> bool:
+        if not self._admission.too_many(address, self._now_s()):
+            return False
+        self._refuse(_tr("{0} opened more than {1} connections a minute; it has to wait.").format(
+            address, self._settings.per_minute))  # fmt: skip
+        return True
+
+    def _on_requested(self, event: evt.Event) -> None:
+        assoc = event.assoc
+        title = str(assoc.requestor.primitive.calling_ae_title).strip()
+        address = str(assoc.requestor.address)
+        if self._admission.is_known(title, address):
+            return
+        self._refuse(_tr("{0} at {1} is not on the list of senders.").format(title, address))
+        assoc.acse.send_reject(_PERMANENT, *_CALLING_UNKNOWN)
+        evt.trigger(assoc, evt.EVT_REJECTED, {})
+        assoc.kill()
+
+    # ---- how much may come
+
+    def _on_data(self, event: evt.Event) -> None:
+        key = id(event.assoc)
+        self._arriving[key] += len(event.data)
+        if self._arriving[key] > (self._settings.max_object_mb << 20) + (1 << 20):
+            self._arriving.pop(key, None)
+            self._refuse(
+                _tr("An object above {0} MB was refused while it arrived.").format(
+                    self._settings.max_object_mb
+                )
+            )
+            event.assoc.abort(block=False)
+
+    def _on_message(self, event: evt.Event) -> None:
+        self._arriving.pop(id(event.assoc), None)
+
+    def _on_closed(self, event: evt.Event) -> None:
+        self._arriving.pop(id(event.assoc), None)
+
+    def _on_store(self, event: evt.Event) -> int:
+        request = event.request
+        data = event.encoded_dataset()
+        if self._settings.mammography_only and not _is_mammography(event):
+            self._refuse(_tr("An object that is no mammography was refused."))
+            return _NOT_THIS_KIND
+        try:
+            kept = self._shelf.put(
+                [data],
+                sop_uid=str(request.AffectedSOPInstanceUID),
+                max_bytes=self._settings.max_object_mb << 20,
+            )
+        except PacsError as error:
+            self._problems.append(error)
+            self._refuse(str(error))
+            if isinstance(error, ShelfFull):
+                return _NO_ROOM
+            return _NOT_THIS_KIND if isinstance(error, NotWanted) else _CANNOT
+        with self._lock:
+            now = self._status
+            self._status = replace(
+                now,
+                received=now.received + kept.is_new,
+                received_bytes=now.received_bytes + (kept.size if kept.is_new else 0),
+                already_there=now.already_there + (not kept.is_new),
+            )
+        for came in tuple(self._watchers):
+            came(kept.sop_uid, kept.size)
+        return _SUCCESS
+
+    def _refuse(self, sentence: str) -> None:
+        with self._lock:
+            self._status = replace(self._status, refused=self._status.refused + 1, last_refusal=sentence)
+
+    def _change(self, **what: Any) -> None:
+        with self._lock:
+            self._status = replace(self._status, **what)
+
+
+def _is_mammography(event: evt.Event) -> bool:
+    try:
+        modality = str(event.dataset.get("Modality", "") or "")
+    except Exception:  # noqa: BLE001 - whatever a hostile data set makes the parser raise, it is no mammography
+        return False
+    return modality in {MAMMOGRAPHY, *OBJECT_MODALITIES}
+
+
+class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is untyped
+    """Shakes hands in the connection's own thread, so that a silent caller keeps nobody waiting."""
+
+    tls: ssl.SSLContext | None = None
+    admit: Callable[[str], bool] = staticmethod(lambda _address: True)
+
+    def verify_request(self, _request: Any, client_address: Any) -> bool:
+        return self.admit(str(client_address[0]))
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        if self.tls is not None:
+            request.settimeout(_HANDSHAKE_S)
+            try:
+                request = self.tls.wrap_socket(request, server_side=True)
+            except OSError:
+                self.shutdown_request(request)
+                return
+            request.settimeout(_IDLE_S)
+        super().process_request_thread(request, client_address)
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        """A connection that breaks off is the peer's matter: nothing is printed."""
