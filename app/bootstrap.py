@@ -18,9 +18,9 @@ from app.state.protocol_library import ProtocolLibrary
 from app.study_files import LocalStudyFiles, folder_beside
 from app.workstation import Workstation
 from inference.cache import CachedEngine, ResultCache, identity_of
-from inference.engine import Cancelled, FakeEngine, InferenceEngine, Progress
+from inference.engine import AiUnavailable, Cancelled, FakeEngine, InferenceEngine, Progress
 from inference.exam.sources import FolderSource
-from inference.exam.types import Exam, InferenceError
+from inference.exam.types import Exam
 from inference.registry import load_card, model_folders, why_not
 from inference.results import ExamResult
 from inference.worker import EngineSpec, WorkerEngine
@@ -45,7 +45,7 @@ class UnavailableEngine:
         self._why = why
 
     def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:  # noqa: ARG002
-        raise InferenceError(self._why)
+        raise AiUnavailable(self._why)
 
     def close(self) -> None:
         """Nothing runs."""

@@ -43,6 +43,7 @@ class Workstation:
     study: Study | None = None
     events: EventStore | None = None
     source: ExamSource | None = None
+    more_engines: tuple[InferenceEngine, ...] = ()  # further models beside exams that are looked at without a study
     anchor: Path | None = None
     office: Coordinating | None = None  # the way into the coordinator's area; None = readers only
     practice_truth: PracticeTruth | None = None  # None = no truth of practice cases at this station
@@ -177,6 +178,7 @@ class Workstation:
             library=self.library or ProtocolLibrary(self.protocols),
             screen=screen,
             cache_bytes=self.cache_bytes,
+            more_engines=self.more_engines,
         )
 
     def close(self) -> None:

@@ -20,6 +20,10 @@ class InferenceCancelled(InferenceError):
     """The caller asked to stop."""
 
 
+class AiUnavailable(InferenceError):
+    """No model can run here, or none reads such images: asking again does not help."""
+
+
 class InferenceEngine(Protocol):
     """Turns an exam into a result."""
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from inference.device import chosen_device
-from inference.engine import Cancelled, InferenceCancelled, Progress
-from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
+from inference.exam.types import Box, Exam, ViewImage
 from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.cam_classifier import STRIDE, CamClassifier, breast_logit, fold_batch_norm, map_mask
 from inference.preprocessing.layout import box_to_stored, map_to_stored
@@ -204,7 +204,7 @@ def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
             chosen[bare] = image
     if not chosen:
         found = ", ".join(sorted({image.kind.value for image in exam.images}))
-        raise InferenceError(
+        raise AiUnavailable(
             f"Exam {exam.exam_id}: expected an ordinary or low-energy mammogram, found only {found}; "
             "choose another exam or model."
         )

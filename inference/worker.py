@@ -19,8 +19,16 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from inference.engine import Cancelled, FakeEngine, InferenceCancelled, InferenceEngine, Progress
+from inference.engine import (
+    AiUnavailable,
+    Cancelled,
+    FakeEngine,
+    InferenceCancelled,
+    InferenceEngine,
+    Progress,
+)
 from inference.exam.types import Exam, InferenceError
+from inference.model_card import ModelError
 from inference.results import ExamResult
 from resources.files import UserFacingError
 
@@ -145,6 +153,8 @@ class WorkerEngine:
                 return result
             elif kind == "cancelled":
                 raise InferenceCancelled("The analysis was cancelled.")
+            elif kind == "unavailable":
+                raise AiUnavailable(str(content[0]))
             else:
                 raise InferenceError(str(content[0]))
 
@@ -187,6 +197,8 @@ def _serve(spec: EngineSpec, pipe: Connection, stop: Event) -> None:
             )
         except InferenceCancelled:
             pipe.send(("cancelled",))
+        except (AiUnavailable, ModelError) as error:
+            pipe.send(("unavailable", str(error)))
         except UserFacingError as error:
             pipe.send(("error", str(error)))
         except BrokenPipeError:

@@ -14,24 +14,23 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from app.control.ai_asking import AiAsking
 from app.control.case_objects import load_with_objects
 from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.kinds import KindOverrides
 from app.control.priors import load_priors
-from app.control.reading import AiView, CaseView, LoadedExam, ReadingScreen
+from app.control.reading import CaseView, LoadedExam, ReadingScreen
 from app.control.tasks import TaskContext, TaskRunner
 from app.state.display import Pyramid
 from app.state.hanging import Choice, choices, match
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.priors import priors_of
 from app.state.protocol_library import ProtocolLibrary
-from app.state.terms import progress_term
 from app.state.thumbnails import Thumbnail, thumbnails_of
 from inference.engine import InferenceEngine
 from inference.exam.header import TagRow
 from inference.exam.sources import ExamSource, FolderSource
 from inference.exam.types import Exam, ExamSummary, ViewImage
-from inference.results import ExamResult
 from reader_study.domain.study import AiPolicy, Scale
 from resources.files import UserFacingError
 from resources.translation import translate
@@ -69,8 +68,10 @@ class BrowseController:
         library: ProtocolLibrary,
         screen: BrowsingScreen,
         cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
+        more_engines: Sequence[InferenceEngine] = (),  # further models, asked after the first
     ) -> None:
-        self._source, self._engine, self._runner = source, engine, runner
+        self._source, self._runner = source, runner
+        self._ai = AiAsking(engines=(engine, *more_engines), runner=runner, show=screen.show_ai)
         self._library, self._screen = library, screen
         self._exams: tuple[ExamSummary, ...] = ()
         self._case: CaseView | None = None
@@ -151,8 +152,9 @@ class BrowseController:
     def open(self, exam_id: str, order: Sequence[str] = ()) -> None:
         """Load one exam and hang it; ``order`` is the list as the user sees it, for the next and the previous."""
         self._order = tuple(order) or self._order
-        for key in ("priors", "prefetch", "ai"):
+        for key in ("priors", "prefetch"):
             self._runner.cancel(key)
+        self._ai.drop()
         self._wanted, self._case = exam_id, None
         ready = self._ready.get(exam_id)
         if ready is not None:
@@ -203,8 +205,9 @@ class BrowseController:
 
     def leave(self) -> None:
         """Back to the list: what still runs is dropped."""
-        for key in ("load", "ai", "priors", "prefetch"):
+        for key in ("load", "priors", "prefetch"):
             self._runner.cancel(key)
+        self._ai.drop()
         self._case = None
 
     def _failed(self, error: Exception) -> None:
@@ -222,7 +225,7 @@ class BrowseController:
         self._case = self._case_of(loaded)
         self._screen.show_case(self._case)
         self._say_notes(exam)
-        self._ask_ai(exam)
+        self._ai.ask(exam)
 
     def _case_of(self, loaded: LoadedExam) -> CaseView:
         exam = loaded.exam
@@ -259,21 +262,13 @@ class BrowseController:
         more = _tr(" (+{0} more notes)").format(len(notes) - 1) if len(notes) > 1 else ""
         self._screen.show_message(f"{notes[0]}{more}" if notes else "")  # the last exam's words go
 
-    def _ask_ai(self, exam: Exam) -> None:
-        self._screen.show_ai(AiView(working=_tr("AI: waiting")))
+    def stop_ai(self) -> None:
+        """No answer of the AI is wanted now."""
+        self._ai.stop()
 
-        def work(context: TaskContext) -> ExamResult:
-            return self._engine.analyse(exam, context.report, context.cancelled)
-
-        self._runner.submit(
-            "ai",
-            work,
-            lambda result: self._screen.show_ai(AiView(result=result)),
-            lambda error: self._screen.show_ai(AiView(failure=_tr("AI not available: {0}").format(error))),
-            lambda fraction, text: self._screen.show_ai(
-                AiView(working=_tr("AI: {0}").format(progress_term(text)), fraction=fraction)
-            ),
-        )
+    def retry_ai(self) -> None:
+        """Ask the AI once more."""
+        self._ai.retry()
 
     # ---- what one image is
 

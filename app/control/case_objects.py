@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from app.control.reading import AiView, LoadedExam, load_exam
+from app.control.reading import LoadedExam, load_exam
 from app.control.tasks import TaskRunner
+from app.state.ai_view import AiView
 from app.state.presentation import with_saved_windows
 from inference.exam.objects.cad_sr_write import CadRun
 from inference.exam.objects.document import read_headers, save

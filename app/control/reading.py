@@ -12,14 +12,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from app.control.ai_asking import AiAsking
+from app.control.ai_exposure import STATE, detections_record, model_record, scores_record, state_record
 from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.priors import load_priors
 from app.control.reading_after import AfterLock, AfterScreen, TruthOf
 from app.control.tasks import TaskContext, TaskRunner
+from app.state.ai_view import AiView
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
-from app.state.terms import progress_term
 from inference.engine import InferenceEngine
 from inference.exam.objects.model import ExamObjects
 from inference.exam.sources import ExamSource
@@ -74,16 +76,6 @@ class CaseView:
     def with_findings(self, findings: tuple[Finding, ...]) -> CaseView:
         """The same case with another list of marks."""
         return replace(self, findings=findings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AiView:
-    """State of the AI beside a case: exactly one of result, working or failure is set."""
-
-    result: ExamResult | None = None
-    working: str | None = None
-    fraction: float = 0.0
-    failure: str | None = None
 
 
 class ReadingScreen(AfterScreen, Protocol):
@@ -150,7 +142,11 @@ class ReadingController:
     ) -> None:
         self._after = AfterLock(study=study, sessions=sessions, clock=clock, screen=screen, truth=truth)
         self._paused_ns = 0
-        self._study, self._sessions, self._source, self._engine = study, sessions, source, engine
+        self._study, self._sessions, self._source = study, sessions, source
+        self._ai = AiAsking(engines=(engine,), runner=runner, show=self._show_ai, record=self._record_ai)
+        # Why the AI says nothing, as it is to be logged, and as it was logged last; None = nothing to say.
+        self._ai_state: Mapping[str, object] | None = None
+        self._ai_told: Mapping[str, object] | None = None
         self._runner, self._clock, self._protocols, self._screen = runner, clock, protocols, screen
         self._environment = dict(environment)
         self._display_told = True  # the session's opening carries it
@@ -213,8 +209,9 @@ class ReadingController:
         if seen and self._case is not None and self._painted:
             self._say_errors(lambda: self._sessions.coverage_recorded(open_session, seen))
         self._after.drop()
-        for key in ("load", "prefetch", "ai"):
+        for key in ("load", "prefetch"):
             self._runner.cancel(key)
+        self._drop_ai()
         session_id, self._session_id, self._case = self._session_id, None, None
         self._say_errors(lambda: self._sessions.close(session_id))
         self._prefetched.clear()
@@ -235,7 +232,7 @@ class ReadingController:
         assert position is not None
         self._case, self._painted, self.paused = None, False, False
         self._early_draft = None
-        self._runner.cancel("ai")
+        self._drop_ai()
         if position.case_id is None and self._after.look_back(position.session_id, self._end, at_end=True):
             return
         if position.case_id is None:
@@ -320,7 +317,7 @@ class ReadingController:
                 _tr("The first answer is locked. The AI is shown now; give the final answer.")
             )
         if policy.shown:
-            self._ask_ai(exam)
+            self._ai.ask(exam)
         self._prefetch(position)
 
     def _disclosed(self, case: Case) -> tuple[str, ...]:
@@ -389,6 +386,7 @@ class ReadingController:
             if draft is not None:
                 self.save_draft(draft)
             self._tell_display()
+            self._tell_ai_state()
 
     def stage_shown(self, title: str) -> None:
         """The reader moved to another hanging step."""
@@ -416,44 +414,51 @@ class ReadingController:
 
     # ---- AI
 
-    def _ask_ai(self, exam: Exam) -> None:
-        self._screen.show_ai(AiView(working=_tr("AI: waiting")))
+    def stop_ai(self) -> None:
+        """The reader wants no answer of the AI for this case now."""
+        if self._case is not None and self._case.policy.shown and not self._says_paused():
+            self._ai.stop()
 
-        def work(context: TaskContext) -> ExamResult:
-            return self._engine.analyse(exam, context.report, context.cancelled)
+    def retry_ai(self) -> None:
+        """Ask the AI once more after it failed or was stopped."""
+        if self._case is not None and self._case.policy.shown and not self._says_paused():
+            self._ai.retry()
 
-        self._runner.submit("ai", work, self._ai_ready, self._ai_failed, self._ai_progress)
-
-    def _ai_progress(self, fraction: float, text: str) -> None:
-        self._screen.show_ai(AiView(working=_tr("AI: {0}").format(progress_term(text)), fraction=fraction))
-
-    def _ai_failed(self, error: Exception) -> None:
-        if not isinstance(error, UserFacingError):
-            log.error("AI failed", exc_info=error)
-        self._screen.show_ai(AiView(failure=_tr("AI not available: {0}").format(error)))
-
-    def _ai_ready(self, result: ExamResult) -> None:
-        if self._case is None or self._session_id is None or not self._case.policy.shown:
+    def _show_ai(self, ai: AiView) -> None:
+        if self._case is None or not self._case.policy.shown:
             return
+        self._ai_state = state_record(ai, self._case.exam.images)
+        self._tell_ai_state()
+        self._screen.show_ai(ai)
+
+    def _drop_ai(self) -> None:
+        self._ai.drop()
+        self._ai_state = self._ai_told = None
+
+    def _tell_ai_state(self) -> None:
+        """Log why the AI says nothing, or which views it did not read, as soon as the case is on screen (RS-C5)."""
+        if self._session_id is None or not self._painted or self.paused or self._ai_state == self._ai_told:
+            return
+        session_id, state = self._session_id, self._ai_state
+        if self._ai_told is not None and self._say_errors(
+            lambda: self._sessions.ai_hidden(session_id, STATE)
+        ):
+            self._ai_told = None
+        if state is not None and self._say_errors(
+            lambda: self._sessions.ai_revealed(session_id, STATE, state)
+        ):
+            self._ai_told = state
+
+    def _record_ai(self, result: ExamResult) -> bool:
+        """Write to the log what a model said, before anything of it can be shown; False where it was not kept."""
+        if self._case is None or self._session_id is None or not self._case.policy.shown:
+            return False
         session_id = self._session_id
-        scores = {f"view:{key}": value for key, value in result.view_scores.items()}
-        scores |= {f"breast:{side.value}": value for side, value in result.breast_scores.items()}
-        if result.exam_score is not None:
-            scores["exam"] = result.exam_score
-        model = {
-            "model_id": result.model_id,
-            "version": result.model_version,
-            "weights": result.weights_digest,
-            "preprocessing": result.preprocessing,
-            "device": result.device,
-        }
-        boxes = [
-            {"image_key": d.image_key, "box": [d.box.row0, d.box.col0, d.box.row1, d.box.col1], "score": d.score,
-             "type": d.finding.value if d.finding else None}
-            for d in result.detections
-        ]  # fmt: skip
-        if self._say_errors(lambda: self._sessions.ai_result_recorded(session_id, scores, model, boxes)):
-            self._screen.show_ai(AiView(result=result))
+        return self._say_errors(
+            lambda: self._sessions.ai_result_recorded(
+                session_id, scores_record(result), model_record(result), detections_record(result)
+            )
+        )
 
     def ai_shown(self, layer: str, shown: Mapping[str, object]) -> bool:
         """The reader called up an AI layer; returns False (and shows nothing) where the log refuses."""
@@ -570,7 +575,7 @@ class ReadingController:
             self._say_errors(self._next_case)
             return
         self._case, self._painted = None, False
-        self._runner.cancel("ai")
+        self._drop_ai()
         self._after.case_locked(locked, following, self._go_next)
 
     def _go_next(self) -> None:
@@ -628,7 +633,7 @@ class ReadingController:
             _tr("The first answer is locked. The AI is shown now; give the final answer.")
         )
         if policy.shown:
-            self._ask_ai(case.exam)
+            self._ai.ask(case.exam)
 
     # ---- time
 
@@ -647,6 +652,7 @@ class ReadingController:
             self._paused_ns = now
             self._screen.show_paused(self.paused)
             self._tell_display()
+            self._tell_ai_state()
 
     def focus_changed(self, *, has_focus: bool) -> None:
         """The window gained or lost the keyboard."""

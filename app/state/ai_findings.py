@@ -56,7 +56,9 @@ class AiFinding:
         """Probability that its views show one lesion; None = seen in one view, or not said."""
         if len(set(self.views)) < 2:
             return None
-        return max((d.match_probability for d in self.detections if d.match_probability is not None), default=None)
+        return max(
+            (d.match_probability for d in self.detections if d.match_probability is not None), default=None
+        )
 
     def has(self, detection_id: str | None) -> bool:
         """True where a detection is one of its own."""
@@ -78,7 +80,8 @@ def ai_findings(result: ExamResult, images: Sequence[ViewImage]) -> tuple[AiFind
         name = f"group {one.group}" if one.group is not None else f"one {one.detection_id}"
         groups.setdefault((image.view.laterality, name), []).append(one)
     ordered = [
-        (side, sorted(members, key=lambda d: (-d.score, d.detection_id))) for (side, _), members in groups.items()
+        (side, sorted(members, key=lambda d: (-d.score, d.detection_id)))
+        for (side, _), members in groups.items()
     ]
     ordered.sort(key=lambda entry: (-entry[1][0].score, entry[1][0].detection_id))
     return tuple(_finding(n, side, members, known) for n, (side, members) in enumerate(ordered, 1))

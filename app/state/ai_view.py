@@ -83,6 +83,7 @@ class AiView:
     absent: str | None = None  # no model here, or not for such images: trying again does not help
     stopped: bool = False  # the reader stopped it
     cards: Mapping[str, ModelWords] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()  # why a model beside those of the results did not answer
 
     @property
     def results(self) -> tuple[ExamResult, ...]:

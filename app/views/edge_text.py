@@ -64,6 +64,10 @@ class Clearance:
     free: NDArray[np.float64]
     step: float
 
+    def skin(self) -> tuple[float, ...]:
+        """Distance of the tissue from the air's edge at each height k * step, logical pixels."""
+        return tuple((self.free + _PAD + _GAP_PX).tolist())
+
     def at(self, top: float, bottom: float) -> float:
         """Return the width that is free of tissue between two heights, in logical pixels from the air edge."""
         first = max(0, int(top / self.step))
@@ -170,6 +174,10 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
     for words in (*filter(None, [info.words.score]), *_flags(info)):
         text(painter, QPointF(x, y), words, loud, right=right)
         y += step
+    if info.words.ai:
+        colour = QColor(theme.ERROR) if info.words.ai_warns else quiet
+        text(painter, QPointF(x, y), info.words.ai, colour, right=right)
+        y += step
     text(painter, QPointF(x, size.height() - _PAD), size_line(info.state), quiet, right=right)
     if info.shown:
         most = int(size.height() * _MOST_LINES / step)
@@ -192,6 +200,37 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
         _block(painter, info, lower, sorted(up)[-len(lower) :] if lower else (), x, quiet, spare=sorted(up))
     _paint_letters(painter, size, info, quiet, step)
     _paint_scale_bar(painter, size, info, quiet, step)
+
+
+def taken(size: QRectF, info: EdgeInfo, step: float, *, scale: float = 1.0) -> tuple[float, ...]:
+    """How far from the air's edge words, scale and legend may reach, logical pixels at each height k * ``step``.
+
+    Errs on the side of more: a line counts where it might stand, whether or not tissue leaves it out.
+    """
+    small = QFontMetricsF(theme.font(theme.SMALL_PX, scale=scale))
+    label = QFontMetricsF(theme.font(theme.VIEW_LABEL_PX, scale=scale, bold=True))
+    words, line, high = info.words, small.height(), size.height()
+
+    def widest(lines: Sequence[str]) -> float:
+        return _PAD + max((small.horizontalAdvance(one) for one in lines), default=0.0)
+
+    loud = [one for one in (words.score, words.ai, *_flags(info)) if one]
+    top = _PAD + label.ascent()
+    below = top + line * (0.5 + len(loud))
+    lower = (*words.technique, *words.evidence) if info.shown else ()
+    reaches = [
+        (0.0, top + line * 0.4, _PAD + label.horizontalAdvance(words.view_label)),
+        (top, below, widest(loud)),
+        (below, high * 0.36 + line, widest(words.identity if info.shown else ())),
+        (0.0, high, _PAD + small.horizontalAdvance("100 mm") if info.mm_per_px is not None else _PAD),
+        (high * 0.74, high, widest(lower)),
+        (high - _PAD - 2 * line, high, widest((size_line(info.state),))),
+        (high - _PAD - 5 * line, high, _PAD + 128.0 * scale if info.legend else 0.0),
+    ]
+    return tuple(
+        max((reach for first, last, reach in reaches if first <= k * step < last), default=0.0) + _GAP_PX
+        for k in range(int(high / step) + 2)
+    )
 
 
 def _flags(info: EdgeInfo) -> tuple[str, ...]:

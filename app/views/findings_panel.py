@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.control.reading import AiView
+from app.state.ai_view import AiView
 from app.state.terms import contrast_term, finding_short, finding_term, image_term
 from app.views.assessment_panel import PercentField
 from app.views.choice_row import ChoiceRow

@@ -14,14 +14,18 @@ from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter
 
 from app.state.geometry import chest_wall_is_right, orientation_letters
+from app.state.label_places import Ground
 from app.state.overlays import AnnotationText, HeatLayer, OverlayItem, OverlayKind
 from app.views import edge_text, painting, theme
+from app.views.ai_painting import Canvas, paint_findings
 from app.views.kept_layer import KeptLayer
 from app.views.painting import ScreenMap
 from app.views.tools import Layer
 
 if TYPE_CHECKING:
     from app.views.viewport import Viewport
+
+_BELOW = frozenset({OverlayKind.SHUTTER, OverlayKind.SAVED, OverlayKind.CAD})
 
 
 class OverPicture:
@@ -34,6 +38,7 @@ class OverPicture:
         self.words_shown = True  # False hides identity, technique and evidence (MG-27)
         self.layers: tuple[Layer, ...] = ()
         self._marks, self._edges = KeptLayer(), KeptLayer()
+        self._air: tuple[object, edge_text.Clearance | None] | None = None
 
     @property
     def held_bytes(self) -> int:
@@ -42,7 +47,7 @@ class OverPicture:
 
     def clear(self) -> None:
         """Another picture comes: its marks and map are not this one's."""
-        self.items, self.heat = (), None
+        self.items, self.heat, self._air = (), None, None
         self._marks.forget()
         self._edges.forget()
 
@@ -53,7 +58,8 @@ class OverPicture:
             return
         tokens = [(layer, layer.token(image)) for layer in self.layers]
         steady = [layer for layer, token in tokens if token is not None]
-        key = (screen, view.text_scale, self.items, tuple(token for _, token in tokens))
+        beside = (self.words, self.heat is None) if self.has_ai else None  # labels keep clear of the words
+        key = (screen, view.text_scale, self.items, tuple(token for _, token in tokens), beside)
         self._marks.paint(
             painter, size, key, lambda on: self.paint_marks(on, size, view, screen, self.items, steady)
         )
@@ -80,10 +86,45 @@ class OverPicture:
         if items:
             scale = view.text_scale
             font = theme.font(theme.SMALL_PX, scale=scale)
-            painting.paint_items(painter, items, screen, font, width=size.width(), scale=scale)
+            found = [item for item in items if item.kind is OverlayKind.AI_BOX]
+            first = [item for item in items if item.kind in _BELOW]
+            last = [item for item in items if item.kind not in _BELOW and item.kind is not OverlayKind.AI_BOX]
+            painting.paint_items(painter, first, screen, font, width=size.width(), scale=scale)
+            if found:
+                ground = self._ground(size, view, screen)
+                paint_findings(painter, found, Canvas(screen=screen, ground=ground, font=font, scale=scale))
+            painting.paint_items(painter, last, screen, font, width=size.width(), scale=scale)
         for layer in layers:
             if view.image is not None:
                 layer.paint(painter, view, screen, view.image)
+
+    def _ground(self, size: QRectF, view: Viewport, screen: ScreenMap) -> Ground:
+        """The viewport's air as labels may use it, and the words that stand in it already."""
+        info = _edge_info(view, screen, self.words, self.words_shown, self.heat)
+        if info is None or view.image is None:
+            return Ground(width=size.width(), height=size.height(), air_left=True)
+        air = self._clearance(size, view, screen, air_left=info.air_left)
+        return Ground(
+            width=size.width(),
+            height=size.height(),
+            air_left=info.air_left,
+            free=() if air is None else air.skin(),
+            taken=() if air is None else edge_text.taken(size, info, air.step, scale=view.text_scale),
+            step=8.0 if air is None else air.step,
+        )
+
+    def _clearance(
+        self, size: QRectF, view: Viewport, screen: ScreenMap, *, air_left: bool
+    ) -> edge_text.Clearance | None:
+        """The air as the picture stands; looked up once a place, for labels and words alike."""
+        pyramid = view.item.pyramid
+        key = (size.width(), size.height(), screen, id(pyramid), air_left)
+        if self._air is None or self._air[0] != key:
+            found = None
+            if view.image is not None:
+                found = edge_text.clearance_of(view.image, pyramid, screen, size, air_left=air_left)
+            self._air = (key, found)
+        return self._air[1]
 
     def _paint_edges(self, painter: QPainter, size: QRectF, view: Viewport, screen: ScreenMap) -> None:
         info = _edge_info(view, screen, self.words, self.words_shown, self.heat)
@@ -105,8 +146,8 @@ class OverPicture:
         info = _edge_info(view, screen, words, self.words_shown, heat)
         if info is None or view.image is None:
             return
-        pyramid, air_left = view.item.pyramid, info.air_left
-        free = edge_text.clearance_of(view.image, pyramid, screen, size, air_left=air_left)
+        air_left = info.air_left
+        free = self._clearance(size, view, screen, air_left=air_left)
         edge_text.paint_edges(painter, size, replace(info, clearance=free), scale=view.text_scale)
         if heat is not None:
             painting.paint_legend(painter, size, heat, air_left=air_left, scale=view.text_scale)

@@ -72,7 +72,8 @@ def glyph(finding: FindingType | None, center: QPointF, radius: float) -> QPolyg
     return QPolygonF(points)
 
 
-def _draw_glyph(painter: QPainter, finding: FindingType | None, center: QPointF, radius: float) -> None:
+def draw_glyph(painter: QPainter, finding: FindingType | None, center: QPointF, radius: float) -> None:
+    """Draw a finding type's glyph with the painter's pen."""
     outline = glyph(finding, center, radius)
     if outline is None:
         painter.drawEllipse(center, radius, radius)
@@ -89,7 +90,7 @@ def paint_items(
     width: float,
     scale: float = 1.0,
 ) -> None:
-    """Draw boxes and marks: the AI's thin with a tag, the reader's thick and solid."""
+    """Draw marks, saved drawings and CAD; the AI's findings are drawn by ``app.views.ai_painting``."""
     painter.setFont(font)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
     painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -98,13 +99,7 @@ def paint_items(
         line = theme.MARK_LINE_PX if item.kind is OverlayKind.MARK else theme.AI_LINE_PX
         pen = QPen(colour, (line + (theme.SELECTED_EXTRA_PX if item.selected else 0.0)) * scale)
         pen.setStyle(Qt.PenStyle.DashLine if item.dashed else Qt.PenStyle.SolidLine)
-        if item.kind is OverlayKind.AI_BOX and item.box is not None:
-            rect = screen.rect(item.box)
-            if item.selected:
-                painter.setPen(_glow(pen, scale))
-                painter.drawRect(rect)
-            _paint_box(painter, item, rect, pen, width)
-        elif item.kind is OverlayKind.SHUTTER:
+        if item.kind is OverlayKind.SHUTTER:
             _paint_shutter(painter, item, screen)
         elif item.kind is OverlayKind.SAVED:
             _paint_saved(painter, item, screen, width, scale)
@@ -125,22 +120,6 @@ def _glow(pen: QPen, scale: float) -> QPen:
     colour = QColor(pen.color())
     colour.setAlpha(GLOW_ALPHA)
     return QPen(colour, GLOW_PX * scale)
-
-
-def _paint_box(painter: QPainter, item: OverlayItem, rect: QRectF, pen: QPen, right_edge: float) -> None:
-    painter.setPen(pen)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
-    painter.drawRect(rect)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-    metrics = QFontMetricsF(painter.font())
-    size = metrics.height()
-    baseline = rect.top() - 4 if rect.top() > size + 6 else rect.bottom() + size
-    words = f"AI {item.label}".strip()
-    # Pushed inward at the viewport's right edge, so that the probability stays legible.
-    left = max(0.0, min(rect.left(), right_edge - size * 1.3 - metrics.horizontalAdvance(words)))
-    mark = QPointF(left + size * 0.4, baseline - size * 0.3)
-    _draw_glyph(painter, item.finding, mark, size * 0.32)
-    text(painter, QPointF(left + size, baseline), words, pen.color())
 
 
 def ellipse(ends: Sequence[QPointF]) -> QPolygonF:
@@ -222,7 +201,7 @@ def _paint_cad(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QPe
     size = QFontMetricsF(painter.font()).height()
     place = item.point or (item.box.center if item.box is not None else (0.0, 0.0))
     center = screen.point(*place)
-    _draw_glyph(painter, item.finding, center, size * 0.45)
+    draw_glyph(painter, item.finding, center, size * 0.45)
     top = min(
         (screen.point(*p).y() for points, _ in item.outlines for p in points), default=center.y() - size
     )
@@ -237,7 +216,7 @@ def _paint_mark(painter: QPainter, item: OverlayItem, screen: ScreenMap, pen: QP
         painter.drawRect(screen.rect(item.box))
     place = item.point or (item.box.center if item.box is not None else (0.0, 0.0))
     center = screen.point(*place)
-    _draw_glyph(painter, item.finding, center, radius)
+    draw_glyph(painter, item.finding, center, radius)
     painter.drawLine(center - QPointF(2, 0), center + QPointF(2, 0))
     painter.drawLine(center - QPointF(0, 2), center + QPointF(0, 2))
     if item.label:

@@ -22,8 +22,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.control.reading import NO_AI, AiView, CaseView
+from app.control.reading import NO_AI, CaseView
 from app.control.reading_after import LookBack
+from app.state.ai_view import AiView
 from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
 from app.state.energy_agreement import agreement_words, energy_agreement

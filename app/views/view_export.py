@@ -138,6 +138,8 @@ def _paint_over(
             view_label=over.words.view_label,
             flags=over.words.flags,
             score=over.words.score if content.ai else "",
+            ai=over.words.ai if content.ai else "",
+            ai_warns=over.words.ai_warns,
         )
         over.draw_edges(painter, size, view, screen, words, heat)
 

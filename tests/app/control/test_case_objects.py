@@ -13,8 +13,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from app.control.case_objects import ObjectWriter, load_with_objects
-from app.control.reading import AiView
 from app.control.tasks import InlineTaskRunner
+from app.state.ai_view import AiView
 from app.state.cad import cad_overlay
 from inference.engine import FakeEngine
 from inference.exam.objects.cad_sr_read import read_cad_sr

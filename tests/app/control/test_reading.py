@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from app.control.reading import AiView, CaseView, ReadingController
+from app.control.reading import CaseView, ReadingController
 from app.control.tasks import InlineTaskRunner
+from app.state.ai_view import AiView
 from app.state.hanging import load_protocols
 from inference.engine import Cancelled, FakeEngine, InferenceEngine, Progress
 from inference.exam.phantom import PhantomSpec, phantom_exam
@@ -168,7 +169,7 @@ def test_a_failed_ai_says_why_and_is_no_empty_result(source: PhantomSource) -> N
     controller, screen, _clock, _store, session_id = make(source, aided=True, engine=BrokenEngine())
     controller.start(session_id, "r1")
     assert screen.ai[-1].result is None
-    assert screen.ai[-1].failure == "AI not available: the model folder is gone"
+    assert screen.ai[-1].failure == "AI not available, the analysis failed: the model folder is gone"
     assert screen.case is not None
 
 

@@ -1,0 +1,150 @@
+"""Where the labels of findings stand: in the air beside the breast, never over each other, else beside their boxes.
+
+Pure geometry in logical pixels of one viewport; drawing belongs to ``app.views.ai_painting``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_GAP_PX = 8.0  # between label and skin
+_BESIDE_PX = 4.0  # between label and box where there is no air
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rect:
+    """A rectangle on the screen, logical pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: Rect) -> bool:
+        """True where the two share more than an edge."""
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedLabel:
+    """Where one label stands; ``in_air`` = away from its box, which then needs a tag of its own."""
+
+    rect: Rect
+    in_air: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The viewport's ground: its size, on which side the air is, and how much of it is free.
+
+    ``free`` and ``taken`` hold logical pixels from the air's edge at height k * ``step``: up to the skin, and what words
+    at the edge already cover. Without ``free`` there is no air.
+    """
+
+    width: float
+    height: float
+    air_left: bool
+    free: Sequence[float] = ()
+    taken: Sequence[float] = ()
+    step: float = 8.0
+
+
+def place_labels(
+    boxes: Sequence[Rect], widths: Sequence[float], height: float, ground: Ground
+) -> tuple[PlacedLabel | None, ...]:
+    """Find a place for each label.
+
+    Parameters
+    ----------
+    boxes : on screen, the most important first: it gets the best place.
+    widths, height : of the labels.
+
+    Returns
+    -------
+    One place a box, in the same order. In the air at the height of the box where there is room (nearest free height
+    first), else above, below or beside the box where it covers no other box or label; None where the box is not on
+    screen or nothing is free.
+    """
+    placed: list[Rect] = []
+    found: list[PlacedLabel | None] = []
+    bands = _bands(height, ground)
+    for box, width in zip(boxes, widths, strict=True):
+        place: PlacedLabel | None = None
+        if _is_seen(box, ground):
+            others = (*placed, *(other for other in boxes if other is not box))
+            place = _in_air(box, width, bands, ground, placed) or _beside(box, width, height, ground, others)
+        if place is not None:
+            placed.append(place.rect)
+        found.append(place)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """A height at which a label may stand in the air: its place, the skin and what words cover."""
+
+    top: float
+    bottom: float
+    free: float
+    taken: float
+
+
+def _bands(height: float, ground: Ground) -> tuple[_Band, ...]:
+    """All heights in steps of half a label."""
+    bands: list[_Band] = []
+    top = 0.0
+    while ground.free and top + height <= ground.height:
+        first, last = int(top / ground.step), int((top + height) / ground.step) + 1
+        free = min(ground.free[first:last], default=0.0)
+        bands.append(_Band(top, top + height, free, max(ground.taken[first:last], default=0.0)))
+        top += height / 2
+    return tuple(bands)
+
+
+def _is_seen(box: Rect, ground: Ground) -> bool:
+    return box.right > 0 and box.bottom > 0 and box.left < ground.width and box.top < ground.height
+
+
+def _in_air(
+    box: Rect, width: float, bands: Sequence[_Band], ground: Ground, placed: Sequence[Rect]
+) -> PlacedLabel | None:
+    """The free place nearest to the height of the box; farther than half a viewport is too far."""
+    middle = (box.top + box.bottom) / 2
+    for band in sorted(bands, key=lambda one: abs((one.top + one.bottom) / 2 - middle)):
+        if abs((band.top + band.bottom) / 2 - middle) > ground.height / 2:
+            return None
+        near = band.free - _GAP_PX  # from the air's edge
+        if near - width < band.taken:
+            continue
+        left = near - width if ground.air_left else ground.width - near
+        rect = Rect(left=left, top=band.top, right=left + width, bottom=band.bottom)
+        if not any(rect.meets(other) for other in placed):
+            return PlacedLabel(rect=rect, in_air=True)
+    return None
+
+
+def _beside(
+    box: Rect, width: float, height: float, ground: Ground, others: Sequence[Rect]
+) -> PlacedLabel | None:
+    middle = (box.top + box.bottom - height) / 2
+    left = min(max(box.left, 0.0), ground.width - width)
+    outward = box.left - width - _BESIDE_PX if ground.air_left else box.right + _BESIDE_PX
+    inward = box.right + _BESIDE_PX if ground.air_left else box.left - width - _BESIDE_PX
+    corners = (
+        (left, box.top - height - _BESIDE_PX),
+        (left, box.bottom + _BESIDE_PX),
+        (outward, middle),
+        (inward, middle),
+    )
+    for x, y in corners:
+        rect = Rect(left=x, top=y, right=x + width, bottom=y + height)
+        inside = 0 <= x <= ground.width - width and 0 <= y <= ground.height - height
+        if inside and not any(rect.meets(other) for other in others):
+            return PlacedLabel(rect=rect, in_air=False)
+    return None

@@ -1,0 +1,181 @@
+"""Draws the AI's findings over a picture: thin outlines and box corners by type, numbered tags, labels in the air.
+
+Decides nothing about what may be shown; where labels stand is ``app.state.label_places``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
+
+from app.state.label_places import Ground, PlacedLabel, Rect, place_labels
+from app.state.overlays import OverlayItem
+from app.views import theme
+from app.views.lettering import text
+from app.views.painting import GLOW_ALPHA, GLOW_PX, ScreenMap, draw_glyph
+
+_ROOM_PX = 5.0  # between a finding and the box drawn around it, so that the line covers none of it
+_CORNER_SHARE, _CORNER_PX = 0.28, 14.0  # of a side, and at most: what of a box's edges is drawn
+_PAD_PX = 3.0
+_DASHES = [4.0, 3.0]
+
+
+def _tr(words: str) -> str:
+    return QCoreApplication.translate("painting", words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """What findings are drawn on: the way to the screen, the ground for labels, the font and its scale."""
+
+    screen: ScreenMap
+    ground: Ground
+    font: QFont
+    scale: float = 1.0
+
+
+def paint_findings(painter: QPainter, items: Sequence[OverlayItem], canvas: Canvas) -> None:
+    """Draw findings, the last of ``items`` on top; the selected ones get their labels' places first."""
+    painter.setFont(canvas.font)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    rects = {item.item_id: _room(item, canvas.screen) for item in items}
+    for item in items:
+        _paint_shape(painter, item, rects[item.item_id], canvas)
+    lit = [item for item in reversed(items) if item.selected]
+    ranked = [*lit, *(item for item in reversed(items) if not item.selected)]
+    metrics = QFontMetricsF(canvas.font)
+    high = metrics.height()
+    words = [_words(item) for item in ranked]
+    widths = [metrics.horizontalAdvance(line) + high * 1.1 + 2 * _PAD_PX for line in words]
+    boxes = [_rect_of(rects[item.item_id]) for item in ranked]
+    places = place_labels(boxes, widths, high, canvas.ground)
+    for item, line, place in zip(ranked, words, places, strict=True):
+        _paint_label(painter, item, line, place, rects[item.item_id], canvas)
+
+
+def _words(item: OverlayItem) -> str:
+    return " ".join(filter(None, (_tr("AI"), item.label)))
+
+
+def _room(item: OverlayItem, screen: ScreenMap) -> QRectF:
+    rect = (
+        screen.rect(item.box)
+        if item.box is not None
+        else QRectF(screen.point(*(item.point or (0, 0))), QPointF())
+    )
+    return rect.adjusted(-_ROOM_PX, -_ROOM_PX, _ROOM_PX, _ROOM_PX)
+
+
+def _rect_of(rect: QRectF) -> Rect:
+    return Rect(left=rect.left(), top=rect.top(), right=rect.right(), bottom=rect.bottom())
+
+
+def _pen(item: OverlayItem, scale: float) -> QPen:
+    extra = theme.SELECTED_EXTRA_PX if item.selected else 0.0
+    pen = QPen(theme.finding_colour(item.finding, ai=True), (theme.AI_LINE_PX + extra) * scale)
+    if item.dashed:
+        pen.setDashPattern(_DASHES)
+    return pen
+
+
+def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas) -> None:
+    """The outline where the model draws one, with the corners of its box; the whole box where it does not."""
+    pen = _pen(item, canvas.scale)
+    outline = [QPolygonF([canvas.screen.point(*p) for p in points]) for points, _ in item.outlines]
+    if item.selected:
+        glow = QColor(pen.color())
+        glow.setAlpha(GLOW_ALPHA)
+        painter.setPen(QPen(glow, GLOW_PX * canvas.scale))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        _lines(painter, outline, rect)
+    painter.setPen(pen)
+    if outline:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        for shape in outline:
+            painter.drawPolygon(shape)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.drawLines(_corners(rect, canvas.scale))
+    else:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
+        painter.drawRect(rect)
+
+
+def _lines(painter: QPainter, outline: Sequence[QPolygonF], rect: QRectF) -> None:
+    for shape in outline:
+        painter.drawPolygon(shape)
+    if not outline:
+        painter.drawRect(rect)
+
+
+def _corners(rect: QRectF, scale: float) -> list[QLineF]:
+    reach_x = min(rect.width() * _CORNER_SHARE, _CORNER_PX * scale)
+    reach_y = min(rect.height() * _CORNER_SHARE, _CORNER_PX * scale)
+    lines = []
+    for corner, x, y in (
+        (rect.topLeft(), 1, 1),
+        (rect.topRight(), -1, 1),
+        (rect.bottomLeft(), 1, -1),
+        (rect.bottomRight(), -1, -1),
+    ):
+        lines.append(QLineF(corner, corner + QPointF(x * reach_x, 0)))
+        lines.append(QLineF(corner, corner + QPointF(0, y * reach_y)))
+    return lines
+
+
+def _paint_label(
+    painter: QPainter, item: OverlayItem, words: str, place: PlacedLabel | None, rect: QRectF, canvas: Canvas
+) -> None:
+    colour = theme.finding_colour(item.finding, ai=True)
+    if place is None or place.in_air:
+        _paint_tag(painter, item, rect, canvas)
+    if place is None:
+        return
+    spot, high = place.rect, place.rect.bottom - place.rect.top
+    if item.selected and place.in_air:
+        _paint_leader(painter, spot, rect, colour, canvas)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    painter.setPen(_pen(item, canvas.scale))
+    draw_glyph(
+        painter, item.finding, QPointF(spot.left + _PAD_PX + high * 0.4, spot.top + high * 0.5), high * 0.3
+    )
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    baseline = spot.top + high * 0.5 + QFontMetricsF(canvas.font).capHeight() * 0.5
+    text(painter, QPointF(spot.left + _PAD_PX + high * 1.1, baseline), words, colour)
+
+
+def _paint_tag(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas) -> None:
+    """The number at the box's outer upper corner, or the type's glyph where there is no number."""
+    colour = theme.finding_colour(item.finding, ai=True)
+    metrics = QFontMetricsF(canvas.font)
+    if not item.tag:
+        painter.setPen(_pen(item, canvas.scale))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        draw_glyph(painter, item.finding, rect.topLeft() - QPointF(5, 5) * canvas.scale, 4.0 * canvas.scale)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        return
+    if canvas.ground.air_left:
+        at = QPointF(
+            rect.left() - metrics.horizontalAdvance(item.tag) - 2, rect.top() + metrics.capHeight() * 0.5
+        )
+    else:
+        at = QPointF(rect.right() + 3, rect.top() + metrics.capHeight() * 0.5)
+    text(painter, at, item.tag, colour)
+
+
+def _paint_leader(painter: QPainter, spot: Rect, rect: QRectF, colour: QColor, canvas: Canvas) -> None:
+    """A faint line from the label to the selected finding's box."""
+    faint = QColor(colour)
+    faint.setAlpha(150)
+    painter.setPen(QPen(faint, canvas.scale))
+    middle = (spot.top + spot.bottom) / 2
+    start = QPointF(spot.right + 2 if canvas.ground.air_left else spot.left - 2, middle)
+    end = QPointF(
+        rect.left() if canvas.ground.air_left else rect.right(), min(max(middle, rect.top()), rect.bottom())
+    )
+    if (end.x() - start.x()) * (1 if canvas.ground.air_left else -1) > 4:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        painter.drawLine(start, end)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
