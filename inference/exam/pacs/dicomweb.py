@@ -5,7 +5,9 @@ Searching uses dicomweb-client; objects are streamed by us so that bytes stay as
 
 from __future__ import annotations
 
+import fnmatch
 import logging
+import re
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +69,18 @@ class _NoAuth(AuthBase):
         return request  # nothing of ~/.netrc either
 
 
+class _Session(requests.Session):
+    """Leaves ``*`` ``,`` ``^`` ``?`` in queries as they are: allowed there, and some servers do not decode them."""
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        made = super().prepare_request(request)
+        head, mark, query = (made.url or "").partition("?")
+        for code, plain in (("%2A", "*"), ("%2C", ","), ("%5E", "^"), ("%3F", "?")):
+            query = query.replace(code, plain)
+        made.url = f"{head}{mark}{query}"
+        return made
+
+
 class _TlsAdapter(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -103,9 +117,23 @@ class DicomWebPeer:
         return _tr("{0}: the server answers.").format(self._connection.name)
 
     def studies(self, query: Query) -> Matches:
+        found = self._search(query, query.name_pattern)
+        if not found and not query.patient_name.isascii():
+            # Some servers do not decode what is not ASCII: ask for its ASCII part and choose among the answers.
+            pattern = re.sub(r"[^\x00-\x7f]+", "*", query.name_pattern)
+            wanted = re.compile(fnmatch.translate(query.name_pattern), re.IGNORECASE)
+            found = [one for one in self._search(query, pattern) if wanted.match(one.patient_name)]
+        kept = [
+            one
+            for one in found
+            if not query.modality or query.modality in (one.modalities or (query.modality,))
+        ]
+        return Matches(studies=tuple(kept[: query.limit]), cut=len(found) > query.limit)
+
+    def _search(self, query: Query, name_pattern: str) -> list[StudyMatch]:
         filters = {
             "PatientID": query.patient_id,
-            "PatientName": query.name_pattern,
+            "PatientName": name_pattern,
             "AccessionNumber": query.accession,
             "StudyDate": query.dates,
             "StudyInstanceUID": query.study_uid,
@@ -117,13 +145,7 @@ class DicomWebPeer:
                 fields=list(_STUDY_FIELDS),
                 search_filters={name: value for name, value in filters.items() if value},
             )
-        studies = [study_of(one) for one in checked(found)]
-        kept = [
-            one
-            for one in studies
-            if not query.modality or query.modality in (one.modalities or (query.modality,))
-        ]
-        return Matches(studies=tuple(kept[: query.limit]), cut=len(studies) > query.limit)
+        return [study_of(one) for one in checked(found)]
 
     def series(self, study_uid: str) -> tuple[SeriesMatch, ...]:
         with self._client() as client:
@@ -243,7 +265,7 @@ class DicomWebPeer:
 
     @contextmanager
     def _session(self) -> Iterator[requests.Session]:
-        with self._sentences(), requests.Session() as session:
+        with self._sentences(), _Session() as session:
             session.trust_env = False  # an intranet server: no proxy and no netrc of the environment
             session.auth = self._auth()
             if self._root.startswith("https://"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -22,7 +23,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from inference.exam.pacs.connections import ConnectionBook, ListenerSettings
-from inference.exam.pacs.model import Auth, Connection, Kind
+from inference.exam.pacs.model import Auth, Connection, Kind, Peer, Retrieve
+from inference.exam.pacs.peers import Receiver, open_peer
 from inference.exam.pacs.shelf import Shelf
 
 USER, PASSWORD = "station", "pässword"
@@ -132,13 +134,10 @@ class Orthanc:
             self._process = None
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
+        authority = self.config.get("DicomTlsTrustedCertificates", True)
+        auth = (USER.encode(), PASSWORD.encode())
         with requests.request(
-            method,
-            f"{self.url}{path}",
-            auth=(USER.encode(), PASSWORD.encode()),
-            verify=False,
-            timeout=30,
-            **more,
+            method, f"{self.url}{path}", auth=auth, verify=authority, timeout=30, **more
         ) as answer:
             answer.raise_for_status()
             return answer
@@ -222,8 +221,7 @@ def _secure(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
 @pytest.fixture
 def secure(_secure: Orthanc) -> Orthanc:
     """The same with HTTPS, and DICOM over TLS that wants a certificate of ours."""
-    with pytest.warns(Warning, match="Unverified"):
-        _secure.clear()
+    _secure.clear()
     return _secure
 
 
@@ -329,20 +327,16 @@ class Proxy:
                 self._threads.append(thread)
 
     def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 if counted:
                     self.bytes += len(data)
                     if self.cut_after is not None and self.bytes > self.cut_after:
                         break
                 target.sendall(data)
-        except OSError:
-            pass
         for end in (source, target):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
     def close(self) -> None:
@@ -375,3 +369,25 @@ def listening() -> Callable[..., ListenerSettings]:
         return replace(ListenerSettings(port=free_port(), peers={"ORTHANC": ("127.0.0.1",)}), **more)
 
     return build
+
+
+@pytest.fixture
+def peer_of(book: ConnectionBook, listening: Callable[..., ListenerSettings]) -> Callable[..., Peer]:
+    """Open a peer as the program does, its password in the book."""
+
+    def build(
+        connection: Connection, *, secret: str = PASSWORD, settings: ListenerSettings | None = None
+    ) -> Peer:
+        book.keep(connection, secret=secret)
+        receiver = Receiver(settings or listening())
+        return open_peer(book.connection(connection.name), book, receiver)
+
+    return build
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, orthanc: Orthanc) -> Connection:
+    """One of the three ways to fetch: web, get, move."""
+    if request.param == "web":
+        return orthanc.web()
+    return orthanc.dimse(retrieve=Retrieve(request.param))
