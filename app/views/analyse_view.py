@@ -99,6 +99,8 @@ class AnalyseView(QWidget):
             self.covariance.addItem(text, value)
         for value, text in (("", _tr("none: a difference, two-sided")), ("superiority", _tr("superiority of the first arm")), ("non-inferiority", _tr("non-inferiority of the first arm"))):  # fmt: skip
             self.claim.addItem(text, value)
+        for box in (self.cut, self.margin):
+            box.lineEdit().setTextMargins(5, 0, 0, 0)
         self.cut.setRange(NO_CUT, 1000.0)
         self.cut.setValue(NO_CUT)
         self.cut.setSpecialValueText(_tr("none"))

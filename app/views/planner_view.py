@@ -64,6 +64,7 @@ def _words() -> tuple[dict[Generalise, str], dict[Claim | None, str]]:
 
 def _number(low: float, high: float, value: float, step: float, decimals: int) -> QDoubleSpinBox:
     box = QDoubleSpinBox()
+    box.lineEdit().setTextMargins(5, 0, 0, 0)
     box.setRange(low, high)
     box.setDecimals(decimals)
     box.setSingleStep(step)
@@ -73,6 +74,7 @@ def _number(low: float, high: float, value: float, step: float, decimals: int) -
 
 def _count(low: int, high: int, value: int) -> QSpinBox:
     box = QSpinBox()
+    box.lineEdit().setTextMargins(5, 0, 0, 0)
     box.setRange(low, high)
     box.setValue(value)
     return box

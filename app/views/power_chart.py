@@ -65,10 +65,14 @@ class PowerChart(QWidget):
         """Number of readers at the end of each line, pushed apart so that none covers another."""
         ends = sorted(((self._at(area, self._cases[-1], v[-1]).y(), k) for k, (_, v) in enumerate(self._curves)), reverse=True)  # fmt: skip
         lowest = area.bottom() + high
-        for y, k in ends:
-            lowest = min(y + high / 3, lowest - high)
+        places = [lowest := min(y + high / 3, lowest - high) for y, _ in ends]
+        highest = area.top() - high / 3  # pushed over the top: the whole stack comes down again
+        for at in reversed(range(len(places))):
+            places[at] = highest = max(places[at], highest)
+            highest += high
+        for place, (_, k) in zip(places, ends, strict=True):
             painter.setPen(QColor(LINES[k % len(LINES)]))
-            painter.drawText(QPointF(area.right() + 8, lowest), _tr("{0} readers").format(self._curves[k][0]))
+            painter.drawText(QPointF(area.right() + 8, place), _tr("{0} readers").format(self._curves[k][0]))
 
     def _axes(self, painter: QPainter, area: QRectF, high: int) -> None:
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

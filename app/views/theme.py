@@ -124,6 +124,8 @@ QLineEdit:focus, QSpinBox:focus, QComboBox:focus, QPlainTextEdit:focus {{ border
 QCheckBox::indicator {{ width: {px(13)}; height: {px(13)}; background: {CHROME_FIELD};
   border: 1px solid {TEXT_DISABLED}; border-radius: {px(2)}; }}
 QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT}; }}
+QCheckBox::indicator:disabled {{ background: transparent; border-color: {HAIRLINE}; }}
+QLineEdit:disabled {{ color: {TEXT_DISABLED}; }}
 QCheckBox::indicator:focus, QCheckBox:focus::indicator {{ border-color: {TEXT}; }}
 QRadioButton::indicator {{ width: {px(11)}; height: {px(11)}; background: {CHROME_FIELD};
   border: 1px solid {TEXT_DISABLED}; border-radius: {px(6)}; }}

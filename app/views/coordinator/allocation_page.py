@@ -8,8 +8,9 @@ from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QWidget
 from app.control.allocation_preview import largest_difference
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
-from app.views.coordinator.page import Page, button, quiet, row_of, section
+from app.views.coordinator.page import Page, button, quiet, row_of, section, session_word
 from app.views.coordinator.pictures import AllocationPicture
+from app.views.coordinator.protocol_fields import design_words
 from app.views.coordinator.table import DataTable
 from reader_study.errors import StudyError
 from reader_study.permissions import NotPermitted
@@ -60,13 +61,13 @@ class AllocationPage(Page):
         apart = largest_difference(counts, {reader.reader_id for reader in study.readers})
         self.facts.setText(
             _tr(
-                "Algorithm {0}.  Design {1}.  {2} sessions.  Between readers a cell differs by {3} cases at most."
-            ).format(ALGORITHM, study.design.value, len(study.plans), apart)
+                "Algorithm {0}.  Design {1}.  {2} sessions.  Largest difference of a cell between readers: {3}."
+            ).format(ALGORITHM, design_words()[study.design], len(study.plans), apart)
         )
         self.picture.set_shares(counts, [(arm.arm_id, arm.title) for arm in study.arms])
         columns = (_tr("Reader"), _tr("Session"), _tr("Arm"), _tr("Stratum"), _tr("Cases"))
         self.balance.set_rows(
-            columns, [(s.reader_id, s.period, s.arm_id, s.stratum, s.cases) for s in counts]
+            columns, [(s.reader_id, session_word(s.period), s.arm_id, s.stratum, s.cases) for s in counts]
         )
         try:
             rows = work.allocation_rows()
@@ -74,10 +75,13 @@ class AllocationPage(Page):
             self.order.hide()
             self.order.set_rows((), ())
             self.concealed.setText(_tr("Concealed. {0}").format(why))
+            self.concealed.show()
             return
-        self.concealed.setText("")
+        self.concealed.clear()
+        self.concealed.hide()
         self.order.show()
-        self.order.set_rows((_tr("Reader"), _tr("Session"), _tr("Position"), _tr("Case"), _tr("Arm")), rows)
+        columns = (_tr("Reader"), _tr("Session"), _tr("Position"), _tr("Case"), _tr("Arm"))
+        self.order.set_rows(columns, [(r[0], session_word(r[1]), *r[2:]) for r in rows])
 
     def forget(self) -> None:
         super().forget()

@@ -5,6 +5,9 @@ The analysis shows results, so its page is closed until the protocol lets them b
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
@@ -12,6 +15,9 @@ from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
 from app.views.coordinator.page import Page, quiet
 from reader_study.permissions import Action
+
+if TYPE_CHECKING:
+    from app.views.analyse_view import AnalyseView
 
 
 def _tr(text: str) -> str:
@@ -25,7 +31,8 @@ class AnalysisPage(Page):
 
     def __init__(self, runner: TaskRunner) -> None:
         super().__init__(_tr("Analyse"), runner, "coordinator.analyse")
-        self.view: QWidget | None = None
+        self.view: AnalyseView | None = None
+        self._exported: Path | None = None
         self.closed = quiet("")
         self.body.addWidget(self.closed, 0, Qt.AlignmentFlag.AlignTop)
 
@@ -45,9 +52,19 @@ class AnalysisPage(Page):
             made.closed.connect(self.left)
             self.view = made
             self.body.addWidget(made, 1)
+            if self._exported is not None:
+                made.take(source=self._exported)
+        self.heading.setVisible(self.view is None)  # the view has its own
+
+    def take(self, folder: Path) -> None:
+        """Offer the export that was made just now; another one can be chosen."""
+        self._exported = folder
+        if self.view is not None:
+            self.view.take(source=folder)
 
     def forget(self) -> None:
         super().forget()
+        self._exported = None
         self.closed.clear()
         if self.view is not None:
             self.view.hide()
@@ -63,6 +80,7 @@ class PlanningPage(Page):
     def __init__(self, runner: TaskRunner) -> None:
         super().__init__(_tr("Power and sample size"), runner, "coordinator.plan")
         self.view: QWidget | None = None
+        self.heading.hide()  # the view has its own
 
     @property
     def first(self) -> QWidget:

@@ -13,8 +13,10 @@ from app.control.coordinating import Coordinating
 from app.control.coordination_ports import Verdict
 from app.control.tasks import TaskRunner
 from app.views.coordinator.page import Page, button, row_of
+from app.views.coordinator.readers_page import role_words
 from app.views.coordinator.table import DataTable
 from reader_study.domain.events import EventKind
+from reader_study.permissions import Role
 
 
 def _tr(text: str) -> str:
@@ -69,7 +71,7 @@ class AuditPage(Page):
             _tr("Why"), _tr("SHA-256"),
         )  # fmt: skip
         rows = [
-            (e.number, e.when[:19].replace("T", " "), e.who, e.role, words.get(e.action, e.action.value), e.subject,
+            (e.number, e.when[:19].replace("T", " "), e.who, _role(e.role), words.get(e.action, e.action.value), e.subject,
              _short(e.old), _short(e.new), e.why, e.hash)
             for e in reversed(work.audit())
         ]  # fmt: skip
@@ -109,6 +111,10 @@ class AuditPage(Page):
                 if value not in (None, "")
             )
         )
+
+
+def _role(role: str) -> str:
+    return role_words()[Role(role)] if role in set(Role) else role
 
 
 def _short(value: Mapping[str, object] | None) -> str:

@@ -134,8 +134,8 @@ class CasesPage(Page):
         found = work.truth_coverage()
         words = _tr("Truth: {0} of {1} imported cases are covered.").format(found.covered, found.cases)
         if found.lacking:
-            names = ", ".join(found.lacking[:8]) + (" …" if len(found.lacking) > 8 else "")
-            words += "  " + _tr("Without truth: {0}.").format(names)
+            names = ", ".join(found.lacking[:8]) + (" …" if len(found.lacking) > 8 else ".")
+            words += "  " + _tr("Without truth: {0}").format(names)
         self.coverage.setText(words)
         self.coverage.setProperty("role", "secondary" if found.lacking or not found.cases else "ok")
         self.coverage.style().polish(self.coverage)

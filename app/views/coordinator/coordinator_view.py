@@ -68,6 +68,7 @@ class CoordinatorView(QWidget):
             key.activated.connect(lambda at=number - 1: self.go_to(at))
         for leaving in (self.analysis.left, self.planning.left):
             leaving.connect(self._to_list)
+        self.export.exported.connect(self.analysis.take)
         self._lay_out()
         self.list.currentRowChanged.connect(self._show_page)
         self._watch = QTimer(self)

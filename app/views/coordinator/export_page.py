@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.control.coordinating import Coordinating
@@ -21,6 +21,8 @@ def _tr(text: str) -> str:
 
 class ExportPage(Page):
     """Every format into one empty folder; the whole database into one file and back."""
+
+    exported = Signal(Path)  # the folder that an export was written to
 
     def __init__(self, runner: TaskRunner) -> None:
         super().__init__(_tr("Export and backup"), runner, "coordinator.export")
@@ -60,6 +62,7 @@ class ExportPage(Page):
             tool.setEnabled(why is None)
             tool.setToolTip(why or "")
         self.closed.setText(work.why_not(Action.EXPORT) or "")
+        self.closed.setVisible(bool(self.closed.text()))
 
     def forget(self) -> None:
         super().forget()
@@ -77,7 +80,9 @@ class ExportPage(Page):
         rows += [("", None, "", sentence) for sentence in made.left_out]
         self.files.set_rows((_tr("File"), _tr("Bytes"), _tr("Folder"), _tr("Not written, and why")), rows)
         self.changed.emit()
-        self.tell(_tr("{0} files written.").format(len(made.written)))
+        self.tell(_tr("{0} files written. Analyse (Alt+9) has them ready.").format(len(made.written)))
+        if made.written:
+            self.exported.emit(made.written[0].parent)
 
     def backup_to(self, file: Path) -> None:
         work = self.work

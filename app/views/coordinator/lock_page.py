@@ -46,7 +46,7 @@ class LockPage(Page):
             form.addRow(title, field)
         self.reason.setPlaceholderText(_tr("needed when sessions are unfinished"))
         side = QWidget()
-        side.setFixedWidth(560)
+        side.setFixedWidth(660)  # the longer meaning is read whole before it is signed
         column = QVBoxLayout(side)
         column.setContentsMargins(20, 0, 0, 0)
         column.addWidget(section(_tr("ELECTRONIC SIGNATURE")))
@@ -93,6 +93,10 @@ class LockPage(Page):
         self.unfinished.set_rows(columns, rows)
         if any(row[4] == _tr("unfinished") for row in rows) and self.meaning.currentIndex() == 0:
             self.meaning.setCurrentIndex(1)
+        line = self.meaning.lineEdit()
+        if line is not None:
+            line.setCursorPosition(0)
+        self.meaning.setToolTip(self.meaning.currentText())
 
     def forget(self) -> None:
         super().forget()

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from app.control.coordinating import Coordinating
 from app.control.monitoring import box_of
 from app.control.tasks import TaskRunner
-from app.views.coordinator.page import Page, button, quiet, row_of, section
+from app.views.coordinator.page import Page, button, quiet, row_of, section, session_word
 from app.views.coordinator.pictures import ARM_COLOURS, CalendarPicture, Span, TimesPicture
 from app.views.coordinator.table import SORT_ROLE, DataTable
 from app.views.theme import CHROME_FIELD, HAIRLINE
@@ -69,6 +69,7 @@ class MonitorPage(Page):
             _tr("Reason for letting the chosen session begin before its washout is over")
         )
         self.reason.setMinimumWidth(460)
+        self.why = quiet("")
         self.grant = button(_tr("Grant override"), self.grant_override)
         self.times, self.calendar = TimesPicture(), CalendarPicture()
         self.refresh = button(_tr("Read again   F5"), self.reload)
@@ -76,6 +77,8 @@ class MonitorPage(Page):
         again = QShortcut(QKeySequence("F5"), self)
         again.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         again.activated.connect(self.reload)
+        self._why: dict[str, str] = {}
+        self.sessions.picked.connect(self._say_why)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -98,6 +101,7 @@ class MonitorPage(Page):
         area.setFrameShape(QFrame.Shape.NoFrame)
         self.body.addWidget(self.summary)
         self.body.addWidget(self.sessions, 5)
+        self.body.addWidget(self.why)
         self.body.addLayout(row_of(self.reason, self.grant))
         self.body.addWidget(area, 4)
 
@@ -133,6 +137,11 @@ class MonitorPage(Page):
         flagged = frozenset(
             n for n, row in enumerate(rows) if row.interrupted or row.overrides or row.idle_spells
         )
+        self._why = {
+            row.session_id: _tr("{0}: {1}").format(row.session_id, row.why_not)
+            for row in rows
+            if row.why_not is not None and row.n_done < row.n_total
+        }
         boxes = {row.session_id: box_of(seconds.get(row.session_id, ())) for row in rows}
         self.sessions.set_rows(
             columns, [self._cells(row, boxes[row.session_id]) for row in rows], wrong=flagged
@@ -153,18 +162,21 @@ class MonitorPage(Page):
     def _cells(self, row: MonitorRow, box: object) -> tuple[object, ...]:
         median = getattr(box, "median", None)
         share = 100.0 * row.n_done / max(1, row.n_total)
-        state = row.why_not or (_tr("open") if row.started_utc else _tr("ready"))
-        if row.n_done >= row.n_total:
-            state = _tr("finished")
         return (
-            row.session_id, row.reader_name, row.group, row.period, share, f"{row.n_done}/{row.n_total}",
+            row.session_id, row.reader_name, row.group, session_word(row.period), share, f"{row.n_done}/{row.n_total}",
             None if median is None else round(median, 1), row.interrupted, row.idle_spells, row.overrides, row.signed,
-            (row.last_utc or "")[:16].replace("T", " "), state,
+            (row.last_utc or "")[:16].replace("T", " "), _state(row),
         )  # fmt: skip
+
+    def _say_why(self) -> None:
+        row = self.sessions.current()
+        self.why.setText(self._why.get(str(row[0]), "") if row is not None else "")
 
     def forget(self) -> None:
         super().forget()
         self.sessions.set_rows((), ())
+        self._why = {}
+        self.why.clear()
         self.summary.clear()
         self.reason.clear()
         self.times.set_boxes({})
@@ -183,6 +195,17 @@ class MonitorPage(Page):
             self.reason.clear()
 
 
+def _state(row: MonitorRow) -> str:
+    """In few words, for a narrow column; the whole sentence stands below the table for the chosen session."""
+    if row.n_done >= row.n_total:
+        return _tr("finished")
+    if row.why_not is None:
+        return _tr("open") if row.started_utc else _tr("ready")
+    if row.opens_utc is not None and row.why_not.startswith("washout"):
+        return _tr("washout until {0}").format(row.opens_utc[:10])
+    return _tr("not yet")
+
+
 def spans_of(rows: Sequence[MonitorRow]) -> tuple[Span, ...]:
     """Return the days on which each session was read, and the washout after it until the next may begin."""
     spans: list[Span] = []
@@ -195,6 +218,13 @@ def spans_of(rows: Sequence[MonitorRow]) -> tuple[Span, ...]:
             spans.append(Span(reader=name, what="washout", first=before[name], last=opens, words=words))
         if row.started_utc and row.last_utc:
             first, last = date.fromisoformat(row.started_utc[:10]), date.fromisoformat(row.last_utc[:10])
+            if (
+                not row.opens_utc and name in before and first > before[name]
+            ):  # begun: the pause that was kept
+                words = _tr("{0}: {1} days between session {2} and the one before").format(
+                    name, (first - before[name]).days, row.period
+                )
+                spans.append(Span(reader=name, what="washout", first=before[name], last=first, words=words))
             words = _tr("{0}, session {1}: {2} to {3}").format(name, row.period, first, last)
             spans.append(Span(reader=name, what="read", first=first, last=last, words=words))
             before[name] = last

@@ -51,6 +51,11 @@ def button(text: str, action: Callable[[], object], *, role: str = "", tip: str 
     return made
 
 
+def session_word(period: object) -> object:
+    """A session's number, and a word where it is the practice."""
+    return _tr("practice") if period == 0 else period
+
+
 def row_of(*parts: QWidget, stretch: bool = True) -> QHBoxLayout:
     row = QHBoxLayout()
     row.setSpacing(8)
@@ -130,8 +135,8 @@ class Page(QWidget):
         self._held: tuple[QWidget, ...] = ()
         self._sitting = 0  # counts who was here, so that an answer to somebody else is not shown
         self._came_from: QWidget | None = None
-        heading = QLabel(title)
-        heading.setProperty("role", "heading")
+        self.heading = QLabel(title)
+        self.heading.setProperty("role", "heading")
         self.said = QLabel("")
         self.said.setWordWrap(True)
         self.said.hide()
@@ -140,7 +145,7 @@ class Page(QWidget):
         self.body = QVBoxLayout()
         self.body.setSpacing(10)
         self.head = QHBoxLayout()
-        self.head.addWidget(heading)
+        self.head.addWidget(self.heading)
         self.head.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 18, 24, 18)

@@ -270,7 +270,10 @@ class CalendarPicture(Picture):
             )
             return
         first = min(*(span.first for span in self._spans), self._today)
-        last = max(*(span.last for span in self._spans), self._today) + timedelta(days=1)
+        last = max(span.last for span in self._spans)
+        # Long after the last reading today would press the readings into a corner: it is left out then.
+        shows_today = self._today <= last + max(last - first, timedelta(days=14))
+        last = max(last, self._today if shows_today else last) + timedelta(days=1)
         scale = (self.width() - _NAME_PX - 40.0) / max(1, (last - first).days)
 
         def at(day: date) -> float:
@@ -299,5 +302,6 @@ class CalendarPicture(Picture):
                 painter.setPen(QPen(QColor(ACCENT), 1.2, Qt.PenStyle.DashLine))
                 painter.drawRect(area)
             self._places.append((area, span.words))
-        painter.setPen(QPen(QColor(ACCENT), 1.6))
-        painter.drawLine(round(at(self._today)), 0, round(at(self._today)), round(bottom))
+        if shows_today:
+            painter.setPen(QPen(QColor(ACCENT), 1.6))
+            painter.drawLine(round(at(self._today)), 0, round(at(self._today)), round(bottom))

@@ -67,15 +67,20 @@ def sections() -> tuple[Section, ...]:
     return (_study(), _purpose(), _scale(), _conduct(), _told(), _localisation())
 
 
+def design_words() -> dict[Design, str]:
+    """Return what each design is called on the screen."""
+    return {
+        Design.CROSSOVER: _tr("crossover, counterbalanced halves"),
+        Design.FIXED_SEQUENCE: _tr("fixed sequence, one arm a period"),
+        Design.SEQUENTIAL: _tr("sequential: without AI, then with"),
+        Design.PARALLEL: _tr("parallel, one arm a reader"),
+        Design.SPLIT_PLOT: _tr("split-plot, blocks of readers and cases"),
+        Design.SINGLE: _tr("single arm"),
+    }
+
+
 def _study() -> Section:
-    designs = (
-        (Design.CROSSOVER, _tr("crossover, counterbalanced halves")),
-        (Design.FIXED_SEQUENCE, _tr("fixed sequence, one arm a period")),
-        (Design.SEQUENTIAL, _tr("sequential: without AI, then with")),
-        (Design.PARALLEL, _tr("parallel, one arm a reader")),
-        (Design.SPLIT_PLOT, _tr("split-plot, blocks of readers and cases")),
-        (Design.SINGLE, _tr("single arm")),
-    )
+    designs = tuple(design_words().items())
     return Section(
         title=_tr("STUDY AND DESIGN"),
         fields=(

@@ -175,11 +175,20 @@ class ArmsEditor(QWidget):
             "arm_id": QLineEdit(str(arm["arm_id"])),
             "title": QLineEdit(str(arm["title"])),
         }
-        row |= {name: _flag(ai.get(name, start)) for name, start in (("shown", False), *((n, True) for n in _LAYERS))}
+        row |= {
+            name: _flag(ai.get(name, start))
+            for name, start in (("shown", False), *((n, True) for n in _LAYERS))
+        }
         row["operating_threshold"] = QLineEdit(f"{float(ai.get('operating_threshold', 0.5)):g}")
         row["arm_id"].setMaximumWidth(110)
         row["operating_threshold"].setMaximumWidth(70)
         row["threshold_choice"] = _flag(ai.get("threshold_choice", True))
+        shown = row["shown"]
+        assert isinstance(shown, QCheckBox)
+        inside = [row[name] for name in (*_LAYERS, "operating_threshold", "threshold_choice")]
+        shown.toggled.connect(lambda on: [part.setEnabled(on) for part in inside])
+        for part in inside:  # an arm without AI has no layers to choose: dimmed, its values are kept
+            part.setEnabled(shown.isChecked())
         line = self._grid.rowCount()
         titles = (
             _tr("Id"),

@@ -180,6 +180,9 @@ def _counter(most: int) -> QSpinBox:
     made.setRange(-1, most)
     made.setSpecialValueText(_tr("not recorded"))
     made.setValue(-1)
+    made.lineEdit().setTextMargins(
+        5, 0, 0, 0
+    )  # as the fields around it stand; a style sheet does not reach inside
     return made
 
 

@@ -18,6 +18,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QSortFilterProxyModel,
     Qt,
+    QTimer,
     Signal,
 )
 from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QShortcut
@@ -40,7 +41,8 @@ from app.views.theme import ERROR
 Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole
 _TOP = QModelIndex()
-_WIDEST_PX = 330
+_WIDEST_PX = 330  # of a column while others want room
+_NARROWEST_PX = 110  # a text column is not pressed below this; its whole text is the tool tip
 
 
 def _tr(text: str) -> str:
@@ -117,6 +119,20 @@ class _Shown(QSortFilterProxyModel):
         return str(one).casefold() < str(two).casefold()
 
 
+def fitted(wanted: Sequence[int], room: int) -> list[int]:
+    """Return widths of columns, px, for a room: whole texts where they fit, else the widest give way first."""
+    widths = [min(width, _WIDEST_PX) for width in wanted]
+    for column, width in enumerate(wanted):
+        widths[column] += max(0, min(width - widths[column], room - sum(widths)))
+    while sum(widths) > room and max(widths, default=0) > _NARROWEST_PX:
+        widest = max(widths)
+        second = max((w for w in widths if w < widest), default=_NARROWEST_PX)
+        many = widths.count(widest)
+        cut = min(widest - max(second, _NARROWEST_PX), -(-(sum(widths) - room) // many))
+        widths = [w - max(1, cut) if w == widest else w for w in widths]
+    return widths
+
+
 class DataTable(QWidget):
     """Rows with a filter line above; Ctrl+F filters, Ctrl+C copies, a click on a header or Ctrl+1 to Ctrl+9 sorts."""
 
@@ -127,6 +143,7 @@ class DataTable(QWidget):
         super().__init__(parent)
         self._title, self._empty = title, empty
         self.least_px: dict[int, int] = {}  # columns that are drawn want more room than their text
+        self._wanted: list[int] = []  # widths that show every text whole
         self.model = _Model()
         self.shown = _Shown()
         self.shown.setSourceModel(self.model)
@@ -221,9 +238,16 @@ class DataTable(QWidget):
         self.view.resizeColumnsToContents()
         header = self.view.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for column in range(len(self.model.columns)):
-            wanted = min(header.sectionSize(column) + 14, _WIDEST_PX)
-            header.resizeSection(column, max(wanted, self.least_px.get(column, 56)))
+        self._wanted = [
+            max(header.sectionSize(column) + 14, self.least_px.get(column, 56))
+            for column in range(len(self.model.columns))
+        ]
+        self._fit()
+
+    def _fit(self) -> None:
+        """Share the room out: nothing is cut while there is room, nothing needs scrolling while texts can give way."""
+        for column, width in enumerate(fitted(self._wanted, self.view.viewport().width())):
+            self.view.horizontalHeader().resizeSection(column, width)
 
     def rows(self) -> tuple[Row, ...]:
         """The rows that are shown, in their order on screen."""
@@ -281,9 +305,8 @@ class DataTable(QWidget):
     def _on_filter(self) -> None:
         self.shown.setFilterFixedString(self.filter.text().strip())
         total, seen = len(self.model.rows), self.shown.rowCount()
-        self._count.setText(
-            _tr("{0} rows").format(total) if seen == total else _tr("{0} of {1} rows").format(seen, total)
-        )
+        every = _tr("1 row") if total == 1 else _tr("{0} rows").format(total)
+        self._count.setText(every if seen == total else _tr("{0} of {1} rows").format(seen, total))
         self._hint.setText(self._empty if not total else "" if seen else _tr("No row has that text."))
         self._hint.setVisible(not seen)
         self._place_hint()
@@ -299,6 +322,7 @@ class DataTable(QWidget):
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)
         self._place_hint()
+        QTimer.singleShot(0, self, self._fit)  # the view has its new size only then
 
     def _on_current(self) -> None:
         self.picked.emit()

@@ -114,7 +114,7 @@ def test_the_language_setting_is_honoured_at_start(chinese: str) -> None:
 
 
 def test_sign_in_and_form_and_ai_speak_chinese(qtbot, window: MainWindow) -> None:
-    assert window.sign_in.reader.placeholderText() == "阅片者"
+    assert window.sign_in.reader.placeholderText() == "登录名"
     assert _english_left(window.sign_in) == []
     _read(qtbot, window)
     form = {label.text() for label in window.reading.form.findChildren(QLabel)}
