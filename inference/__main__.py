@@ -18,11 +18,12 @@ import typer
 
 from inference.device import chosen_device
 from inference.evaluation import commands as evaluation_commands
-from inference.exam.manifest import exams_of, load_case, read_manifest
+from inference.exam.manifest import ManifestLesion, exams_of, load_case, read_lesion_table, read_manifest
 from inference.exam.objects.cad_sr_write import CadRun
 from inference.exam.objects.export import write_run
 from inference.exam.sources import FolderSource
 from inference.exam.types import Exam, InferenceError
+from inference.lesions import LesionsNotRead, given_lesions
 from inference.model_card import ModelCard
 from inference.registry import cards, load_card, why_not
 from inference.results import ExamResult
@@ -31,6 +32,7 @@ from inference.worker import EngineSpec, WorkerEngine
 from resources.files import UserFacingError
 
 ExamLoad = tuple[str, Exam | UserFacingError]
+LESIONS_UNUSED = "The model scores no given lesions; the lesions table was not used."
 
 
 def infer(
@@ -63,10 +65,7 @@ def infer(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     output = RunOutput(folder, heatmaps)
-    if lesions is not None:
-        output.warnings["--lesions"] = [
-            f"Model {card.model_id} scores no given lesions; the table was not used."
-        ]
+    given = _read_lesions(lesions, output) if lesions is not None else None
     engine = WorkerEngine(EngineSpec(model_folder=card.folder, device=device))
     used = ""
     try:
@@ -82,6 +81,8 @@ def infer(
                 continue
             used = result.device
             output.add(case_id, exam, result)
+            if given is not None:
+                _score_lesions(engine, case_id, exam, given, output)
             _write_sr(sr, source, card, exam, output, result=result)
             score = "none" if result.exam_score is None else f"{result.exam_score:.3f}"
             print(f"{case_id}: exam score {score}, {len(result.detections)} boxes, {result.seconds:.2f} s")
@@ -103,6 +104,43 @@ def infer(
             file=sys.stderr,
         )
         raise typer.Exit(1)
+
+
+def _read_lesions(path: Path, output: RunOutput) -> tuple[Path, tuple[ManifestLesion, ...]]:
+    """Read the table of ``--lesions``: its folder and rows; bad rows are said and noted in the output."""
+    entries, problems = read_lesion_table(path)
+    if problems:
+        output.warnings["--lesions"] = list(problems)
+        for sentence in problems:
+            print(sentence)
+    return path.parent, entries
+
+
+def _score_lesions(
+    engine: WorkerEngine,
+    case_id: str,
+    exam: Exam,
+    given: tuple[Path, tuple[ManifestLesion, ...]],
+    output: RunOutput,
+) -> None:
+    """Let a lesion-level model score a case's lesions; what cannot be scored is noted, once for the whole model."""
+    if LESIONS_UNUSED in output.warnings.get("--lesions", ()):
+        return
+    lesions, notes = given_lesions(exam, case_id, given[1], given[0])
+    if notes:
+        output.warnings.setdefault(case_id, []).extend(notes)
+    if not lesions:
+        return
+    try:
+        output.add_lesions(
+            case_id, engine.score_lesions(exam, lesions, lambda _fraction, _text: None, lambda: False)
+        )
+    except LesionsNotRead:
+        output.warnings.setdefault("--lesions", []).append(LESIONS_UNUSED)
+        print(LESIONS_UNUSED)
+    except UserFacingError as error:
+        output.warnings.setdefault(case_id, []).append(f"Lesions not scored: {error}")
+        print(f"{case_id}: lesions not scored: {error}")
 
 
 def _write_sr(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ import cv2
 import numpy as np
 
 from inference.exam.types import Exam, ViewImage
-from inference.results import ExamResult, Heatmap
+from inference.lesions import LesionScore
+from inference.results import Detection, ExamResult, Heatmap
 
 SCORE_COLUMNS = ("case_id", "level", "laterality", "view", "kind", "lesion_id", "score")
 DETECTION_COLUMNS = (
     "case_id", "path", "laterality", "view", "kind", "x0", "y0", "x1", "y1",
     "type", "score", "malignancy", "lesion_group",
+    # beyond the contract: x,y corners of the outline; attribute=term:probability; place; match
+    "outline", "attributes", "region", "depth", "nipple_distance_mm", "match_probability",
 )  # fmt: skip
 
 
@@ -37,6 +41,7 @@ class RunOutput:
     seconds: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
+    unread: dict[str, dict[str, str]] = field(default_factory=dict)  # case -> image key -> why
 
     def add(self, case_id: str, exam: Exam, result: ExamResult) -> None:
         """Take in one exam's result; heat maps are written at once."""
@@ -44,6 +49,8 @@ class RunOutput:
         for image in exam.images:
             images.setdefault(image.key, image)
         self.seconds[case_id] = round(result.seconds, 3)
+        if result.unread:
+            self.unread[case_id] = dict(result.unread)
         if result.warnings:
             self.warnings[case_id] = list(result.warnings)
         for key, score in result.view_scores.items():
@@ -71,11 +78,28 @@ class RunOutput:
                     "score": _number(found.score),
                     "malignancy": "" if found.malignancy is None else _number(found.malignancy),
                     "lesion_group": found.group or "",
+                    **_described(found),
                 }
             )
         if self.heatmaps:
             for heatmap in result.heatmaps:
                 self._heatmap(case_id, heatmap, images[heatmap.image_key])
+
+    def add_lesions(self, case_id: str, scores: Sequence[LesionScore]) -> None:
+        """Take in what a lesion-level model says of the lesions it was given."""
+        for found in scores:
+            view = found.view
+            self.scores.append(
+                _row(
+                    case_id=case_id,
+                    level="lesion",
+                    laterality=found.laterality.value,
+                    view="" if view is None else view.value,
+                    kind="" if found.kind is None else found.kind.value,
+                    lesion_id=found.lesion_id,
+                    score=_number(found.score),
+                )
+            )
 
     def fail(self, case_id: str, sentence: str) -> None:
         """Note an exam that could not be analysed."""
@@ -91,6 +115,7 @@ class RunOutput:
             "seconds_per_exam": self.seconds,
             "failures": self.failures,
             "warnings": self.warnings,
+            "unread": self.unread,
         }
         text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
         (self.folder / "run.json").write_text(text, encoding="utf-8")
@@ -117,6 +142,20 @@ class RunOutput:
         done, data = cv2.imencode(".png", sixteen)
         assert done
         (folder / f"{name}.png").write_bytes(data.tobytes())
+
+
+def _described(found: Detection) -> dict[str, str]:
+    """The cells that a detector of lesions fills beyond the contract's."""
+    return {
+        "outline": " ".join(f"{col:.1f},{row:.1f}" for row, col in found.outline),
+        "attributes": ";".join(
+            f"{name}={a.term}:{a.probability:.3f}" for name, a in found.attributes.items()
+        ),
+        "region": found.region or "",
+        "depth": "" if found.depth is None else _number(found.depth),
+        "nipple_distance_mm": "" if found.nipple_distance_mm is None else f"{found.nipple_distance_mm:.1f}",
+        "match_probability": "" if found.match_probability is None else _number(found.match_probability),
+    }
 
 
 def _row(**cells: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ import logging
 import multiprocessing
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -28,6 +29,7 @@ from inference.engine import (
     Progress,
 )
 from inference.exam.types import Exam, InferenceError
+from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead
 from inference.model_card import ModelError
 from inference.results import ExamResult
 from resources.files import UserFacingError
@@ -35,6 +37,8 @@ from resources.files import UserFacingError
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
 _CLOSE_S = 3.0
+_Job = Exam | tuple[Exam, tuple[GivenLesion, ...]]  # to be analysed, or lesions of it to be scored
+_Answer = ExamResult | tuple[LesionScore, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +89,26 @@ class WorkerEngine:
         InferenceError
             The engine refused (its sentence is passed on), or the child died.
         """
+        result = self._ask(exam, progress, cancelled)
+        assert isinstance(result, ExamResult)
+        return result
+
+    def score_lesions(
+        self, exam: Exam, lesions: Sequence[GivenLesion], progress: Progress, cancelled: Cancelled
+    ) -> tuple[LesionScore, ...]:
+        """Score given lesions in the child; errors as ``analyse``, and LesionsNotRead when the model has no such way."""
+        result = self._ask((exam, tuple(lesions)), progress, cancelled)
+        assert isinstance(result, tuple)
+        return result
+
+    def _ask(self, job: _Job, progress: Progress, cancelled: Cancelled) -> _Answer:
         with self._lock:
             if cancelled():
                 raise InferenceCancelled("The analysis was cancelled.")
             pipe, stop = self._ready()
             stop.clear()
             try:
-                pipe.send(exam)
+                pipe.send(job)
                 return self._answer(pipe, stop, progress, cancelled)
             except (EOFError, OSError) as error:
                 code = self._discard()
@@ -133,7 +150,7 @@ class WorkerEngine:
         self._process, self._pipe, self._stop = process, pipe, stop
         return pipe, stop
 
-    def _answer(self, pipe: Connection, stop: Event, progress: Progress, cancelled: Cancelled) -> ExamResult:
+    def _answer(self, pipe: Connection, stop: Event, progress: Progress, cancelled: Cancelled) -> _Answer:
         while True:
             if not stop.is_set() and cancelled():
                 stop.set()
@@ -147,7 +164,7 @@ class WorkerEngine:
             if kind == "progress":
                 progress(*content)
             elif kind == "result":
-                result: ExamResult = content[0]
+                result: _Answer = content[0]
                 if stop.is_set():  # the flag came after the last step
                     raise InferenceCancelled("The analysis was cancelled.")
                 return result
@@ -155,6 +172,8 @@ class WorkerEngine:
                 raise InferenceCancelled("The analysis was cancelled.")
             elif kind == "unavailable":
                 raise AiUnavailable(str(content[0]))
+            elif kind == "lesions":
+                raise LesionsNotRead(str(content[0]))
             else:
                 raise InferenceError(str(content[0]))
 
@@ -183,20 +202,20 @@ def _serve(spec: EngineSpec, pipe: Connection, stop: Event) -> None:
     engine: InferenceEngine | None = None
     while True:
         try:
-            exam = pipe.recv()
+            job: _Job | None = pipe.recv()
         except (EOFError, OSError):
             return
-        if exam is None:
+        if job is None:
             return
         try:
             if engine is None:
                 pipe.send(("progress", 0.0, "loading the model"))
                 engine = make_engine(spec)
-            pipe.send(
-                ("result", engine.analyse(exam, lambda f, t: pipe.send(("progress", f, t)), stop.is_set))
-            )
+            pipe.send(("result", _work(engine, job, lambda f, t: pipe.send(("progress", f, t)), stop.is_set)))
         except InferenceCancelled:
             pipe.send(("cancelled",))
+        except LesionsNotRead as error:
+            pipe.send(("lesions", str(error)))
         except (AiUnavailable, ModelError) as error:
             pipe.send(("unavailable", str(error)))
         except UserFacingError as error:
@@ -207,6 +226,15 @@ def _serve(spec: EngineSpec, pipe: Connection, stop: Event) -> None:
             _LOG.exception("analysis failed")
             text = f"The analysis failed inside the model ({type(error).__name__}: {error}); report this."
             pipe.send(("error", text))
+
+
+def _work(engine: InferenceEngine, job: _Job, progress: Progress, cancelled: Cancelled) -> _Answer:
+    if isinstance(job, Exam):
+        return engine.analyse(job, progress, cancelled)
+    if not isinstance(engine, LesionEngine):
+        raise LesionsNotRead("The model scores no given lesions; the lesions table was not used.")
+    exam, lesions = job
+    return engine.score_lesions(exam, lesions, progress, cancelled)
 
 
 def _limit_threads(spec: EngineSpec) -> None:

@@ -31,6 +31,15 @@ class Targets(StrEnum):
     MALIGNANT = "malignant"
 
 
+class Level(StrEnum):
+    """What a score is of."""
+
+    VIEW = "view"
+    BREAST = "breast"
+    EXAM = "exam"
+    LESION = "lesion"
+
+
 ManifestArgument = Annotated[Path, typer.Argument(help="Images CSV with the truth.", metavar="MANIFEST.csv")]
 LesionsOption = Annotated[Path | None, typer.Option(help="Lesions CSV; without it places are not judged.")]
 NegativesOption = Annotated[
@@ -105,6 +114,79 @@ def evaluate_run(
     print_sheets(sheets, report["warnings"], Console())
 
 
+def compare_runs(
+    run_a: Annotated[Path, typer.Argument(help="Folder of the first run, e.g. the full model.")],
+    run_b: Annotated[Path, typer.Argument(help="Folder of the second run.")],
+    manifest: ManifestArgument,
+    lesions: LesionsOption = None,
+    negatives: NegativesOption = Negatives.ALL,
+    targets: TargetsOption = Targets.ALL,
+    kind: KindOption = None,
+    split: SplitOption = None,
+    as_json: JsonOption = False,
+    markdown_page: Annotated[
+        Path | None, typer.Option("--markdown", help="Also write the tables here.")
+    ] = None,
+    rounds: RoundsOption = ROUNDS,
+    seed: SeedOption = 0,
+) -> None:
+    """Compare two runs on the same images: AUC by DeLong's paired test, FROC by a paired bootstrap."""
+    from rich.console import Console
+
+    from inference.evaluation.compare import compare, comparison_sheets
+    from inference.evaluation.report import Question
+    from inference.evaluation.tables import markdown, print_sheets
+
+    question = Question(
+        manifest=manifest,
+        run=run_a,
+        lesions=lesions,
+        negatives=negatives.value,
+        malignant_lesions_only=targets is Targets.MALIGNANT,
+        kinds=tuple(kind or ()),
+        split=split,
+        rounds=rounds,
+        seed=seed,
+    )
+    report = compare(question, run_b)
+    names = (run_a.name, run_b.name) if run_a.name != run_b.name else ("A", "B")
+    sheets = comparison_sheets(report, names)
+    if markdown_page is not None:
+        title = f"{names[0]} against {names[1]} on {manifest.name}"
+        _write(markdown_page, markdown(title, _typed("compare"), sheets, report["warnings"]))
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        return
+    print_sheets(sheets, report["warnings"], Console())
+
+
+def calibrate_run(
+    manifest: ManifestArgument,
+    run: Annotated[Path, typer.Option(help="Folder that infer wrote, on data set aside for this.")],
+    lesions: LesionsOption = None,
+    level: Annotated[Level, typer.Option(help="Whose scores.")] = Level.EXAM,
+    split: SplitOption = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the reliability plot here (PNG), and a dark one beside it.")
+    ] = None,
+    as_json: JsonOption = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Choose temperature, Platt or isotonic calibration on held-out patients and draw the reliability plot."""
+    from inference.evaluation.calibrate import calibrate_scores
+
+    report = calibrate_scores(manifest, run, lesions, level=level.value, split=split, plot=plot, seed=seed)
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        return
+    for method, figures in report["held_out"].items():
+        told = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        typer.echo(f"{'*' if method == report['chosen']['method'] else ' '} {method}: {told}")
+    typer.echo(f"chosen on {report['n_pos']} malignant and {report['n_neg']} other: {report['chosen']}")
+    for sentence in (*report["plots"], *report["warnings"]):
+        typer.echo(f"- {sentence}")
+
+
 def _typed(command: str) -> str:
     """The command line of this process from the command's name on."""
     from inference.evaluation.tables import command_line
@@ -126,3 +208,5 @@ def _write(path: Path, text: str) -> None:
 def register(app: typer.Typer) -> None:
     """Add the commands of the evaluation to a command line."""
     app.command("evaluate")(evaluate_run)
+    app.command("compare")(compare_runs)
+    app.command("calibrate")(calibrate_run)

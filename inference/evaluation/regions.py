@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -131,10 +130,15 @@ def outline_dice(region: Region, outline: Sequence[tuple[float, float]]) -> floa
 def filled(corners: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Fill a closed line: (n, 2) rows and columns in pixel edges -> (rows, cols) bool.
 
-    A pixel belongs to the inside when its centre does; a line that holds no centre keeps the pixels it touches.
+    A pixel belongs to the inside when its centre does (even-odd rule), so no border is painted twice.
     """
-    canvas = np.zeros(shape, np.uint8)
-    shift = 4  # sixteenths of a pixel; OpenCV counts from pixel centres
-    points = np.rint((corners[:, ::-1] - 0.5) * (1 << shift)).astype(np.int32)
-    cv2.fillPoly(canvas, [points], 1, shift=shift)
-    return canvas.astype(bool)
+    rows, cols = shape
+    turns = np.zeros((rows, cols + 1), np.int64)
+    for (row0, col0), (row1, col1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if row0 == row1:
+            continue
+        first, last = np.ceil(np.sort([row0, row1]) - 0.5).astype(int)
+        at = np.arange(max(first, 0), min(last, rows))
+        crossing = col0 + (at + 0.5 - row0) * (col1 - col0) / (row1 - row0)
+        np.add.at(turns, (at, np.clip(np.ceil(crossing - 0.5), 0, cols).astype(int)), 1)
+    return np.asarray(np.cumsum(turns, axis=1)[:, :cols] % 2 == 1)

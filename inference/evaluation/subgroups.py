@@ -78,11 +78,8 @@ def _type(unit: Unit) -> set[str]:
 
 
 def _invasiveness(unit: Unit) -> set[str]:
-    said = {
-        row.extra.get(column, "").strip().lower()
-        for row in (*unit.lesions, *unit.images)
-        for column in _INVASIVE
-    } - {""}
+    extras = [*(mark.extra for mark in unit.lesions), *(image.extra for image in unit.images)]
+    said = {extra.get(column, "").strip().lower() for extra in extras for column in _INVASIVE} - {""}
     return {"invasive" if word in _YES else "in situ" if word in _NO else word for word in said}
 
 

@@ -139,12 +139,18 @@ def print_sheets(sheets: Sequence[Sheet], warnings: Sequence[str], console: Cons
     for sheet in sheets:
         table = Table(title=sheet.title, title_justify="left")
         for column in sheet.columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column.replace(" / ", " /\n"))
         for row in sheet.rows:
-            table.add_row(*row)
+            table.add_row(*(_narrow(cell) if console.width < 180 else cell for cell in row))
         console.print(table)
     for sentence in warnings:
         console.print(f"- {sentence}", markup=False, highlight=False)
+
+
+def _narrow(cell: str) -> str:
+    """A figure with its interval below it, where the terminal is narrow."""
+    value, bracket, rest = cell.partition(" (")
+    return f"{value}\n{rest.rstrip(')').replace(' to ', '-')}" if bracket and " to " in rest else cell
 
 
 def markdown(title: str, command: str, sheets: Sequence[Sheet], warnings: Sequence[str] = ()) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
@@ -27,6 +26,7 @@ from inference.exam.manifest import (
 )
 from inference.exam.pictures import decode_picture
 from inference.exam.types import ExamError
+from inference.lesions import read_mask
 from resources.vocabulary import FindingType, ImageKind, Laterality, Pathology
 
 _RANK = {Pathology.NORMAL: 0, Pathology.BENIGN: 1, Pathology.MALIGNANT: 2}
@@ -238,34 +238,11 @@ class _Masks:
             return None
 
     def _mask(self, relative: str, row: ManifestImage) -> NDArray[np.bool_]:
-        values = None
-        for folder in self._folders:
-            path = resolve_inside(folder, relative)
-            if path.is_file():
-                values = decode_picture(path.read_bytes())
-                break
-        if values is None:
-            raise ExamError(f"expected the file {relative}, found none")
         shape = stored_shape(resolve_inside(self._images, row.path))
-        mask = mask_of(values)
-        if mask.shape == shape:
-            return mask
-        scale = shape[0] / mask.shape[0], shape[1] / mask.shape[1]
-        if abs(scale[0] / scale[1] - 1) > 0.01:
-            raise ExamError(
-                f"expected {shape[0]} x {shape[1]} pixels as in {row.path}, "
-                f"found {mask.shape[0]} x {mask.shape[1]}"
-            )
-        resized = cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-        return np.asarray(resized, dtype=bool)
-
-
-def mask_of(values: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """Turn the gray values of a mask file into a mask: the upper half of its range is lesion.
-
-    A mask saved as JPEG has noise about 0 and 255; 128 and more of 255 is lesion, 1 of 1 likewise.
-    """
-    return np.asarray(values >= max(1, (int(values.max()) + 1) // 2))
+        folders = [f for f in self._folders if resolve_inside(f, relative).is_file()]
+        if not folders:
+            raise ExamError(f"expected the file {relative}, found none")
+        return read_mask(relative, shape, folders[0])
 
 
 def stored_shape(path: Path) -> tuple[int, int]:

@@ -153,6 +153,12 @@ def _parse_case(data: bytes, name: str, folder: Path, case_id: str) -> Manifest:
     return Manifest(folder=folder, images=tuple(images), problems=tuple(problems))
 
 
+def read_lesion_table(path: Path) -> tuple[tuple[ManifestLesion, ...], tuple[str, ...]]:
+    """Read a lesions CSV alone: its rows, and one sentence for each bad one; errors as ``read_manifest``."""
+    marks, problems = _read_lesions(path)
+    return tuple(marks), tuple(problems)
+
+
 def _read_lesions(path: Path) -> tuple[list[ManifestLesion], list[str]]:
     marks, problems = [], []
     for number, row in _rows(_bytes_of(path), path.name, _LESION_REQUIRED):
