@@ -57,7 +57,7 @@ def compiled_ops_load() -> bool:
     for folder in spec.submodule_search_locations:
         for path in sorted(Path(folder).glob("_C*.*")):
             try:
-                torch.ops.load_library(str(path))
+                torch.ops.load_library(str(path))  # type: ignore[no-untyped-call]
             except (OSError, ImportError, RuntimeError):
                 continue
             return True
@@ -177,16 +177,15 @@ def _make_importable() -> None:
     global _library
     if compiled_ops_load():
         return
-    _library = torch.library.Library("torchvision", "FRAGMENT")
+    _library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
-        _library.define(schema)
+        _library.define(schema)  # type: ignore[no-untyped-call]
     for device in ("CPU", "CUDA"):  # not composite: torchvision registers a fake of its own for nms
-        _library.impl("nms", nms, device)
-    _library.impl("roi_align", roi_align, "CompositeImplicitAutograd")
-    _library.impl("_cuda_version", lambda: -1, "CompositeImplicitAutograd")
-    extension = importlib.import_module("torchvision.extension")
-    extension._has_ops = _yes
-    importlib.import_module("torchvision.ops.roi_align")._has_ops = _yes
+        _library.impl("nms", nms, device)  # type: ignore[no-untyped-call]
+    _library.impl("roi_align", roi_align, "CompositeImplicitAutograd")  # type: ignore[no-untyped-call]
+    _library.impl("_cuda_version", lambda: -1, "CompositeImplicitAutograd")  # type: ignore[no-untyped-call]
+    for module in ("torchvision.extension", "torchvision.ops.roi_align"):
+        vars(importlib.import_module(module))["_has_ops"] = _yes
 
 
 def _yes() -> bool:
