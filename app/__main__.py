@@ -56,8 +56,9 @@ def main() -> None:
             first = start_window.open_first(sign_in=sys.argv[1] not in {"open", "start"})
             first.beside(import_program)()
             return
-        from app import cli
+        from app import cli, logs
 
+        logs.start_command_log()
         cli.app()
     except UserFacingError as error:
         print(error, file=sys.stderr)

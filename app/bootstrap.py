@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
 from pathlib import Path
 
 from app.control.coordinating import Coordinating
 from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
 from app.files import ProgramFolders, program_folders
 from app.language import settings_folder
+from app.logs import start_window_log
 from app.practice_truth import PRACTICE_TRUTH, practice_truth
 from app.state.hanging import Protocol, load_protocols
 from app.state.protocol_library import ProtocolLibrary
@@ -219,7 +218,6 @@ def keep_settings(station: Workstation) -> None:
 
 
 def start_logging(folders: ProgramFolders) -> None:
-    """Log to the console only; no patient data is ever put into a log line."""
-    level = os.environ.get("NEGATOSCOPE_LOG", "WARNING").upper()
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    """Log to the console and to the rotating files of ``app.logs``; no patient data is ever put into a log line."""
+    start_window_log()
     log.info("data in %s", folders.home)

@@ -32,6 +32,7 @@ from inference.exam.types import Exam, InferenceError
 from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead
 from inference.model_card import ModelError
 from inference.results import ExamResult
+from resources import log_lines
 from resources.files import UserFacingError
 
 _LOG = logging.getLogger(__name__)
@@ -198,6 +199,7 @@ class WorkerEngine:
 
 def _serve(spec: EngineSpec, pipe: Connection, stop: Event) -> None:
     """The child's life: make the engine at the first exam, answer until told None or the parent is gone."""
+    log_lines.start_child("worker")
     _limit_threads(spec)
     engine: InferenceEngine | None = None
     while True:
