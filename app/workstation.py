@@ -43,7 +43,9 @@ class Workstation:
     study: Study | None = None
     events: EventStore | None = None
     source: ExamSource | None = None
-    more_engines: tuple[InferenceEngine, ...] = ()  # further models beside exams that are looked at without a study
+    more_engines: tuple[
+        InferenceEngine, ...
+    ] = ()  # further models beside exams that are looked at without a study
     anchor: Path | None = None
     office: Coordinating | None = None  # the way into the coordinator's area; None = readers only
     practice_truth: PracticeTruth | None = None  # None = no truth of practice cases at this station
@@ -70,10 +72,15 @@ class Workstation:
         account = self.office.sign_in(self.study.study_id, account_id, password)
         if account.role is not Role.READER:
             return account
+        if self.office.records.study(self.study.study_id) is not self.study:
+            self.reload()  # amended, or somebody was enrolled, since this station was started
         reader = next((one for one in self.study.readers if one.reader_id == account_id), None)
-        if reader is None:  # enrolled since this station was started
-            self.reload()
-            reader = next(one for one in self.study.readers if one.reader_id == account_id)
+        if reader is None:
+            raise StudyError(
+                _tr("Account {0}: the protocol has no reader of this id; ask the coordinator.").format(
+                    account_id
+                )
+            )
         self.sessions().admit(account)
         return reader
 

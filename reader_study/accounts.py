@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from argon2 import PasswordHasher
@@ -15,6 +16,16 @@ from reader_study.ports import Clock
 _REFUSED = "Sign in: the reader or the password is not right; try again or ask the coordinator."
 # Checked when the reader does not exist, so that the answer takes equally long either way.
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$xTqxaWmrSx8SOYGvJAkDBhEIb3bnEw2G3FMJyyIGGmw"
+
+
+def password_mark(password_hash: str | None) -> str | None:
+    """Return what the audit keeps of a password: the beginning of its salted hash's SHA-256; None = there is none.
+
+    It leads back to nothing, and shows when a hash was put in the account by hand.
+    """
+    if not password_hash:
+        return None
+    return hashlib.sha256(password_hash.encode("utf-8")).hexdigest()[:16]
 
 
 def hash_password(text: str) -> str:

@@ -6,16 +6,17 @@ The chain lies in the event log under the name ``audit.<study>``, so that the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reader_study.anchor import Anchor, append_anchor
-from reader_study.domain.events import AUDIT_KINDS, GENESIS, Draft, EventKind, plain, seal, text
+from reader_study.domain.events import AUDIT_KINDS, GENESIS, Draft, Event, EventKind, plain, seal, text
 from reader_study.permissions import Account
 from reader_study.ports import Clock, EventStore
 
-_STAGE = (EventKind.PROTOCOL_DRAFTED, EventKind.PROTOCOL_FROZEN, EventKind.STUDY_LOCKED)
+_IN_FORCE = (EventKind.PROTOCOL_FROZEN, EventKind.PROTOCOL_AMENDED)
+_STAGE = (EventKind.PROTOCOL_DRAFTED, *_IN_FORCE, EventKind.STUDY_LOCKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class StudyStage:
     drafted: bool = False
     frozen: bool = False
     locked: bool = False
+    protocol_hash: str | None = None  # of the version in force; None = not frozen
 
     @property
     def why_closed(self) -> str | None:
@@ -57,46 +59,56 @@ def audit_session(study_id: str) -> str:
     return f"audit.{study_id}"
 
 
-def record_action(
-    store: EventStore,
-    clock: Clock,
-    *,
-    study_id: str,
-    kind: EventKind,
-    account: Account,
-    subject: str,
-    old: Mapping[str, object] | None = None,
-    new: Mapping[str, object] | None = None,
-    why: str = "",
-    anchor: Path | None = None,
-) -> None:
-    """Append one action to the study's audit chain; StoreError when it cannot be written.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One action that is to be audited: what was done to what, from what to what, and why."""
 
-    ``anchor`` is the file kept elsewhere that shows a cut tail; None = none is kept.
-    """
-    if kind not in AUDIT_KINDS:
-        raise ValueError(f"audit: expected one of {[k.value for k in AUDIT_KINDS]}, found {kind.value}")
+    kind: EventKind
+    subject: str
+    old: Mapping[str, object] | None = None
+    new: Mapping[str, object] | None = None
+    why: str = ""
+
+
+def sealed_deeds(
+    store: EventStore, clock: Clock, *, study_id: str, account: Account, deeds: Sequence[Deed]
+) -> tuple[Event, ...]:
+    """Return the audit entries of ``deeds``, to be kept in the very transaction that does them."""
     session_id = audit_session(study_id)
     events = store.read(session_id)
+    head = events[-1].hash if events else GENESIS
+    drafts = [_draft(clock, account, deed) for deed in deeds]
+    return seal(session_id, drafts, seq=len(events), prev_hash=head)
+
+
+def _draft(clock: Clock, account: Account, deed: Deed) -> Draft:
+    if deed.kind not in AUDIT_KINDS:
+        raise ValueError(f"audit: expected one of {[k.value for k in AUDIT_KINDS]}, found {deed.kind.value}")
     body = plain(
         {
             "who": account.account_id,
             "role": account.role.value,
-            "subject": subject,
-            "old": old,
-            "new": new,
-            "why": why,
+            "subject": deed.subject,
+            "old": deed.old,
+            "new": deed.new,
+            "why": deed.why,
         }
     )
     assert isinstance(body, dict)
-    draft = Draft(
-        kind=kind, body=body, boot_id=clock.boot_id, t_mono_ns=clock.monotonic_ns(), t_utc=clock.utc_now()
+    return Draft(
+        kind=deed.kind,
+        body=body,
+        boot_id=clock.boot_id,
+        t_mono_ns=clock.monotonic_ns(),
+        t_utc=clock.utc_now(),
     )
-    head = events[-1].hash if events else GENESIS
-    sealed = seal(session_id, [draft], seq=len(events), prev_hash=head)
-    store.append(sealed, len(events))
-    if anchor is not None:
-        append_anchor(anchor, Anchor(session_id=session_id, count=sealed[-1].seq, hash=sealed[-1].hash))
+
+
+def anchor_deeds(anchor: Path | None, kept: Sequence[Event]) -> None:
+    """Write the chain's new end to the file kept elsewhere that shows a cut tail; None = there is no such file."""
+    if anchor is not None and kept:
+        end = kept[-1]
+        append_anchor(anchor, Anchor(session_id=end.session_id, count=end.seq, hash=end.hash))
 
 
 def audit_list(store: EventStore, study_id: str) -> tuple[AuditEntry, ...]:
@@ -120,11 +132,15 @@ def audit_list(store: EventStore, study_id: str) -> tuple[AuditEntry, ...]:
 
 def study_stage(store: EventStore, study_id: str) -> StudyStage:
     """Return how far a study is, from its audit chain."""
-    kinds = {event.kind for event in store.read_kinds(_STAGE, (audit_session(study_id),))}
+    events = store.read_kinds(_STAGE, (audit_session(study_id),))
+    kinds = {event.kind for event in events}
+    in_force = [_object(event.body["new"]) or {} for event in events if event.kind in _IN_FORCE]
+    found = in_force[-1].get("protocol_hash") if in_force else None
     return StudyStage(
         drafted=EventKind.PROTOCOL_DRAFTED in kinds,
         frozen=EventKind.PROTOCOL_FROZEN in kinds,
         locked=EventKind.STUDY_LOCKED in kinds,
+        protocol_hash=found if isinstance(found, str) else None,
     )
 
 

@@ -5,24 +5,36 @@ The one door for it; screens and commands come through here. Knows no truth: wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from reader_study.accounts import SignedIn
-from reader_study.audit import AuditEntry, StudyStage, audit_list, record_action, study_stage
-from reader_study.domain.events import EventKind
+from reader_study.accounts import SignedIn, password_mark
+from reader_study.anchor import Anchor, append_anchor
+from reader_study.audit import (
+    AuditEntry,
+    Deed,
+    StudyStage,
+    anchor_deeds,
+    audit_list,
+    sealed_deeds,
+    study_stage,
+)
+from reader_study.domain.events import Event, EventKind
 from reader_study.domain.study import Reader, Study
 from reader_study.domain.study_json import protocol_hash
-from reader_study.errors import StudyError
+from reader_study.errors import StoreError, StudyError
 from reader_study.monitor import BalanceRow, MonitorRow, balance, monitor
-from reader_study.permissions import CLOSED_UNTIL_LOCK, Account, Action, Role, require
+from reader_study.permissions import CLOSED_UNTIL_LOCK, RULES, Account, Action, Role, require
 from reader_study.ports import Clock, EventStore
-from reader_study.protocol_file import drawn
+from reader_study.protocol_file import drawn, is_drawable
 from reader_study.sessions import Sessions
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 
 class StudyDatabase(Protocol):
@@ -35,15 +47,19 @@ class StudyDatabase(Protocol):
 
     def study(self, study_id: str) -> Study: ...
 
-    def save_study(self, study: Study) -> None: ...
+    def save_study(self, study: Study, *, audit: Sequence[Event] = ()) -> None: ...
 
-    def freeze(self, study_id: str, *, made_by: str, made_utc: str, reason: str = "") -> None: ...
+    def freeze(
+        self, study_id: str, *, made_by: str, made_utc: str, reason: str = "", audit: Sequence[Event] = ()
+    ) -> None: ...
 
-    def amend(self, study: Study, *, made_by: str, made_utc: str, reason: str) -> None: ...
+    def amend(
+        self, study: Study, *, made_by: str, made_utc: str, reason: str, audit: Sequence[Event] = ()
+    ) -> None: ...
 
     def begun_sessions(self, study_id: str) -> frozenset[str]: ...
 
-    def put_account(self, study_id: str, account: Account) -> None: ...
+    def put_account(self, study_id: str, account: Account, *, audit: Sequence[Event] = ()) -> None: ...
 
     def accounts(self, study_id: str) -> tuple[Account, ...]: ...
 
@@ -89,9 +105,20 @@ class Desk:
         self._require(Action.DRAFT)
         if study.study_id != self._study_id:
             raise StudyError(f"Study: expected {self._study_id}, found {study.study_id}; open that study.")
+        if self.stage().frozen:
+            raise StoreError(
+                f"Study {study.study_id}: expected a draft, found a frozen protocol; amend it instead."
+            )
         old = self.study()
-        self._database.save_study(study)
-        self._record(EventKind.PROTOCOL_DRAFTED, _named(study), old=_facts(old), new=_facts(study), why=why)
+        deeds = [
+            Deed(
+                kind=EventKind.PROTOCOL_DRAFTED,
+                subject=_named(study),
+                old=_facts(old),
+                new=_facts(study),
+                why=why,
+            )
+        ]
         if study.plans and (
             old is None or old.plans != study.plans
         ):  # a draft without readers or cases has none
@@ -101,7 +128,9 @@ class Desk:
                 "design": study.design.value,
                 "drawn": study.plans == drawn(study),
             }
-            self._record(EventKind.ALLOCATION_MADE, _named(study), new=drawn_now)
+            deeds.append(Deed(kind=EventKind.ALLOCATION_MADE, subject=_named(study), new=drawn_now))
+        with self._audited(*deeds) as audit:
+            self._database.save_study(study, audit=audit)
 
     def freeze(self, *, why: str = "") -> None:
         """Freeze the draft before the first read; refused while a case has no images."""
@@ -114,52 +143,87 @@ class Desk:
                 f" ({', '.join(empty[:3])}{', …' if len(empty) > 3 else ''}); import them, then freeze."
             )
         who, now = self._signed_in.account.account_id, self._clock.utc_now()
-        self._database.freeze(study.study_id, made_by=who, made_utc=now, reason=why)
-        self._record(EventKind.PROTOCOL_FROZEN, _named(study), new=_facts(study), why=why)
+        deed = Deed(kind=EventKind.PROTOCOL_FROZEN, subject=_named(study), new=_facts(study), why=why)
+        with self._audited(deed) as audit:
+            self._database.freeze(study.study_id, made_by=who, made_utc=now, reason=why, audit=audit)
 
     def amend(self, study: Study, *, why: str) -> None:
         """Keep a new version of the frozen protocol with its reason; what has been read stays as it was."""
         self._require(Action.AMEND)
-        old = self._present()
+        self._amend(study, why)
+
+    def _amend(self, study: Study, why: str) -> None:
+        old, facts = self._present(), _facts(study)
         who, now = self._signed_in.account.account_id, self._clock.utc_now()
-        self._database.amend(study, made_by=who, made_utc=now, reason=why)
-        self._record(EventKind.PROTOCOL_AMENDED, _named(study), old=_facts(old), new=_facts(study), why=why)
+        deed = Deed(
+            kind=EventKind.PROTOCOL_AMENDED, subject=_named(study), old=_facts(old), new=facts, why=why
+        )
+        with self._audited(deed) as audit:
+            self._database.amend(study, made_by=who, made_utc=now, reason=why, audit=audit)
 
     def enrol(self, reader: Reader, *, password_hash: str | None = None, why: str = "") -> Study:
         """Add a reader: to the draft, drawn anew, or as the next version of a frozen protocol. Returns the study."""
         self._require(Action.ENROL)
         old = self._present()
+        if reader.reader_id in {one.account_id for one in self._database.accounts(self._study_id)}:
+            raise StudyError(
+                f"Account {reader.reader_id}: expected each id once, found it taken; choose another name."
+            )
         grown = replace(old, readers=(*old.readers, reader), plans=())
         if not self.stage().frozen:
-            new = replace(grown, plans=drawn(grown))
-            self._database.save_study(new)
+            new = replace(grown, plans=drawn(grown) if is_drawable(grown) else ())
+            self._database.save_study(new)  # a kill before the next line leaves a reader without an account
         else:
             added = tuple(plan for plan in drawn(grown) if plan.reader_id == reader.reader_id)
-            version = _next_version(old.protocol_version)
+            version = next_version(old.protocol_version)
             new = replace(grown, plans=(*old.plans, *added), protocol_version=version)
-            who, now = self._signed_in.account.account_id, self._clock.utc_now()
-            self._database.amend(new, made_by=who, made_utc=now, reason=why)
-            self._record(EventKind.PROTOCOL_AMENDED, _named(new), old=_facts(old), new=_facts(new), why=why)
+            self._amend(new, why)
         account = Account(
             account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=password_hash
         )
-        self._database.put_account(self._study_id, account)
-        self._record(EventKind.READER_ENROLLED, reader.reader_id, new={"group": reader.group}, why=why)
+        facts = {"group": reader.group, "password_mark": password_mark(password_hash)}
+        deed = Deed(kind=EventKind.READER_ENROLLED, subject=reader.reader_id, new=facts, why=why)
+        with self._audited(deed) as audit:
+            self._database.put_account(self._study_id, account, audit=audit)
         return new
 
     def put_account(self, account: Account, *, why: str = "") -> None:
         """Make an account of any role, or change it; passwords never reach the audit."""
         self._require(Action.ACCOUNTS)
         known = {one.account_id: one for one in self._database.accounts(self._study_id)}
+        self._check_role(account, known)
         before = known.get(account.account_id)
-        self._database.put_account(self._study_id, account)
-        self._record(
-            EventKind.ACCOUNT_CHANGED,
-            account.account_id,
+        deed = Deed(
+            kind=EventKind.ACCOUNT_CHANGED,
+            subject=account.account_id,
             old=None if before is None else {"role": before.role.value, "name": before.name},
-            new={"role": account.role.value, "name": account.name},
+            new={
+                "role": account.role.value,
+                "name": account.name,
+                "password_mark": password_mark(account.password_hash),
+            },
             why=why,
         )
+        with self._audited(deed) as audit:
+            self._database.put_account(self._study_id, account, audit=audit)
+
+    def _check_role(self, account: Account, known: Mapping[str, Account]) -> None:
+        """A reader stays blinded, a reader's account has a reading list, and somebody can always manage accounts."""
+        study, who = self.study(), account.account_id
+        reads = study is not None and who in {reader.reader_id for reader in study.readers}
+        if reads and account.role is not Role.READER:
+            raise StudyError(
+                f"Account {who}: it is a reader of this study and can be nothing else in it; choose another name."
+            )
+        if not reads and account.role is Role.READER:
+            raise StudyError(
+                f"Account {who}: expected a reader of the protocol, found none of that id; enrol the reader first."
+            )
+        managers = {one.account_id for one in known.values() if one.role in RULES[Action.ACCOUNTS]}
+        if managers == {who} and account.role not in RULES[Action.ACCOUNTS]:
+            raise StudyError(
+                f"Account {who}: it is the last that manages accounts; give another account that role first."
+            )
 
     # -- while it runs --------------------------------------------------------------------------------------
 
@@ -204,14 +268,19 @@ class Desk:
             raise StudyError(f"Study {self._study_id}: it is locked already; export it.")
         rows = self.monitor()
         unfinished = sum(row.n_done < row.n_total for row in rows if row.period > 0)
-        if not name.strip() or not meaning.strip() or (unfinished and not why.strip()):
+        asked = self._present().conduct.sign_sessions
+        unsigned = sum(not row.signed and row.n_done >= row.n_total for row in rows) if asked else 0
+        if not name.strip() or not meaning.strip() or ((unfinished or unsigned) and not why.strip()):
+            lacking = f"{unfinished} unfinished" + (f" and {unsigned} unsigned" if unsigned else "")
             raise StudyError(
-                f"Study {self._study_id}: expected name, meaning and, with {unfinished} unfinished sessions, a reason;"
+                f"Study {self._study_id}: expected name, meaning and, with {lacking} sessions, a reason;"
                 " give them to lock it."
             )
         heads = self._database.events.heads()
         ends = {row.session_id: heads[row.session_id].hash for row in rows if row.session_id in heads}
         signature = {"name": name, "meaning": meaning, "unfinished": unfinished, "heads": ends}
+        if unsigned:
+            signature["unsigned"] = unsigned
         self._record(EventKind.STUDY_LOCKED, self._study_id, new=signature, why=why)
 
     # -- work that is done elsewhere ------------------------------------------------------------------------
@@ -220,8 +289,9 @@ class Desk:
         """Let ``work`` import cases into the draft, keep the study that it returns, and audit it."""
         self._require(Action.IMPORT_CASES)
         study, done = work(self._present())
-        self._database.save_study(study)
-        self._record(EventKind.CASES_IMPORTED, done.subject, new=done.new, why=why)
+        deed = Deed(kind=EventKind.CASES_IMPORTED, subject=done.subject, new=done.new, why=why)
+        with self._audited(deed) as audit:
+            self._database.save_study(study, audit=audit)
         return study
 
     def permitted(
@@ -265,18 +335,27 @@ class Desk:
         new: Mapping[str, object] | None = None,
         why: str = "",
     ) -> None:
-        record_action(
-            self._database.events,
-            self._clock,
-            study_id=self._study_id,
-            kind=kind,
-            account=self._signed_in.account,
-            subject=subject,
-            old=old,
-            new=new,
-            why=why,
-            anchor=self._anchor,
+        with self._audited(Deed(kind=kind, subject=subject, old=old, new=new, why=why)) as audit:
+            self._database.events.append(audit, audit[0].seq - 1)
+
+    @contextmanager
+    def _audited(self, *deeds: Deed) -> Iterator[tuple[Event, ...]]:
+        """The entries to keep with a step in its own transaction; the anchor follows once they are kept."""
+        account = self._signed_in.account
+        audit = sealed_deeds(
+            self._database.events, self._clock, study_id=self._study_id, account=account, deeds=deeds
         )
+        if self._anchor is not None and audit:  # proves the place can be written before anything is done
+            append_anchor(
+                self._anchor,
+                Anchor(session_id=audit[0].session_id, count=audit[0].seq - 1, hash=audit[0].prev_hash),
+            )
+        yield audit
+        try:
+            anchor_deeds(self._anchor, audit)
+        except StoreError as error:
+            # The step itself is kept; the next one writes a newer anchor that covers it as well.
+            _LOG.error("the anchor file falls behind the audit: %s", error)
 
 
 def _named(study: Study) -> str:
@@ -296,6 +375,7 @@ def _facts(study: Study | None) -> dict[str, object] | None:
     }
 
 
-def _next_version(version: str) -> str:
+def next_version(version: str) -> str:
+    """Return the protocol version that follows: 1.2 after 1.1, 1.1 after 1."""
     head, _, tail = version.rpartition(".")
     return f"{head}.{int(tail) + 1}" if head and tail.isdecimal() else f"{version}.1"

@@ -27,22 +27,21 @@ from reader_study.domain.study import (
 from reader_study.domain.study_json import PARTS, case_from_json, part, study_to_json
 from reader_study.errors import StudyError
 from reader_study.protocol_schema import first_problem
+from reader_study.protocol_yaml import TEXTS, endless, yaml_of_file, yaml_values
 from reader_study.randomization import allocate
 from resources.lexicon import load_lexicon
+from resources.vocabulary import BiRads
 
-# Text in a file may look like a number (a study called 12, BI-RADS 1); these are text all the same.
-_TEXTS = frozenset(
-    {"study_id", "protocol_version", "arm_id", "reader_id", "case_id", "exam_id", "stratum"}
-) | {
-    "exam_digest",
-    "session_id",
-}
 # As a person would tell it: what, how, then the long lists.
 _ORDER = (
     *("study_id", "title", "protocol_version", "purpose", "design", "blocks", "seed", "washout_days", "arms"),
     *("scale", "conduct", "training", "disclosure", "localisation", "show_timer", "lexicon"),
     *("readers", "cases", "allocation"),
 )
+
+
+MAX_ID = 100  # characters
+_BIRADS = (*(one.value for one in BiRads), "4")  # 4 where a study does not divide it
 
 
 def read_protocol(path: Path) -> Study:
@@ -55,12 +54,12 @@ def read_protocol(path: Path) -> Study:
     StudyError
         Names the file and the key that is missing or wrong.
     """
-    return protocol_from_values(_parsed(path), where=str(path))
+    return protocol_from_values(yaml_of_file(path), where=str(path))
 
 
 def protocol_from_text(text: str, *, where: str = "Protocol") -> Study:
     """Return the study that YAML text describes; as ``read_protocol``."""
-    return protocol_from_values(_yaml(text, where), where=where)
+    return protocol_from_values(yaml_values(text, where), where=where)
 
 
 def protocol_from_values(value: object, *, where: str = "Protocol") -> Study:
@@ -71,6 +70,9 @@ def protocol_from_values(value: object, *, where: str = "Protocol") -> Study:
     problem = first_problem(value)
     if problem is not None:
         raise StudyError(f"{where}: {problem}.")
+    place = next(endless(value), None)
+    if place is not None:
+        raise StudyError(f"{where}: {place}: expected a finite number, found an endless one; correct it.")
     try:
         return _study(value)
     except (ValueError, TypeError) as error:
@@ -101,6 +103,11 @@ def protocol_to_text(study: Study) -> str:
     )
 
 
+def is_drawable(study: Study) -> bool:
+    """True once there are enough readers and something to be read."""
+    return len(study.readers) >= study.blocks and any(not case.practice for case in study.cases)
+
+
 def drawn(study: Study) -> tuple[SessionPlan, ...]:
     """Return the allocation that the study's own design and seed give."""
     return allocate(
@@ -114,48 +121,19 @@ def drawn(study: Study) -> tuple[SessionPlan, ...]:
     )
 
 
-def _parsed(path: Path) -> object:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise StudyError(f"{path}: could not be read ({error.strerror}); check the path.") from error
-    except UnicodeDecodeError as error:
-        raise StudyError(_binary(str(path))) from error
-    return _yaml(text, str(path))
-
-
-def _binary(where: str) -> str:
-    return f"{where}: expected YAML text in UTF-8, found a binary file or another encoding; name a study protocol."
-
-
-def _yaml(text: str, where: str) -> object:
-    try:
-        value: object = yaml.safe_load(text)
-    except yaml.reader.ReaderError as error:
-        raise StudyError(_binary(where)) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
-        said = " ".join((error.problem or "something else").split())
-        raise StudyError(f"{place}: expected YAML, found an error ({said}); correct the line.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # e.g. a date such as 2026-02-31
-        said = " ".join(str(error).split())
-        raise StudyError(f"{where}: expected YAML, found an error ({said}); correct it.") from error
-    return value
-
-
 def _with_texts(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
         return {key: _with_texts(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_texts(item, "birads" if name == "birads" else "") for item in value]
-    if (name in _TEXTS or name == "birads") and not isinstance(value, str):
+    if (name in TEXTS or name == "birads") and not isinstance(value, str):
         return str(value)
     return value
 
 
 def _study(value: Mapping[str, Any]) -> Study:
     value = _with_texts(value)
+    _check_ids(value)
     study = Study(
         study_id=value["study_id"],
         title=value["title"],
@@ -177,6 +155,26 @@ def _study(value: Mapping[str, Any]) -> Study:
     return replace(study, plans=drawn(study) if explicit is None else tuple(_plan(one) for one in explicit))
 
 
+def _check_ids(value: Mapping[str, Any]) -> None:
+    """Ids end up in the names of sessions, in exports and on screens: text that can be seen, not too long."""
+    found = [(name, value[name]) for name in ("study_id", "protocol_version")]
+    for part_name, name in (("arms", "arm_id"), ("readers", "reader_id"), ("cases", "case_id")):
+        found += [(f"{part_name}.{at}.{name}", one[name]) for at, one in enumerate(value[part_name])]
+    plans = value.get("allocation") or ()
+    found += [(f"allocation.{at}.session_id", one["session_id"]) for at, one in enumerate(plans)]
+    for place, text in found:
+        if not text:
+            raise ValueError(f"{place}: expected an id, found an empty text")
+        if text != text.strip() or not text.isprintable() or len(text) > MAX_ID:
+            raise ValueError(
+                f"{place}: expected at most {MAX_ID} visible characters without spaces at the ends, found {text[:20]!r}"
+            )
+        if place.endswith("session_id") and text.startswith("audit."):
+            raise ValueError(
+                f"{place}: expected another beginning than audit., which the audit has, found {text}"
+            )
+
+
 def _arm(value: Mapping[str, Any]) -> Arm:
     return Arm(arm_id=value["arm_id"], title=value["title"], ai=part(AiPolicy, value["ai"]))
 
@@ -185,6 +183,11 @@ def _scale(value: Mapping[str, Any]) -> Scale:
     contrast = value.get("contrast", [])
     if isinstance(contrast, bool):  # true asks every contrast question (CEM-08)
         contrast = list(CONTRAST_FIELDS) if contrast else []
+    strange = [one for one in value.get("birads", ()) if one not in _BIRADS]
+    if strange:
+        raise ValueError(
+            f"scale.birads: expected BI-RADS categories of {', '.join(_BIRADS)}, found {', '.join(strange)}"
+        )
     return part(Scale, {**value, "contrast": contrast})
 
 

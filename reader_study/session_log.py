@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from reader_study.anchor import Anchor, append_anchor
+from reader_study.audit import study_stage
 from reader_study.domain.assessment import Finding
 from reader_study.domain.events import Draft, Event, EventKind, plain, seal
 from reader_study.domain.reading import Reading, SessionRecord, apply, fold
@@ -52,6 +53,15 @@ class SessionLog:
                 f"Session {session_id}: not in study {self._study.study_id}; choose one from the list."
             )
         return plan
+
+    def _must_be_in_force(self, session_id: str) -> None:
+        """Raise StudyError where the protocol was amended since this station took it up (RS-D1)."""
+        in_force = study_stage(self._store, self._study.study_id).protocol_hash
+        if in_force is not None and in_force != self._protocol_hash:
+            raise StudyError(
+                f"Session {session_id}: expected the protocol in force, found that it was amended since this station"
+                " was started; sign in again."
+            )
 
     def _own_plan(self, session_id: str) -> SessionPlan:
         plan = self._plan(session_id)

@@ -66,6 +66,7 @@ class Sessions(CaseSteps):
             status = next(row for row in self.worklist(reader_id) if row.session_id == session_id)
             if not status.available:
                 raise StudyError(f"Session {session_id}: {status.why_not}")
+            self._must_be_in_force(session_id)
             record = self._record(session_id)
             body: dict[str, object] = {
                 "study_id": self._study.study_id,

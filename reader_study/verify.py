@@ -1,7 +1,7 @@
 """Walks the log row by row as it lies on disk and says whether anything was changed (RS-A2).
 
 Finds a changed, removed, inserted or reordered event, and, with the anchor file, a cut tail or a missing
-session. It reads only and repairs nothing.
+session; what the tables beside the log say is held against it by ``verify_tables``. Reads only, repairs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from reader_study.domain.events import GENESIS, row_hash
 from reader_study.errors import StoreError
 from reader_study.ports import Head
 from reader_study.store.inspection import RawRow, read_raw
+from reader_study.verify_tables import table_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ def verify_log(db_or_url: str | Path, anchor: Path | None = None) -> VerifyRepor
     for session_id, rows in sorted(chains.items()):
         problems.extend(_walk(session_id, rows))
         hashes[session_id] = {row.seq: str(row.hash) for row in rows if isinstance(row.seq, int)}
+    problems.extend(table_problems(inspection, chains))
     notes: list[str] = []
     if anchor is None:
         notes.append("No anchor file was named: a cut tail would not be seen.")

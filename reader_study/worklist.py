@@ -51,7 +51,7 @@ def session_status(
     """
     mine = progress[plan.session_id]
     waits = None if mine.finished else _waits_for(study, plan, progress, utc_now)
-    opens = None if mine.finished or mine.started_utc else washout_ends(study, plan, progress)
+    opens = None if mine.finished else washout_ends(study, plan, progress)
     return SessionStatus(
         session_id=plan.session_id,
         period=plan.period,
@@ -70,22 +70,25 @@ def session_status(
 
 
 def washout_ends(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> str | None:
-    """Return when the washout is over: counted from the last lock of any earlier session that shares a case.
+    """Return when the washout is over: counted from the last lock of any other session that shares a case.
 
-    ISO 8601 UTC; None when no case was read before.
+    Of a session that has begun only what was read elsewhere since then counts. ISO 8601 UTC; None when nothing was.
     """
-    last = _last_read_before(study, plan, progress)
+    last = _last_read_elsewhere(study, plan, progress)
     if last is None:
         return None
     return to_utc_text(from_utc_text(last) + timedelta(days=study.washout_days))
 
 
-def _last_read_before(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> str | None:
-    mine = {entry.case_id for entry in plan.entries}
+def _last_read_elsewhere(study: Study, plan: SessionPlan, progress: Mapping[str, Progress]) -> str | None:
+    """Whatever the periods are called: an amendment or an override may put a later one before an earlier one."""
+    mine, begun = {entry.case_id for entry in plan.entries}, progress[plan.session_id].started_utc
     times = [
         when
         for other in study.plans_of(plan.reader_id)
-        if other.period < plan.period and (when := progress[other.session_id].last_locked_utc) is not None
+        if other.session_id != plan.session_id
+        if (when := progress[other.session_id].last_locked_utc) is not None
+        and (begun is None or when > begun)
         if any(entry.case_id in mine for entry in other.entries)
     ]
     return max(times, default=None)
@@ -93,13 +96,13 @@ def _last_read_before(study: Study, plan: SessionPlan, progress: Mapping[str, Pr
 
 def _waits_for(study: Study, plan: SessionPlan, progress: Mapping[str, Progress], utc_now: str) -> str | None:
     own = progress[plan.session_id]
-    if own.started_utc is not None or own.overrides:
+    if own.overrides:
         return None
-    for other in study.plans_of(plan.reader_id):
+    for other in study.plans_of(plan.reader_id) if own.started_utc is None else ():
         gated = other.period > 0 or study.training.gate
         if other.period < plan.period and gated and not progress[other.session_id].finished:
             return f"period {other.period} comes first; finish it."
-    last = _last_read_before(study, plan, progress)
+    last = _last_read_elsewhere(study, plan, progress)
     if last is None:
         return None
     days = (from_utc_text(utc_now) - from_utc_text(last)).total_seconds() / SECONDS_A_DAY

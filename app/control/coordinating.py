@@ -21,11 +21,11 @@ from app.control.coordination_ports import (
     VersionRecord,
 )
 from app.control.monitoring import ReadingTimes
-from app.control.protocol_values import is_drawable, redrawn, study_of_text, study_of_values
+from app.control.protocol_values import redrawn, study_of_text, study_of_values
 from app.control.tasks import TaskContext
 from reader_study.accounts import SignedIn, hash_password, sign_in_account
 from reader_study.audit import AuditEntry, StudyStage
-from reader_study.desk import Desk, Done
+from reader_study.desk import Desk, Done, next_version
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Case, Reader, Study
 from reader_study.errors import SignInRefused, StudyError
@@ -265,21 +265,20 @@ class Coordinating:
         hashed = hash_password(password) if password else None
         study = self.study
         known = {one.reader_id: one for one in study.readers}
-        if reader.reader_id in known:
-            readers = tuple(reader if one.reader_id == reader.reader_id else one for one in study.readers)
-        else:
-            readers = (*study.readers, reader)
-        changed = replace(study, readers=readers)
-        if reader.reader_id not in known and is_drawable(changed):
+        if reader.reader_id not in known:
             self.desk.enrol(reader, password_hash=hashed, why=why)
             return
-        if known.get(reader.reader_id) != reader:
+        if known[reader.reader_id] != reader:
+            readers = tuple(reader if one.reader_id == reader.reader_id else one for one in study.readers)
+            changed = replace(study, readers=readers)
+            if self.stage.frozen:
+                changed = replace(changed, protocol_version=next_version(study.protocol_version))
             self._keep(changed if self.stage.frozen else redrawn(changed), why)
-        if hashed is not None or reader.reader_id not in known:
+        if hashed is not None:
             account = Account(
                 account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=hashed
             )
-            self.desk.put_account(account, why=_tr("password set") if hashed else "")
+            self.desk.put_account(account, why=_tr("password set"))
 
     def save_account(self, account_id: str, name: str, role: Role, password: str) -> None:
         """Make or change the account of a coordinator, statistician or administrator."""

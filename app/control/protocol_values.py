@@ -13,10 +13,16 @@ import yaml
 from reader_study.domain.events import plain
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.errors import StudyError
-from reader_study.protocol_file import drawn, protocol_from_text, protocol_from_values, protocol_to_values
+from reader_study.protocol_file import (
+    drawn,
+    is_drawable,
+    protocol_from_values,
+    protocol_to_values,
+)
+from reader_study.protocol_yaml import yaml_values
 from resources.translation import translate
 
-_STAND_IN = "\x00"  # no id of a person's
+_STAND_IN = "\ufffd"  # no id of a person's
 BIRADS: tuple[str, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
 
 
@@ -40,11 +46,6 @@ def new_study(study_id: str, title: str) -> Study:
         scale=Scale(birads=BIRADS),
         plans=(),
     )
-
-
-def is_drawable(study: Study) -> bool:
-    """True once there are enough readers and something to be read."""
-    return len(study.readers) >= study.blocks and any(not case.practice for case in study.cases)
 
 
 def redrawn(study: Study) -> Study:
@@ -106,10 +107,7 @@ def text_of_values(values: Mapping[str, object]) -> str:
 
 def study_of_text(text: str) -> Study:
     """Return the study of a YAML text; StudyError names line or key."""
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return protocol_from_text(text, where=_tr("Protocol"))  # says it in a sentence
+    values = yaml_values(text, _tr("Protocol"))
     if not isinstance(values, dict):
         raise StudyError(
             _tr("Protocol: expected keys and values, found something else; name a study protocol.")

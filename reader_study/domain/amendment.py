@@ -41,5 +41,8 @@ def check_amendment(old: Study, new: Study, begun: Collection[str]) -> None:
             refuse(f"arm {arm_id}, which is being read", "no change", "another arm")
     if begun and new.scale != old.scale:
         refuse("scale", "no change once reading has begun", "another scale")
+    if begun and new.conduct.navigation != old.conduct.navigation:
+        # answers that were amended after their lock would no longer be legal in the log
+        refuse("navigation", "no change once reading has begun", "another rule")
     if begun and (new.localisation, new.conduct.interruption) != (old.localisation, old.conduct.interruption):
         refuse("scoring and exclusion rules", "no change once reading has begun", "others")

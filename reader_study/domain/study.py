@@ -21,6 +21,7 @@ from reader_study.domain.conduct import (
 FIELDS: tuple[str, ...] = ("birads", "suspicion", "density", "recall")
 # Asked in contrast exams only, and only where the protocol wants them (CEM-08): of a breast, and of a mark.
 CONTRAST_FIELDS: tuple[str, ...] = ("bpe", "bpe_symmetry", "enhancement", "conspicuity")
+MOST_WASHOUT_DAYS = 36_500  # what a calendar can hold with room to spare
 FORCED_BIRADS: tuple[str, ...] = ("1", "2", "3", "4A", "4B", "4C", "5")
 
 
@@ -185,8 +186,10 @@ class Study:
         _distinct("readers", tuple(reader.reader_id for reader in self.readers))
         _distinct("cases", tuple(case.case_id for case in self.cases))
         _distinct("sessions", tuple(plan.session_id for plan in self.plans))
-        if self.washout_days < 0:
-            raise ValueError(f"washout: expected 0 days or more, found {self.washout_days}")
+        if not 0 <= self.washout_days <= MOST_WASHOUT_DAYS:
+            raise ValueError(
+                f"washout_days: expected 0 to {MOST_WASHOUT_DAYS} days, found {self.washout_days:g}"
+            )
         arms = {arm.arm_id for arm in self.arms}
         cases = {case.case_id for case in self.cases}
         readers = {reader.reader_id for reader in self.readers}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from reader_study.domain.events import Event
 from reader_study.domain.study import Study
 from reader_study.domain.study_json import protocol_hash, study_from_text, study_to_text
 from reader_study.errors import StoreError
@@ -51,11 +52,15 @@ class Database:
     def events(self) -> EventStore:
         return self._events
 
-    def save_study(self, study: Study) -> None:
-        """Keep a study and its readers' passwords; StoreError when a begun study would change."""
+    def save_study(self, study: Study, *, audit: Sequence[Event] = ()) -> None:
+        """Keep a study and its readers' passwords; StoreError when a begun study would change.
+
+        ``audit``, here and below: the entries that tell of the step, kept with it in one transaction or not at all.
+        """
         digest = protocol_hash(study)
         try:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                self._events.keep_within(connection, audit)
                 known = connection.execute(
                     select(STUDIES.c.protocol_hash).where(STUDIES.c.study_id == study.study_id)
                 ).scalar()
@@ -88,18 +93,11 @@ class Database:
 
     def study(self, study_id: str) -> Study:
         """Return a study with its readers' password hashes; StoreError when there is none of that id."""
-        try:
-            with self._engine.connect() as connection:
-                body = protocols.newest_body(connection, study_id)
-                rows = connection.execute(
-                    select(ACCOUNTS.c.reader_id, ACCOUNTS.c.password_hash).where(
-                        ACCOUNTS.c.study_id == study_id
-                    )
-                ).all()
-        except DBAPIError as error:
-            raise StoreError(
-                f"Study {study_id}: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
-            ) from error
+        with self._reading(f"Study {study_id}") as connection:
+            body = protocols.newest_body(connection, study_id)
+            rows = connection.execute(
+                select(ACCOUNTS.c.reader_id, ACCOUNTS.c.password_hash).where(ACCOUNTS.c.study_id == study_id)
+            ).all()
         if body is None:
             known = ", ".join(self.studies()) or "none"
             raise StoreError(f"Study {study_id}: not in this database (it has: {known}); name one of these.")
@@ -113,36 +111,40 @@ class Database:
         self._read[study_id] = (body, hashes, made)
         return made
 
-    def freeze(self, study_id: str, *, made_by: str, made_utc: str, reason: str = "") -> None:
+    def freeze(
+        self, study_id: str, *, made_by: str, made_utc: str, reason: str = "", audit: Sequence[Event] = ()
+    ) -> None:
         """Keep a draft as the first frozen version of its protocol; StoreError when it is frozen already."""
-        with self._saving(f"Protocol of {study_id}") as connection:
+        with self._saving(f"Protocol of {study_id}", audit) as connection:
             protocols.freeze(connection, study_id, made_by=made_by, made_utc=made_utc, reason=reason)
 
-    def amend(self, study: Study, *, made_by: str, made_utc: str, reason: str) -> None:
+    def amend(
+        self, study: Study, *, made_by: str, made_utc: str, reason: str, audit: Sequence[Event] = ()
+    ) -> None:
         """Keep a new version of a frozen protocol; StudyError when it would change what has been read under it."""
-        with self._saving(f"Protocol of {study.study_id}") as connection:
+        with self._saving(f"Protocol of {study.study_id}", audit) as connection:
             protocols.amend(connection, study, made_by=made_by, made_utc=made_utc, reason=reason)
 
     def protocol_versions(self, study_id: str) -> tuple[ProtocolVersion, ...]:
         """Return every frozen version of a protocol, oldest first; none of a draft."""
-        with self._engine.connect() as connection:
+        with self._reading(f"Protocol of {study_id}") as connection:
             return protocols.versions(connection, study_id)
 
     def begun_sessions(self, study_id: str) -> frozenset[str]:
         """Return the ids of the study's sessions that have events."""
-        with self._engine.connect() as connection:
+        with self._reading(f"Study {study_id}") as connection:
             return protocols.begun_sessions(connection, study_id)
 
-    def put_account(self, study_id: str, account: Account) -> None:
+    def put_account(self, study_id: str, account: Account, *, audit: Sequence[Event] = ()) -> None:
         """Keep an account of a study, or replace its name, role and password."""
-        with self._saving(f"Account {account.account_id}") as connection:
+        with self._saving(f"Account {account.account_id}", audit) as connection:
             _write_account(connection, study_id, account)
 
     def accounts(self, study_id: str) -> tuple[Account, ...]:
         """Return the study's accounts by id; its readers are among them once they have a password."""
         query = select(ACCOUNTS).where(ACCOUNTS.c.study_id == study_id).order_by(ACCOUNTS.c.reader_id)
         names = {reader.reader_id: reader.name for reader in self.study(study_id).readers}
-        with self._engine.connect() as connection:
+        with self._reading(f"Accounts of {study_id}") as connection:
             return tuple(
                 Account(
                     account_id=row.reader_id,
@@ -154,9 +156,20 @@ class Database:
             )
 
     @contextmanager
-    def _saving(self, what: str) -> Iterator[Connection]:
+    def _reading(self, what: str) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(
+                f"{what}: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
+            ) from error
+
+    @contextmanager
+    def _saving(self, what: str, audit: Sequence[Event]) -> Iterator[Connection]:
         try:
             with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+                self._events.keep_within(connection, audit)
                 yield connection
         except DBAPIError as error:
             raise StoreError(
@@ -165,14 +178,9 @@ class Database:
 
     def studies(self) -> tuple[str, ...]:
         """Return the ids of all studies, sorted."""
-        try:
-            with self._engine.connect() as connection:
-                ids = connection.execute(select(STUDIES.c.study_id).order_by(STUDIES.c.study_id)).scalars()
-                return tuple(ids)
-        except DBAPIError as error:
-            raise StoreError(
-                f"Database: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
-            ) from error
+        with self._reading("Database") as connection:
+            ids = connection.execute(select(STUDIES.c.study_id).order_by(STUDIES.c.study_id)).scalars()
+            return tuple(ids)
 
     def close(self) -> None:
         self._engine.dispose()

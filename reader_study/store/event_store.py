@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, text
+from sqlalchemy import Connection, Engine, Row, func, insert, literal, select, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from reader_study.domain.events import GENESIS, Event, EventKind, canonical, known_kind
@@ -14,11 +14,17 @@ from reader_study.errors import StoreError
 from reader_study.ports import Head, KindCount, SavedAfterAll, check_follows
 from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.postgresql_engine import within
-from reader_study.store.schema import EVENTS
+from reader_study.store.schema import EVENTS, PLANS
 from reader_study.store.sqlite_engine import look_at_the_file
 from reader_study.store.view_body import ViewBody
 
 _LOG = logging.getLogger(__name__)
+# What a locked study takes no more; leaving a case and closing the session stay possible.
+_READING = frozenset(
+    {EventKind.SESSION_OPENED, EventKind.SESSION_RECOVERED, EventKind.CASE_OPENED, EventKind.OVERRIDE_GRANTED}
+    | {EventKind.PROVISIONAL_SUBMITTED, EventKind.ASSESSMENT_SUBMITTED, EventKind.ASSESSMENT_AMENDED}
+    | {EventKind.SESSION_SIGNED}
+)
 SAVE_SHARE = 0.7  # of the busy timeout, for the saving itself; the rest is for finding out what became of it
 
 
@@ -54,6 +60,12 @@ class SqlEventStore:
             ) from lost
         raise _not_saved(session_id, lost) from lost
 
+    def keep_within(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Append events of one chain inside the caller's writing transaction: with what they tell of, or not at all."""
+        if events:
+            check_follows(events, events[0].seq - 1, self._head_under_lock(connection, events[0].session_id))
+            connection.execute(insert(EVENTS), [_to_row(event) for event in events])
+
     def _try(self, events: Sequence[Event], expected_seq: int) -> DBAPIError | None:
         """Write the events; the error where the connection was lost and the outcome is unknown."""
         session_id, sent = events[0].session_id, False
@@ -64,6 +76,7 @@ class SqlEventStore:
                     head = self._head_under_lock(connection, session_id)
                     self._recall(session_id, head)
                     check_follows(events, expected_seq, head)
+                    _must_be_unlocked(connection, events)
                     sent = True
                     connection.execute(insert(EVENTS), rows)
                 look_at_the_file(connection, after=True)
@@ -173,6 +186,20 @@ class SqlEventStore:
                 f"Event log: could not be read ({cause_of(error)}); {remedy_of(error)}, then run verify-log."
             ) from error
         return {row.session_id: Head(count=row.seq, hash=row.hash) for row in rows}
+
+
+def _must_be_unlocked(connection: Connection, events: Sequence[Event]) -> None:
+    """StoreError once the study is locked, also by another station while the session goes on here (RS-A4)."""
+    if not any(event.kind in _READING for event in events):
+        return
+    locked = (
+        select(PLANS.c.study_id)
+        .join(EVENTS, EVENTS.c.session_id == literal("audit.").concat(PLANS.c.study_id))
+        .where(PLANS.c.session_id == events[0].session_id, EVENTS.c.kind == EventKind.STUDY_LOCKED.value)
+    )
+    study_id = connection.execute(locked.limit(1)).scalar()
+    if study_id is not None:
+        raise StoreError(f"Study {study_id} is locked; nothing more is read in it: tell the coordinator.")
 
 
 def _not_saved(session_id: str, error: DBAPIError) -> StoreError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from reader_study.errors import StoreError
@@ -32,13 +34,18 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All rows by session and seq, the names of triggers that are not as they were made, and how many studies."""
+    """All rows by session and seq, the names of triggers that are not as they were made, and the other tables."""
 
     rows: tuple[RawRow, ...]
     wrong_triggers: tuple[str, ...]
-    studies: int
+    tables: Mapping[str, tuple[Mapping[str, Any], ...]]  # studies, protocols, plans, accounts; () = not in it
+
+    @property
+    def studies(self) -> int:
+        return len(self.tables["studies"])
 
 
+_TABLES = ("studies", "protocols", "plans", "accounts")
 _ROWS = (
     "SELECT session_id, seq, kind, version, boot_id, t_mono_ns, t_utc, body, prev_hash, hash"
     " FROM events ORDER BY session_id, seq"
@@ -58,7 +65,13 @@ def read_raw(db_or_url: str | Path) -> Inspection:
         with engine.connect() as connection:
             rows = tuple(RawRow(**row) for row in connection.execute(text(_ROWS)).mappings())
             wrong = wrong_triggers(connection)
-            studies = int(connection.execute(text("SELECT count(*) FROM studies")).scalar_one())
+            there = set(inspect(connection).get_table_names())
+            tables = {
+                name: tuple(dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings())
+                if name in there
+                else ()
+                for name in _TABLES
+            }
     except (DBAPIError, sqlite3.Error, ValueError) as error:  # ValueError: damage in what should be text
         said = error.orig if isinstance(error, DBAPIError) else error
         raise StoreError(
@@ -66,7 +79,7 @@ def read_raw(db_or_url: str | Path) -> Inspection:
         ) from error
     finally:
         engine.dispose()
-    return Inspection(rows=rows, wrong_triggers=wrong, studies=studies)
+    return Inspection(rows=rows, wrong_triggers=wrong, tables=tables)
 
 
 def _must_be_a_file(database: str | None, named: str | Path) -> None:

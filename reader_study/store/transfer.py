@@ -6,6 +6,7 @@ is written.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Mapping
@@ -15,7 +16,11 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from reader_study.domain.events import EventKind
+from reader_study.domain.reading import planned_order
+from reader_study.domain.study_json import study_from_text
 from reader_study.errors import StoreError
+from reader_study.store import protocols
 from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.database import make_engine, open_database, shown
 from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, PROTOCOLS, STUDIES
@@ -91,16 +96,55 @@ def _must_be_intact(source: str | Path) -> None:
 
 
 def _copy(source: Connection, target: Connection, name: str) -> TransferReport:
+    locked = _locked(target)
     new_studies = _studies(source, target, name)
     grown: list[str] = []
     written = 0
     for session_id in _column(source, EVENTS, "session_id"):
         rest = _continuation(source, target, session_id, name)
         if rest:
+            if session_id in locked:
+                raise StoreError(
+                    f"Session {session_id}: expected no new events of study {locked[session_id]}, which is locked, found"
+                    f" {len(rest)} in {name}; nothing was copied: what was read too late is not taken in."
+                )
             target.execute(EVENTS.insert(), [dict(row) for row in rest])
             grown.append(session_id)
             written += len(rest)
+    _check_orders(target, name)
     return TransferReport(studies=new_studies, sessions=tuple(grown), events=written)
+
+
+def _locked(target: Connection) -> dict[str, str]:
+    """Sessions, and the audit, of the target's locked studies, with the study's id."""
+    found: dict[str, str] = {}
+    query = select(EVENTS.c.session_id).where(EVENTS.c.kind == EventKind.STUDY_LOCKED.value)
+    for chain in target.execute(query).scalars():
+        study_id = str(chain).removeprefix("audit.")
+        sessions = target.execute(select(PLANS.c.session_id).where(PLANS.c.study_id == study_id)).scalars()
+        found.update(dict.fromkeys(map(str, sessions), study_id))
+    return found
+
+
+def _check_orders(target: Connection, name: str) -> None:
+    """StoreError where a session was begun in another order than the protocol that is in force after the merge.
+
+    An amendment may change what nobody had begun; a laptop that did not know of it may have begun it all the same.
+    """
+    for study_id in _column(target, STUDIES, "study_id"):
+        body = protocols.newest_body(target, study_id)
+        assert body is not None, "a study has a text"
+        orders = {plan.session_id: planned_order(plan) for plan in study_from_text(body).plans}
+        opened = select(EVENTS.c.session_id, EVENTS.c.body).join(
+            PLANS, (PLANS.c.session_id == EVENTS.c.session_id) & (PLANS.c.study_id == study_id)
+        )
+        for row in target.execute(opened.where(EVENTS.c.kind == EventKind.SESSION_OPENED.value)):
+            if json.loads(row.body)["plan"] != orders.get(row.session_id):
+                raise StoreError(
+                    f"Session {row.session_id}: expected it to be begun in the order of the protocol in force, found"
+                    f" another in {name} or here; nothing was copied: an amendment changed a session that was read"
+                    " meanwhile, so amend the protocol back to that order first."
+                )
 
 
 def _studies(source: Connection, target: Connection, name: str) -> tuple[str, ...]:
