@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reader_study import store_commands, study_commands
-from reader_study.accounts import SignedIn, hash_password, sign_in_account
+from reader_study.accounts import SignedIn, account_of, hash_password, sign_in_account
 from reader_study.audit import study_stage
 from reader_study.clock import SystemClock
 from reader_study.desk import Desk, Done
@@ -75,23 +76,11 @@ def export_command(
             facts = {"files": len(report.written), "truth": None if truth is None else truth.name}
             return report, Done(subject=out.name, new=facts)
 
-        if study_stage(database.events, study).drafted:
-            if not who:
-                raise StudyError(
-                    f"Study {study}: expected the account that exports (--as), found none; give it."
-                )
-            password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
-            account, clock = sign_in_account(database.accounts(study), who, password), SystemClock()
-            desk = Desk(
-                database=database,
-                clock=clock,
-                signed_in=SignedIn(account, clock),
-                study_id=study,
-                anchor=anchor,
-            )
-            report = desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work)
-        else:  # made without a coordinator: demo, pilot, simulation
+        desk = _desk_for(database, study, who, anchor)
+        if desk is None:
             report, _ = work(database.study(study))
+        else:
+            report = desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work)
     for path in report.written:
         typer.echo(str(path))
     for sentence in report.left_out:
@@ -107,6 +96,10 @@ def study_create(
         study = read_protocol(protocol)
         database = open_database(db)
         try:
+            if study_stage(database.events, study.study_id).drafted:
+                raise StudyError(
+                    f"Study {study.study_id}: it has a coordinator; change it with `study draft` or `study amend`."
+                )
             database.save_study(study)
         finally:
             database.close()
@@ -121,6 +114,8 @@ def study_list(db: Annotated[str, typer.Argument(metavar="DB_OR_URL")]) -> None:
         for study_id in database.studies():
             study = database.study(study_id)
             typer.echo(f"{study_id}  {study.title}  protocol {study.protocol_version}")
+            if study_stage(database.events, study_id).drafted:
+                continue  # who reads what and how far is the coordinator's to see: `study monitor`
             sessions = Sessions(study=study, store=database.events, clock=SystemClock())
             for reader in study.readers:
                 for row in sessions.worklist(reader.reader_id):
@@ -131,11 +126,32 @@ def study_password(
     db: Annotated[str, typer.Argument(metavar="DB_OR_URL")],
     study: Annotated[str, typer.Option(help="Id of the study.")],
     reader: Annotated[str, typer.Option(help="Id of the reader.")],
+    who: Annotated[str, typer.Option("--as", help="Account, where the study has a coordinator.")] = "",
+    anchor: Annotated[Path | None, typer.Option(help="Anchor file that is kept elsewhere.")] = None,
 ) -> None:
-    """Set a reader's password; it is asked for and never shown."""
-    password = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
+    """Set a reader's password; it is asked for and never shown. A study with a coordinator asks who does it."""
     with _said(), _existing(db) as database:
-        database.set_password(study, reader, hash_password(password))
+        kept = next((one for one in database.study(study).readers if one.reader_id == reader), None)
+        if kept is None:
+            raise StudyError(f"Reader {reader}: not in study {study}; name one of its readers.")
+        desk = _desk_for(database, study, who, anchor)
+        hashed = hash_password(typer.prompt("New password", hide_input=True, confirmation_prompt=True))
+        if desk is None:
+            database.set_password(study, reader, hashed)
+            return
+        desk.put_account(replace(account_of(kept), password_hash=hashed), why="password set")
+
+
+def _desk_for(database: Database, study: str, who: str, anchor: Path | None) -> Desk | None:
+    """The desk of the account that was named; None where a study was made without a coordinator (demo, pilot)."""
+    if not study_stage(database.events, study).drafted:
+        return None
+    if not who:
+        raise StudyError(f"Study {study}: expected the account that does it (--as), found none; give it.")
+    password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
+    account, clock = sign_in_account(database.accounts(study), who, password), SystemClock()
+    signed_in = SignedIn(account, clock)
+    return Desk(database=database, clock=clock, signed_in=signed_in, study_id=study, anchor=anchor)
 
 
 @contextmanager

@@ -126,15 +126,17 @@ def amend(
 def show_protocol(
     db: Db,
     study: StudyId,
+    who: Who,
+    password: Password,
     out: Annotated[Path | None, typer.Option(help="File to write; the screen when left out.")] = None,
 ) -> None:
-    """Write the protocol in force as YAML."""
+    """Write the protocol in force as YAML: seed, arms and readers, so not for readers (RS-R5)."""
     with _said():
-        database = open_database(db, create=False)
-        try:
-            text = protocol_to_text(database.study(study))
-        finally:
-            database.close()
+        with _desk(db, study, who, password, None) as desk:
+            desk.balance()  # who may see that may see the protocol
+            kept = desk.study()
+            assert kept is not None, "there is an account of it"
+            text = protocol_to_text(kept)
         if out is None:
             typer.echo(text, nl=False)
             return

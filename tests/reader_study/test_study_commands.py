@@ -118,9 +118,40 @@ def test_a_study_goes_from_yaml_to_the_locked_export_by_commands(run, protocol, 
 def test_the_protocol_in_force_is_written_back_as_the_same_study(run, protocol, tmp_path):
     db = tmp_path / "study.sqlite"
     run("study", "draft", protocol, "--db", db, "--as", "co")
-    assert run("study", "protocol", db, "--study", "ST", "--out", tmp_path / "again.yaml").exit_code == 0
+    command = ("study", "protocol", db, "--study", "ST", "--as", "co")
+    assert run(*command, "--out", tmp_path / "again.yaml").exit_code == 0
     assert read_protocol(tmp_path / "again.yaml") == read_protocol(protocol)
-    assert "found one already" in run("study", "protocol", db, "--study", "ST", "--out", protocol).output
+    assert "found one already" in run(*command, "--out", protocol).output
+
+
+def test_rs_r2_no_command_tells_a_reader_of_others_or_gives_her_their_password(run, protocol, tmp_path):
+    db = tmp_path / "study.sqlite"
+    run("study", "draft", protocol, "--db", db, "--as", "co")
+    run("study", "freeze", db, "--study", "ST", "--as", "co")
+    mine = ("--study", "ST", "--reader", "r1")
+    assert run("study", "password", db, *mine, "--as", "co", typed="pw\npw\n").exit_code == 0
+    as_reader = ("--study", "ST", "--as", "r1")
+    for command in ("protocol", "monitor", "balance", "audit", "freeze"):
+        refused = run("study", command, db, *as_reader)
+        assert (refused.exit_code, "a reader may not" in refused.output) == (2, True), command
+    taken = ("study", "password", db, "--study", "ST", "--reader", "r2")
+    for extra, told in (((), "--as"), (("--as", "r1"), "a reader may not"), (("--as", "zz"), "is not right")):
+        refused = run(*taken, *extra, typed="mine\nmine\n")
+        assert (refused.exit_code, told in refused.output) == (2, True), refused.output
+    assert "r2" not in run("study", "list", db).output
+    entry = run("study", "audit", db, "--study", "ST", "--as", "co").output
+    assert "AccountChanged  r1" in entry
+    assert "password set" in entry
+    assert run("verify-log", db).exit_code == 0
+
+
+def test_rs_a1_create_does_not_write_over_a_coordinators_draft(run, protocol, tmp_path):
+    db = tmp_path / "study.sqlite"
+    run("study", "draft", protocol, "--db", db, "--as", "co")
+    protocol.write_text(protocol.read_text(encoding="utf-8").replace("seed: 7", "seed: 8"), encoding="utf-8")
+    refused = run("study", "create", protocol, "--db", db)
+    assert (refused.exit_code, "has a coordinator" in refused.output) == (2, True)
+    assert "seed: 7" in run("study", "protocol", db, "--study", "ST", "--as", "co").output
 
 
 def test_an_amendment_by_command_needs_a_reason_and_a_new_version(run, protocol, tmp_path):
@@ -133,7 +164,7 @@ def test_an_amendment_by_command_needs_a_reason_and_a_new_version(run, protocol,
     assert "protocol_version" in run(*arguments).output
     protocol.write_text(text.replace("protocol_version: '1'", "protocol_version: '2'"), encoding="utf-8")
     assert run(*arguments).exit_code == 0
-    assert "washout_days: 7.0" in run("study", "protocol", db, "--study", "ST").output
+    assert "washout_days: 7.0" in run("study", "protocol", db, "--study", "ST", "--as", "co").output
 
 
 @pytest.mark.parametrize("command", ["freeze", "monitor", "balance", "audit"])
