@@ -33,6 +33,7 @@ from inference.exam.pacs.model import (
     Query,
     Sent,
     SeriesMatch,
+    StudyMatch,
     checked_uid,
 )
 from inference.exam.pacs.multipart import UploadBody, boundary_of, first_part
@@ -99,8 +100,8 @@ class DicomWebPeer:
     def __init__(self, connection: Connection, secret: str = "") -> None:
         self._connection, self._secret = connection, secret
         self._root = connection.url.rstrip("/")
-        for noisy in ("dicomweb_client", "urllib3"):  # their debug lines hold what was searched for
-            logging.getLogger(noisy).setLevel(logging.ERROR)
+        for noisy in ("dicomweb_client", "urllib3", "retrying"):  # their lines hold what was searched for
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
     @property
     def connection(self) -> Connection:
@@ -145,7 +146,7 @@ class DicomWebPeer:
                 fields=list(_STUDY_FIELDS),
                 search_filters={name: value for name, value in filters.items() if value},
             )
-        return [study_of(one) for one in checked(found)]
+            return [study_of(one) for one in checked(found)]
 
     def series(self, study_uid: str) -> tuple[SeriesMatch, ...]:
         with self._client() as client:
@@ -153,31 +154,31 @@ class DicomWebPeer:
                 checked_uid(study_uid),
                 fields=["Modality", "SeriesDescription", "NumberOfSeriesRelatedInstances"],
             )
-        return tuple(
-            SeriesMatch(
-                study_uid=study_uid,
-                series_uid=text_of(one, "SeriesInstanceUID"),
-                modality=text_of(one, "Modality"),
-                description=text_of(one, "SeriesDescription"),
-                instance_count=count_of(one, "NumberOfSeriesRelatedInstances"),
+            return tuple(
+                SeriesMatch(
+                    study_uid=study_uid,
+                    series_uid=text_of(one, "SeriesInstanceUID"),
+                    modality=text_of(one, "Modality"),
+                    description=text_of(one, "SeriesDescription"),
+                    instance_count=count_of(one, "NumberOfSeriesRelatedInstances"),
+                )
+                for one in checked(found)
             )
-            for one in checked(found)
-        )
 
     def instances(self, series: SeriesMatch) -> tuple[Instance, ...]:
         with self._client() as client:
             found = client.search_for_instances(
                 checked_uid(series.study_uid), checked_uid(series.series_uid), fields=["SOPClassUID"]
             )
-        return tuple(
-            Instance(
-                study_uid=series.study_uid,
-                series_uid=series.series_uid,
-                sop_uid=text_of(one, "SOPInstanceUID"),
-                sop_class=text_of(one, "SOPClassUID"),
+            return tuple(
+                Instance(
+                    study_uid=series.study_uid,
+                    series_uid=series.series_uid,
+                    sop_uid=text_of(one, "SOPInstanceUID"),
+                    sop_class=text_of(one, "SOPClassUID"),
+                )
+                for one in checked(found)
             )
-            for one in checked(found)
-        )
 
     def fetch(
         self, wanted: Sequence[Instance], shelf: Shelf, *, arrived: Arrived, cancelled: Cancelled

@@ -17,6 +17,7 @@ from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
+from pynetdicom.transport import AssociationSocket
 
 from inference.exam.pacs.classes import asked_of_getter
 from inference.exam.pacs.dimse_answers import (
@@ -34,7 +35,6 @@ from inference.exam.pacs.dimse_answers import (
     check_status,
     count_of,
     of_instances,
-    refused_association,
     study_of,
     text_of,
 )
@@ -47,6 +47,7 @@ from inference.exam.pacs.model import (
     Matches,
     PacsError,
     PacsStopped,
+    PacsUnreachable,
     Query,
     Retrieve,
     Sent,
@@ -54,7 +55,7 @@ from inference.exam.pacs.model import (
     checked_uid,
 )
 from inference.exam.pacs.shelf import Shelf
-from inference.exam.pacs.tls import client_context
+from inference.exam.pacs.tls import client_context, diagnose
 from resources.translation import translate
 
 _MOVING = frozenset({*PENDING, *WARNINGS, PART_FAILED, CANCEL})
@@ -219,18 +220,24 @@ class DimsePeer:
                 own = [one for one in wanted if one.series_uid == series]
                 for start in range(0, len(own), _MOVE_BATCH):
                     batch = own[start : start + _MOVE_BATCH]
-                    code = self._move_batch(assoc, batch, listener.ae_title, cancelled)
+                    code = self._move_batch(assoc, batch, listener, cancelled)
                     self._expect(shelf, batch, code, list(listener.problems()))
 
     def _move_batch(
-        self, assoc: Association, batch: Sequence[Instance], destination: str, cancelled: Cancelled
+        self, assoc: Association, batch: Sequence[Instance], listener: Listener, cancelled: Cancelled
     ) -> int:
         code = SUCCESS
-        for status, _identifier in assoc.send_c_move(of_instances(batch), destination, MOVE):
+        for status, _identifier in assoc.send_c_move(of_instances(batch), listener.ae_title, MOVE):
             if cancelled():
                 assoc.abort()
                 raise PacsStopped(_tr("Stopped; resume to fetch the rest."))
-            code = check_status(self._connection, status, allowed=_MOVING, destination=destination)
+            code = check_status(
+                self._connection,
+                status,
+                allowed=_MOVING,
+                problems=listener.problems(),
+                destination=listener.ae_title,
+            )
         return code
 
     def _expect(
@@ -303,20 +310,37 @@ class DimsePeer:
         needed: str = "",
     ) -> Iterator[Association]:
         link = self._connection
-        ae = AE(ae_title=link.own_ae_title)
+        ae = _Entity(ae_title=link.own_ae_title)
         ae.acse_timeout = ae.dimse_timeout = link.timeout_s
         ae.network_timeout = 2 * link.timeout_s
         ae.connection_timeout = min(10.0, link.timeout_s)
         tls = (client_context(link), link.host) if link.tls else None
-        assoc = ae.associate(
-            link.host, link.port, contexts=contexts, ae_title=link.ae_title, ext_neg=list(roles),
-            tls_args=tls, evt_handlers=list(handlers),
-        )  # fmt: skip
         try:
-            if not assoc.is_established:
-                raise refused_association(link, assoc)
+            assoc = ae.associate(
+                link.host, link.port, contexts=contexts, ae_title=link.ae_title, ext_neg=list(roles),
+                tls_args=tls, evt_handlers=list(handlers),
+            )  # fmt: skip
+        except OSError as error:  # the host's name leads nowhere
+            raise PacsUnreachable(diagnose(link)) from error
+        try:
             check_accepted(link, assoc, needed or str(contexts[0].abstract_syntax))
             yield assoc
         finally:
             if assoc.is_established:
                 assoc.release()
+
+
+class _Socket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is untyped
+    """Is closed also where it never connected, which pynetdicom forgets."""
+
+    def _shutdown_socket(self) -> None:
+        super()._shutdown_socket()
+        if self.socket is not None:
+            self.socket.close()
+
+
+class _Entity(AE):  # type: ignore[misc]  # pynetdicom is untyped
+    def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> AssociationSocket:
+        made = _Socket(assoc, address=address)
+        made.tls_args = tls_args
+        return made

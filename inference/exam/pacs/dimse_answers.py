@@ -32,29 +32,12 @@ def _tr(text: str) -> str:
     return translate("pacs", text)
 
 
-def refused_association(connection: Connection, assoc: Association) -> PacsError:
-    """Say why no association came about."""
-    name = connection.name
-    if not assoc.is_rejected:
-        return PacsUnreachable(diagnose(connection))
-    answer = assoc.acceptor.primitive
-    why = _REJECTED.get((answer.result_source, answer.diagnostic)) if answer is not None else None
-    if why == "called":
-        words = _tr("{0}: the PACS is not called {1}; correct its AE title in the connection.")
-        return PacsError(words.format(name, connection.ae_title))
-    if why == "calling":
-        words = _tr(
-            "{0}: the PACS does not know us as {1}; its administrator must enter our AE title and address."
-        )
-        return PacsError(words.format(name, connection.own_ae_title))
-    if why == "busy":
-        return PacsUnreachable(_tr("{0}: the PACS is busy; try again later.").format(name))
-    words = _tr("{0}: the PACS refused the connection of {1}; its administrator can see why.")
-    return PacsError(words.format(name, connection.own_ae_title))
-
-
 def check_accepted(connection: Connection, assoc: Association, needed: str) -> None:
-    """PacsError when the peer accepted the association and not the service that is needed."""
+    """PacsError when no association came about, or one without the service that is needed."""
+    answer = assoc.acceptor.primitive
+    # Where a peer takes the association and none of its services, pynetdicom has hung up by itself.
+    if not assoc.is_established and (answer is None or answer.result != 0):
+        raise _refused(connection, assoc)
     if any(str(context.abstract_syntax) == needed for context in assoc.accepted_contexts):
         return
     name = connection.name
@@ -67,6 +50,25 @@ def check_accepted(connection: Connection, assoc: Association, needed: str) -> N
         raise PacsError(
             _tr("{0}: the PACS does not answer C-ECHO; its administrator must allow it.").format(name)
         )
+
+
+def _refused(connection: Connection, assoc: Association) -> PacsError:
+    name, answer = connection.name, assoc.acceptor.primitive
+    if answer is None:
+        return PacsUnreachable(diagnose(connection))
+    why = _REJECTED.get((answer.result_source, answer.diagnostic))
+    if why == "called":
+        words = _tr("{0}: the PACS is not called {1}; correct its AE title in the connection.")
+        return PacsError(words.format(name, connection.ae_title))
+    if why == "calling":
+        words = _tr(
+            "{0}: the PACS does not know us as {1}; its administrator must enter our AE title and address."
+        )
+        return PacsError(words.format(name, connection.own_ae_title))
+    if why == "busy":
+        return PacsUnreachable(_tr("{0}: the PACS is busy; try again later.").format(name))
+    words = _tr("{0}: the PACS refused the connection of {1}; its administrator can see why.")
+    return PacsError(words.format(name, connection.own_ae_title))
 
 
 def check_status(

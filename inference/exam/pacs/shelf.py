@@ -74,6 +74,7 @@ class Shelf:
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._used = 0
+        self._arriving: dict[str, int] = {}
         with _writing(root):
             (root / INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700)
             root.chmod(0o700)
@@ -133,6 +134,8 @@ class Shelf:
             return self._shelve(part, size, digest, sop_uid)
         finally:
             part.unlink(missing_ok=True)
+            with self._lock:
+                self._arriving.pop(part.name, None)
 
     def remove(self, study_uid: str) -> None:
         """Take all objects of a study off the shelf."""
@@ -184,7 +187,6 @@ class Shelf:
 
     def _write(self, part: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
-        room = None if self._quota is None else self._quota - self._used
         with _writing(self._root), part.open("xb") as file:
             for chunk in chunks:
                 size += len(chunk)
@@ -193,7 +195,7 @@ class Shelf:
                         "PACS: expected objects of at most {0} MB, found a larger one; it was not kept."
                     )
                     raise NotWanted(words.format(max_bytes >> 20))
-                if room is not None and size > room:
+                if not self._reserve(part.name, size):
                     words = _tr("{0}: the quota of {1:.1f} GB is used up; remove studies or raise the quota.")
                     raise ShelfFull(words.format(self._root, (self._quota or 0) / 1e9))
                 digest.update(chunk)
@@ -201,6 +203,12 @@ class Shelf:
             file.flush()
             os.fsync(file.fileno())
         return size, digest.hexdigest()
+
+    def _reserve(self, part: str, size: int) -> bool:
+        """Count what is arriving besides what is here: several transfers share one quota."""
+        with self._lock:
+            self._arriving[part] = size
+            return self._quota is None or self._used + sum(self._arriving.values()) <= self._quota
 
     def _shelve(self, part: Path, size: int, digest: str, sop_uid: str) -> Shelved:
         found = _header(part)
@@ -223,6 +231,7 @@ class Shelf:
             entry = _Entry(file=file, size=size, sha256=digest, study=exam)
             with (self._root / INDEX).open("a", encoding="utf-8") as index:
                 index.write(_line(key, entry))
+            self._arriving.pop(part.name, None)
             self._used += size
             self._entries[key] = entry
         return Shelved(path=path, size=size, sop_uid=sop, study_uid=study, modality=found["Modality"])
@@ -232,7 +241,7 @@ class Shelf:
     def _read_index(self) -> None:
         """Take up what is here; an entry whose file is gone or of another length counts as not fetched."""
         try:
-            lines = (self._root / INDEX).read_text(encoding="utf-8").splitlines()
+            lines = (self._root / INDEX).read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return
         except OSError as error:

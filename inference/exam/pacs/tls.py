@@ -90,7 +90,13 @@ def handshake_sentence(error: BaseException, name: str) -> str:
     if "alert" in text.lower() and ("certificate" in text.lower() or "unknown ca" in text.lower()):
         words = _tr("{0}: the server refused our certificate; give one that it trusts, with its key.")
         return words.format(name)
-    if "WRONG_VERSION_NUMBER" in text or "record layer" in text or "UNEXPECTED_EOF" in text or "EOF" in text:
+    if (
+        isinstance(error, ConnectionResetError)
+        or "WRONG_VERSION_NUMBER" in text
+        or "record layer" in text
+        or "UNEXPECTED_EOF" in text
+        or "EOF" in text
+    ):
         words = _tr(
             "{0}: expected an encrypted (TLS) answer, found another; check the port and whether it uses TLS."
         )
