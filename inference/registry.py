@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from inference.model_card import ModelCard, ModelError, read_card
+from inference.preprocessing.four_view import CHAINS
 from inference.preprocessing.pipeline import PIPELINES
 from resources.files import ROOT, UserFacingError
 
 if TYPE_CHECKING:
     from inference.models.cam_classifier import CamClassifier
+    from inference.models.four_view import FourViewDetector
 
 _LOG = logging.getLogger(__name__)
-_FAMILIES = ("cam_classifier",)
+CAM_CLASSIFIER, FOUR_VIEW = "cam_classifier", "four_view"
+_FAMILIES = (CAM_CLASSIFIER, FOUR_VIEW)
 
 
 def user_models_dir() -> Path:
@@ -70,19 +73,25 @@ def why_not(card: ModelCard) -> str | None:
     if card.architecture.get("family") not in _FAMILIES:
         family = card.architecture.get("family")
         return f"Model {card.model_id}: this program does not know the network {family!r}."
-    if card.preprocessing not in PIPELINES:
+    if card.preprocessing not in {**PIPELINES, **CHAINS}:
         return f"Model {card.model_id}: this program does not have the preprocessing {card.preprocessing!r}."
     if not card.weights_path.is_file():
         return f"Model {card.model_id}: its weights file {card.weights_file} is missing."
-    for package in ("torch", "safetensors"):
+    needed = ("torch", "safetensors") + (("torchvision", "timm") if family_of(card) == FOUR_VIEW else ())
+    for package in needed:
         if importlib.util.find_spec(package) is None:
             return f"Model {card.model_id}: the Python package {package} is not installed."
     return None
 
 
+def family_of(card: ModelCard) -> str:
+    """Name of the kind of network that the card describes."""
+    return str(card.architecture.get("family", ""))
+
+
 def build(card: ModelCard) -> CamClassifier:
     """Make the card's network with fresh weights (imports torch); ModelError when it is not known."""
-    reason = why_not(card) if card.architecture.get("family") not in _FAMILIES else None
+    reason = why_not(card) if family_of(card) not in _FAMILIES else None
     if reason:
         raise ModelError(reason)
     from inference.models.cam_classifier import CamClassifier, CamConfig, Pooling
@@ -104,3 +113,25 @@ def build(card: ModelCard) -> CamClassifier:
             f"the card."
         ) from error
     return CamClassifier(config)
+
+
+def build_four_view(card: ModelCard) -> FourViewDetector:
+    """Make the four-view detector that the card describes, with fresh weights (imports torch and timm)."""
+    from inference.models.four_view import FourViewConfig, FourViewDetector
+
+    spec = card.architecture.get("network", {})
+    try:
+        config = FourViewConfig(
+            **{
+                name: tuple(tuple(x) if isinstance(x, list) else x for x in value)
+                if isinstance(value, list)
+                else value
+                for name, value in spec.items()
+            }
+        )
+    except TypeError as error:
+        raise ModelError(
+            f"Model {card.model_id}: architecture/network: {error}; correct the card or install a program "
+            "version that knows it."
+        ) from error
+    return FourViewDetector(config)

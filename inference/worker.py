@@ -30,7 +30,8 @@ from inference.engine import (
 )
 from inference.exam.types import Exam, InferenceError
 from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead
-from inference.model_card import ModelError
+from inference.model_card import ModelError, read_card
+from inference.registry import FOUR_VIEW, family_of
 from inference.results import ExamResult
 from resources import log_lines
 from resources.files import UserFacingError
@@ -38,6 +39,7 @@ from resources.files import UserFacingError
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
 _CLOSE_S = 3.0
+_ENGINE = ("inference.torch_engine", "TorchEngine")
 _Job = Exam | tuple[Exam, tuple[GivenLesion, ...]]  # to be analysed, or lesions of it to be scored
 _Answer = ExamResult | tuple[LesionScore, ...]
 
@@ -56,10 +58,11 @@ def make_engine(spec: EngineSpec) -> InferenceEngine:
     """Make the engine of a spec in this process (imports torch for a model folder)."""
     if spec.model_folder is None:
         return FakeEngine(spec.fake_seed)
-    module = importlib.import_module(
-        "inference.torch_engine"
-    )  # by name: the parent's import graph has no torch
-    engine: InferenceEngine = module.TorchEngine(spec.model_folder, spec.device)
+    four_view = family_of(read_card(spec.model_folder)) == FOUR_VIEW
+    # by name: the parent's import graph has no torch
+    where = ("inference.four_view_engine", "FourViewEngine") if four_view else _ENGINE
+    maker = getattr(importlib.import_module(where[0]), where[1])
+    engine: InferenceEngine = maker(spec.model_folder, spec.device)
     return engine
 
 

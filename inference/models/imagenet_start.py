@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+import inference.models.vision_ops  # noqa: F401 - must come before timm
 from inference.exam.types import InferenceError
 
 # timm's name of the network -> (package, class that knows where the file lies)
@@ -92,9 +93,7 @@ def load_imagenet(backbone: nn.Module, network: str) -> int:
     -------
     Number of tensors loaded: all that ``backbone`` has.
     """
-    import inference.models.vision_ops  # noqa: F401 - must come before timm
-    import timm
-
+    timm = importlib.import_module("timm")
     whole = timm.create_model(network, pretrained=False)
     named = mapped_weights(packaged_weights(network), whole.state_dict())
     own = backbone.state_dict()

@@ -1,0 +1,427 @@
+"""Runs a four-view detector's model folder on an exam: views -> canvases -> network -> lesions with their places.
+
+Imports torch; meant to live in the worker process. Boxes and outlines come back in stored-file pixels; where
+a lesion lies and what it matches is said by ``lesion_places``. Nothing is shown or stored here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inference.device import chosen_device
+from inference.engine import Cancelled, InferenceCancelled, Progress
+from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.lesion_places import describe
+from inference.matching import PREFIX, Matcher, load_matcher
+from inference.model_card import ModelError, checked_weights, read_card
+from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
+from inference.models.four_view_heads import Found
+from inference.preprocessing.four_view import PreparedView, prepare_exam
+from inference.preprocessing.layout import box_to_stored, point_to_stored
+from inference.registry import build_four_view
+from inference.results import Attribute, Detection, ExamResult
+from inference.torch_engine import readable_images
+from inference.training.four_view_batch import views_tensor
+from inference.training.four_view_data import FINDINGS, TERMS
+from resources.vocabulary import FOUR_VIEWS, FindingType, Laterality
+
+_MEMBERS = "member"  # tensors of an ensemble's networks are named member0.*, member1.*, ...
+_SAME_IOU = 0.4  # boxes of two networks, or of a picture and its mirror image, that are one lesion
+_SMOOTH = 8  # an outline is drawn on the mask at so many times its size
+_SHAPED = {"shape": FindingType.MASS, "margin": FindingType.MASS}
+_CALCIFIED = {"morphology": FindingType.CALCIFICATION, "distribution": FindingType.CALCIFICATION}
+ATTRIBUTE_OF = {**_SHAPED, **_CALCIFIED}  # which finding each descriptor belongs to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """One view that is read, ready for the network."""
+
+    image: ViewImage
+    prepared: PreparedView
+
+
+class FourViewEngine:
+    """An ``InferenceEngine`` over the model folder of a four-view detector."""
+
+    def __init__(
+        self,
+        card_folder: Path,
+        device: str | None = None,
+        *,
+        floor: float | None = None,
+        flips: bool | None = None,
+        fused: Fused = BOTH,
+    ) -> None:
+        """Load and check the model.
+
+        Parameters
+        ----------
+        card_folder
+            Folder with ``card.json`` and the safetensors file that it names.
+        device
+            "cpu", "cuda", "cuda:1", "auto"; None = "auto".
+        floor
+            Lowest lesion probability that is returned, in [0, 1]; None = the card's.
+        flips
+            Also read every view mirrored head to foot and take the mean; None = as the card says. The
+            paper's horizontal flip changes nothing here: left and right breasts are read alike.
+        fused
+            Which fusion parts work, for ablations.
+
+        Raises
+        ------
+        ModelError
+            The card is wrong, or the weights are absent, not the card's, or do not fit the network.
+        InferenceError
+            There is no such device.
+        """
+        self.card = read_card(card_folder)
+        self.device = torch.device(chosen_device(device))
+        spec = self.card.architecture
+        self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
+        self._flips = bool(spec.get("flips", False)) if flips is None else flips
+        self._fused = fused
+        self._lesion_scale = (float(spec.get("lesion_slope", 1.0)), float(spec.get("lesion_intercept", 0.0)))
+        self._malignancy_scale = (
+            float(spec.get("malignancy_slope", 1.0)),
+            float(spec.get("malignancy_intercept", 0.0)),
+        )
+        try:
+            state = safetensors.torch.load(checked_weights(self.card))
+        except safetensors.SafetensorError as error:
+            raise ModelError(
+                f"Model {self.card.model_id}: the weights file cannot be read ({error}); copy the model "
+                "folder again."
+            ) from error
+        self._matcher: Matcher | None = None
+        if any(name.startswith(PREFIX) for name in state):
+            self._matcher = load_matcher({k: v.numpy() for k, v in state.items() if k.startswith(PREFIX)})
+        self._networks = [self._network(part) for part in _members(state)]
+
+    @property
+    def networks(self) -> Sequence[FourViewDetector]:
+        """The networks whose answers are averaged, for measurements."""
+        return self._networks
+
+    @property
+    def device_name(self) -> str:
+        """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    def _network(self, state: dict[str, Tensor]) -> FourViewDetector:
+        network = build_four_view(self.card)
+        try:
+            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        except RuntimeError as error:
+            raise ModelError(
+                f"Model {self.card.model_id}: the weights do not fit the network that the card describes "
+                f"({str(error).splitlines()[0]}); copy the model folder again."
+            ) from error
+        network.eval()
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
+        """Read one exam.
+
+        Raises
+        ------
+        InferenceCancelled
+            ``cancelled()`` was true between two steps.
+        InferenceError
+            The exam has no CC or MLO view that this model reads.
+        """
+        begun = time.perf_counter()
+        images, unread, warnings = _standard(exam)
+        _check(cancelled)
+        progress(0.05, "preparing the views")
+        prepared = prepare_exam(images, self.card.preprocessing)
+        reads = [_Read(image=i, prepared=p) for i, p in zip(images, prepared, strict=True)]
+        warnings += [sentence for read in reads for sentence in read.prepared.warnings]
+        _check(cancelled)
+        progress(0.35, "running the network")
+        found = self.run(reads)
+        _check(cancelled)
+        progress(0.8, "placing the lesions")
+        detections = [d for read, f in zip(reads, found, strict=True) for d in self._detections(read, f)]
+        described = describe(images, detections, self._matcher)
+        kept = tuple(sorted(described.detections, key=lambda d: (-d.score, d.detection_id)))
+        breast = {
+            side: self._suspicion([d for d in kept if d.image_key in _keys(images, side)])
+            for side in Laterality
+            if _keys(images, side)
+        }
+        views = {i.key: self._suspicion([d for d in kept if d.image_key == i.key]) for i in images}
+        progress(1.0, "done")
+        return ExamResult(
+            exam_digest=exam.digest,
+            model_id=self.card.model_id,
+            model_version=self.card.version,
+            weights_digest=self.card.weights_sha256,
+            preprocessing=self.card.preprocessing,
+            device=self.device_name,
+            seconds=time.perf_counter() - begun,
+            exam_score=max(breast.values()),
+            breast_scores=breast,
+            view_scores=views,
+            detections=kept,
+            score_meaning=self.card.score_meaning,
+            warnings=(*warnings, *described.warnings),
+            nipples=described.nipples,
+            unread=unread,
+        )
+
+    def run(self, reads: Sequence[_Read]) -> list[Found]:
+        """Run the networks on the views of one exam; answers of several runs are averaged lesion by lesion."""
+        planes = np.stack([read.prepared.planes for read in reads])
+        used = tuple(read.prepared.used_rows for read in reads)
+        views = Views(
+            planes=views_tensor(planes).to(self.device),
+            exams=(0,) * len(reads),
+            slots=tuple(FOUR_VIEWS.index(read.image.view) for read in reads),
+            used_rows=used,
+        )
+        runs: list[list[Found]] = []
+        with torch.inference_mode(), self._precision():
+            for network in self._networks:
+                runs.append(network(views, self._fused))
+                if self._flips:
+                    runs.append(_turned_back(network(_upside_down(views), self._fused), used))
+        on_cpu = [[_on_cpu(found) for found in run] for run in runs]
+        return on_cpu[0] if len(on_cpu) == 1 else [merged(same) for same in zip(*on_cpu, strict=True)]
+
+    def _precision(self) -> torch.autocast:
+        bf16 = self.device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def _detections(self, read: _Read, found: Found) -> list[Detection]:
+        out: list[Detection] = []
+        for n in range(len(found.score)):
+            score = _scaled(float(found.score[n]), self._lesion_scale)
+            if score < self._floor:
+                continue
+            x0, y0, x1, y1 = (float(v) for v in found.boxes[n])
+            canvas = Box(row0=y0, col0=x0, row1=y1, col1=x1)
+            box = box_to_stored(read.prepared.placement, canvas)
+            if box is None:
+                continue
+            finding = FINDINGS[int(found.types[n].argmax())]
+            mask = None if found.masks is None else found.masks[n].numpy()
+            out.append(
+                Detection(
+                    detection_id=f"{read.image.key}#{len(out)}",
+                    image_key=read.image.key,
+                    box=box,
+                    score=score,
+                    finding=finding,
+                    malignancy=_scaled(float(found.malignancy[n]), self._malignancy_scale),
+                    outline=() if mask is None else outline_of(mask, canvas, read.prepared),
+                    attributes=_attributes(found, n, finding),
+                )
+            )
+        return out
+
+    def _suspicion(self, detections: Sequence[Detection]) -> float:
+        """Calibrated chance of cancer from the most suspicious lesion: presence times malignancy."""
+        most = max((d.score * (d.malignancy or 0.0) for d in detections), default=0.0)
+        return _scaled(most, self.card.calibration)
+
+
+def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
+    """The CC and MLO images that are read, in FOUR_VIEWS' order; why others are not; what was left out."""
+    images, warnings = readable_images(exam)
+    chosen = [image for image in images if image.view in FOUR_VIEWS]
+    if not chosen:
+        found = ", ".join(sorted({image.view.label for image in exam.images}))
+        raise InferenceError(
+            f"Exam {exam.exam_id}: expected a CC or MLO view, found only {found}; choose another exam or model."
+        )
+    unread = {
+        image.key: f"{image.view.label}: the model reads CC and MLO views only."
+        for image in images
+        if image.view not in FOUR_VIEWS
+    }
+    missing = [view.label for view in FOUR_VIEWS if view not in {image.view for image in chosen}]
+    if missing:
+        warnings.append(
+            f"No {', '.join(missing)}: the other views were read without them, which finds fewer lesions."
+        )
+    return sorted(chosen, key=lambda image: FOUR_VIEWS.index(image.view)), unread, warnings
+
+
+def _keys(images: Sequence[ViewImage], side: Laterality) -> set[str]:
+    return {image.key for image in images if image.view.laterality is side}
+
+
+def _members(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Split a weights file into the networks that it holds: one, or an ensemble's members."""
+    own = {name: value for name, value in state.items() if not name.startswith(PREFIX)}
+    if not any(name.startswith(f"{_MEMBERS}0.") for name in own):
+        return [own]
+    out: list[dict[str, Tensor]] = []
+    while part := {
+        name.partition(".")[2]: value
+        for name, value in own.items()
+        if name.startswith(f"{_MEMBERS}{len(out)}.")
+    }:
+        out.append(part)
+    return out
+
+
+def _scaled(probability: float, scale: tuple[float, float]) -> float:
+    """Put a probability through slope and intercept on its logit."""
+    p = min(max(probability, 1e-6), 1.0 - 1e-6)
+    logit = scale[0] * float(np.log(p / (1.0 - p))) + scale[1]
+    return float(1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0))))
+
+
+def _attributes(found: Found, n: int, finding: FindingType) -> dict[str, Attribute]:
+    out: dict[str, Attribute] = {}
+    for name, of in ATTRIBUTE_OF.items():
+        if of is finding:
+            shares = found.descriptors[name][n]
+            best = int(shares.argmax())
+            out[name] = Attribute(term=TERMS[name][best], probability=float(shares[best]))
+    return out
+
+
+def outline_of(
+    mask: NDArray[np.float32], box: Box, prepared: PreparedView
+) -> tuple[tuple[float, float], ...]:
+    """Turn a lesion's mask into its outline.
+
+    Parameters
+    ----------
+    mask
+        (28, 28) float32 in [0, 1] over ``box``.
+    box
+        In canvas pixels.
+
+    Returns
+    -------
+    (row, column) corners in stored-file pixels; empty when no cell reaches one half.
+    """
+    side = mask.shape[0]
+    fine = cv2.resize(mask, None, fx=_SMOOTH, fy=_SMOOTH, interpolation=cv2.INTER_CUBIC)
+    fine = np.pad(fine, 1)  # a lesion that fills its box still has a closed outline
+    contours, _ = cv2.findContours((fine >= 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return ()
+    corners = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 1.0, True)[:, 0]
+    if len(corners) < 3:
+        return ()
+    scale = side * _SMOOTH
+    height, width = box.row1 - box.row0, box.col1 - box.col0
+    rows, cols = prepared.placement.stored_shape
+    out = []
+    for x, y in corners:
+        at = (
+            box.row0 + (float(y) - 0.5) / scale * height,
+            box.col0 + (float(x) - 0.5) / scale * width,
+        )
+        row, col = point_to_stored(prepared.placement, *at)
+        out.append((min(max(row, 0.0), float(rows)), min(max(col, 0.0), float(cols))))
+    return tuple(out)
+
+
+def _on_cpu(found: Found) -> Found:
+    return Found(
+        boxes=found.boxes.float().cpu(),
+        score=found.score.float().cpu(),
+        types=found.types.float().cpu(),
+        malignancy=found.malignancy.float().cpu(),
+        descriptors={name: x.float().cpu() for name, x in found.descriptors.items()},
+        masks=None if found.masks is None else found.masks.float().cpu(),
+    )
+
+
+def _upside_down(views: Views) -> Views:
+    planes = views.planes.clone()
+    for view, used in enumerate(views.used_rows):
+        planes[view, :, :used] = planes[view, :, :used].flip(1)
+    return replace(views, planes=planes)
+
+
+def _turned_back(found: Sequence[Found], used_rows: Sequence[int]) -> list[Found]:
+    out = []
+    for answer, used in zip(found, used_rows, strict=True):
+        boxes = answer.boxes.clone()
+        boxes[:, 1], boxes[:, 3] = used - answer.boxes[:, 3], used - answer.boxes[:, 1]
+        masks = None if answer.masks is None else answer.masks.flip(1)
+        out.append(replace(answer, boxes=boxes, masks=masks))
+    return out
+
+
+def merged(runs: Sequence[Found]) -> Found:
+    """Average the lesions of several runs on one view; a run that does not see a lesion counts as zero.
+
+    Boxes, types, malignancy, descriptors and masks are means weighted by the score.
+    """
+    parts = [(run, n) for run in runs for n in range(len(run.score))]
+    parts.sort(key=lambda part: -float(part[0].score[part[1]]))
+    groups: list[list[tuple[Found, int]]] = []
+    for run, n in parts:
+        home = next(
+            (g for g in groups if all(r is not run for r, _ in g) and _iou(g[0], (run, n)) > _SAME_IOU), None
+        )
+        if home is None:
+            groups.append([(run, n)])
+        else:
+            home.append((run, n))
+    if not groups:
+        return runs[0]
+    weights = [torch.stack([run.score[n] for run, n in g]) for g in groups]
+
+    def mean(name: str) -> Tensor:
+        out = []
+        for group, weight in zip(groups, weights, strict=True):
+            values = torch.stack([getattr(run, name)[n] for run, n in group])
+            share = (weight / weight.sum()).view(-1, *[1] * (values.dim() - 1))
+            out.append((values * share).sum(0))
+        return torch.stack(out)
+
+    score = torch.stack([weight.sum() / len(runs) for weight in weights])
+    best = [max(g, key=lambda part: float(part[0].score[part[1]])) for g in groups]
+    answer = Found(
+        boxes=mean("boxes"),
+        score=score,
+        types=mean("types"),
+        malignancy=mean("malignancy"),
+        descriptors={
+            name: torch.stack([run.descriptors[name][n] for run, n in best]) for name in runs[0].descriptors
+        },
+        masks=None if runs[0].masks is None else mean("masks"),
+    )
+    order = score.argsort(descending=True)
+    return Found(
+        boxes=answer.boxes[order],
+        score=score[order],
+        types=answer.types[order],
+        malignancy=answer.malignancy[order],
+        descriptors={name: x[order] for name, x in answer.descriptors.items()},
+        masks=None if answer.masks is None else answer.masks[order],
+    )
+
+
+def _iou(a: tuple[Found, int], b: tuple[Found, int]) -> float:
+    first, second = a[0].boxes[a[1]], b[0].boxes[b[1]]
+    low, high = torch.maximum(first[:2], second[:2]), torch.minimum(first[2:], second[2:])
+    common = float((high - low).clamp(min=0).prod())
+    total = float((first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod()) - common
+    return common / total if total > 0 else 0.0
+
+
+def _check(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise InferenceCancelled("The analysis was cancelled.")
