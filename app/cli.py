@@ -11,7 +11,7 @@ import typer
 
 import inference.__main__
 import reader_study.__main__
-from app import crossover_command, import_commands
+from app import crossover_command, doctor_command, import_commands
 from app.report_edges import EDGES
 from reader_study import report_command
 
@@ -34,6 +34,9 @@ def program_version() -> str:
         return version("negatoscope")
     except PackageNotFoundError:
         return "source"
+
+
+doctor_command.register(app, program_version)
 
 
 def command_line() -> Callable[[], object]:
