@@ -12,6 +12,7 @@ from app.files import ProgramFolders, program_folders
 from app.language import settings_folder
 from app.logs import start_window_log
 from app.practice_truth import PRACTICE_TRUTH, practice_truth
+from app.state.ai_view import ModelWords, words_of_card
 from app.state.hanging import Protocol, load_protocols
 from app.state.protocol_library import ProtocolLibrary
 from app.study_files import LocalStudyFiles, folder_beside
@@ -66,6 +67,14 @@ def make_engine(cache: Path, model: str = DEFAULT_MODEL) -> CachedEngine | Unava
     return CachedEngine(worker, ResultCache(cache / "results"), identity_of(card))
 
 
+def card_words(model_id: str) -> ModelWords:
+    """What a model's card says for the screen; empty for a model without one, such as the made-up one."""
+    try:
+        return words_of_card(load_card(model_id))
+    except UserFacingError:
+        return ModelWords()
+
+
 def close_engine(engine: InferenceEngine) -> None:
     """End the worker process, where the engine has one."""
     close = getattr(engine, "close", None)
@@ -118,6 +127,7 @@ def study_station(
     protocols = load_protocols()
     return Workstation(
         engine=engine,
+        card_words=card_words,
         clock=SystemClock(),
         protocols=protocols,
         library=own_protocols(protocols),
@@ -184,6 +194,7 @@ def coordinator_station(
     protocols = load_protocols()
     station = Workstation(
         engine=engine,
+        card_words=card_words,
         clock=SystemClock(),
         protocols=protocols,
         library=own_protocols(protocols),
@@ -203,6 +214,7 @@ def browsing_station(engine: InferenceEngine) -> Workstation:
     protocols = load_protocols()
     return Workstation(
         engine=engine,
+        card_words=card_words,
         clock=SystemClock(),
         protocols=protocols,
         library=own_protocols(protocols),

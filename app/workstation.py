@@ -12,6 +12,7 @@ from app.control.decoded import machine_bytes
 from app.control.reading import ReadingController, ReadingScreen
 from app.control.reading_after import TruthOf
 from app.control.tasks import TaskRunner
+from app.state.ai_view import ModelWords, no_words
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.protocol_library import ProtocolLibrary
 from app.state.settings import MemorySettings, SettingsKeeper
@@ -43,6 +44,7 @@ class Workstation:
     study: Study | None = None
     events: EventStore | None = None
     source: ExamSource | None = None
+    card_words: Callable[[str], ModelWords] = no_words  # what a model's card says, by model id
     more_engines: tuple[
         InferenceEngine, ...
     ] = ()  # further models beside exams that are looked at without a study
@@ -139,6 +141,7 @@ class Workstation:
             environment=environment,
             screen=screen,
             cache_bytes=self.cache_bytes,
+            card_words=self.card_words,
             truth=self._truth_of(sessions, self.study),
         )
 
@@ -185,6 +188,7 @@ class Workstation:
             library=self.library or ProtocolLibrary(self.protocols),
             screen=screen,
             cache_bytes=self.cache_bytes,
+            card_words=self.card_words,
             more_engines=self.more_engines,
         )
 

@@ -141,9 +141,9 @@ def english(folder: Path, scratch: Path) -> None:
 def _contrast(desk: Desk) -> None:
     window, reading = desk.window, desk.window.reading
     titles = desk.read(1)
-    reading.toggle_layer("boxes")
-    reading.toggle_layer("heatmap")
-    reading.toggle_layer("score")
+    reading.ai_layers.toggle("boxes")
+    reading.ai_layers.toggle("heatmap")
+    reading.ai_layers.toggle("score")
     desk.keep("cesm_ai")
     reading.go_to_stage(next(n for n, title in enumerate(titles) if "|" in title))
     desk.keep("cesm_side_by_side")
@@ -177,7 +177,7 @@ def chinese(folder: Path, scratch: Path) -> None:
     window.exams.table.sortItems(1)
     desk.read(1)
     for layer in ("boxes", "score"):
-        window.reading.toggle_layer(layer)
+        window.reading.ai_layers.toggle(layer)
     desk.keep("chinese_reading")
     window._show_keys()
     desk.keep("chinese_keys", window._dialog)

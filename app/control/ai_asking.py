@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.control.tasks import TaskContext, TaskRunner
-from app.state.ai_view import AiView, ModelWords, words_of_card
+from app.state.ai_view import AiView, ModelWords, no_words
 from app.state.terms import progress_term
 from inference.engine import AiUnavailable, InferenceCancelled, InferenceEngine
 from inference.exam.types import Exam
-from inference.registry import load_card
 from inference.results import ExamResult
 from resources.files import UserFacingError
 from resources.translation import translate
@@ -47,8 +46,10 @@ class AiAsking:
         runner: TaskRunner,
         show: Callable[[AiView], None],
         record: Callable[[ExamResult], bool] = lambda _result: True,
+        card_words: Callable[[str], ModelWords] = no_words,
     ) -> None:
         self._engines, self._runner, self._show, self._record = tuple(engines), runner, show, record
+        self._card_words = card_words
         self._exam: Exam | None = None
 
     def ask(self, exam: Exam) -> None:
@@ -95,7 +96,7 @@ class AiAsking:
                 problems.append(str(error))
         return Answer(
             results=tuple(results),
-            cards={one.model_id: _card_words(one.model_id) for one in results},
+            cards={one.model_id: self._card_words(one.model_id) for one in results},
             problems=tuple(problems),
         )
 
@@ -118,10 +119,3 @@ class AiAsking:
             self._show(
                 AiView(result=taken[0], others=taken[1:], cards=answer.cards, problems=answer.problems)
             )
-
-
-def _card_words(model_id: str) -> ModelWords:
-    try:
-        return words_of_card(load_card(model_id))
-    except UserFacingError:
-        return ModelWords()  # a model without a card, such as the made-up one

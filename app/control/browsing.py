@@ -21,6 +21,7 @@ from app.control.kinds import KindOverrides
 from app.control.priors import load_priors
 from app.control.reading import CaseView, LoadedExam, ReadingScreen
 from app.control.tasks import TaskContext, TaskRunner
+from app.state.ai_view import ModelWords, no_words
 from app.state.display import Pyramid
 from app.state.hanging import Choice, choices, match
 from app.state.hanging import Protocol as HangingProtocol
@@ -68,10 +69,13 @@ class BrowseController:
         library: ProtocolLibrary,
         screen: BrowsingScreen,
         cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
+        card_words: Callable[[str], ModelWords] = no_words,
         more_engines: Sequence[InferenceEngine] = (),  # further models, asked after the first
     ) -> None:
         self._source, self._runner = source, runner
-        self._ai = AiAsking(engines=(engine, *more_engines), runner=runner, show=screen.show_ai)
+        self._ai = AiAsking(
+            engines=(engine, *more_engines), runner=runner, show=screen.show_ai, card_words=card_words
+        )
         self._library, self._screen = library, screen
         self._exams: tuple[ExamSummary, ...] = ()
         self._case: CaseView | None = None

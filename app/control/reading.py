@@ -18,7 +18,7 @@ from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.priors import load_priors
 from app.control.reading_after import AfterLock, AfterScreen, TruthOf
 from app.control.tasks import TaskContext, TaskRunner
-from app.state.ai_view import AiView
+from app.state.ai_view import AiView, ModelWords, no_words
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
@@ -139,11 +139,18 @@ class ReadingController:
         screen: ReadingScreen,
         cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
         truth: TruthOf | None = None,
+        card_words: Callable[[str], ModelWords] = no_words,
     ) -> None:
         self._after = AfterLock(study=study, sessions=sessions, clock=clock, screen=screen, truth=truth)
         self._paused_ns = 0
         self._study, self._sessions, self._source = study, sessions, source
-        self._ai = AiAsking(engines=(engine,), runner=runner, show=self._show_ai, record=self._record_ai)
+        self._ai = AiAsking(
+            engines=(engine,),
+            runner=runner,
+            show=self._show_ai,
+            record=self._record_ai,
+            card_words=card_words,
+        )
         # Why the AI says nothing, as it is to be logged, and as it was logged last; None = nothing to say.
         self._ai_state: Mapping[str, object] | None = None
         self._ai_told: Mapping[str, object] | None = None
@@ -162,6 +169,7 @@ class ReadingController:
         )
         self._early_draft: Assessment | None = None  # entered before the first paint, saved right after it
         self.paused = False
+        self._has_focus = self._focus_told = True  # a session begins with a key or a click in the window
 
     @property
     def session_id(self) -> str | None:
@@ -231,7 +239,7 @@ class ReadingController:
         position = self._position
         assert position is not None
         self._case, self._painted, self.paused = None, False, False
-        self._early_draft = None
+        self._early_draft, self._focus_told = None, True
         self._drop_ai()
         if position.case_id is None and self._after.look_back(position.session_id, self._end, at_end=True):
             return
@@ -385,6 +393,7 @@ class ReadingController:
             draft, self._early_draft = self._early_draft, None
             if draft is not None:
                 self.save_draft(draft)
+            self._tell_focus()
             self._tell_display()
             self._tell_ai_state()
 
@@ -651,16 +660,27 @@ class ReadingController:
                 self._after.rested((now - self._paused_ns) / 1e9)
             self._paused_ns = now
             self._screen.show_paused(self.paused)
+            self._tell_focus()
             self._tell_display()
             self._tell_ai_state()
 
     def focus_changed(self, *, has_focus: bool) -> None:
-        """The window gained or lost the keyboard."""
-        if self._session_id is None or not self._painted or self.paused:
+        """The window gained or lost the keyboard: told now, or as soon as the case is on screen and its clock runs."""
+        self._has_focus = has_focus
+        self._tell_focus()
+
+    def _tell_focus(self) -> None:
+        if (
+            self._session_id is None
+            or not self._painted
+            or self.paused
+            or self._focus_told is self._has_focus
+        ):
             return
-        session_id = self._session_id
+        session_id, has_focus = self._session_id, self._has_focus
         act = self._sessions.focus_regained if has_focus else self._sessions.focus_lost
-        self._say_errors(lambda: act(session_id))
+        if self._say_errors(lambda: act(session_id)):
+            self._focus_told = has_focus
 
     def idle(self, seconds: float) -> None:
         """No input for a while; noted, never deleted."""

@@ -118,6 +118,17 @@ def side_words(side: Laterality) -> str:
     return _tr("right breast") if side is Laterality.RIGHT else _tr("left breast")
 
 
+def views_words(finding: AiFinding) -> tuple[str, str]:
+    """In which views it was found, and how surely they show one lesion ("" for one view): for a narrow line."""
+    views = sorted(dict.fromkeys(finding.views))
+    if len(views) == 1:
+        return _tr("{0} only").format(views[0]), ""
+    match = (
+        _tr("match {0:.0f} %").format(100 * finding.match) if finding.match is not None else _tr("matched")
+    )
+    return " + ".join(views), match
+
+
 def seen_words(finding: AiFinding, threshold: float) -> str:
     """Say in which views it was found, how surely they are one lesion, and which of them is below the threshold."""
     views = list(dict.fromkeys(finding.views))

@@ -56,6 +56,11 @@ class ModelWords:
         return next((p for p in self.points if abs(p.threshold - threshold) < _THRESHOLD_MATCH), None)
 
 
+def no_words(_model_id: str) -> ModelWords:
+    """What is said of a model whose card is not known."""
+    return ModelWords()
+
+
 def words_of_card(card: ModelCard) -> ModelWords:
     """Take from a card what the screen says of single findings: named thresholds, and what the numbers mean."""
     points = [point for point in card.operating_points if point.level in _FINDING_LEVELS]

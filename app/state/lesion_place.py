@@ -168,4 +168,4 @@ def _distance(members: Sequence[Detection]) -> str:
         return _tr("less than 1 cm from nipple")
     if len(found) == 1:
         return _tr("{0} cm from nipple").format(found[0])
-    return _tr("{0} to {1} cm from nipple").format(found[0], found[-1])
+    return _tr("{0}–{1} cm from nipple").format(found[0], found[-1])

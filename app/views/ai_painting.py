@@ -15,7 +15,7 @@ from app.state.label_places import Ground, PlacedLabel, Rect, place_labels
 from app.state.overlays import OverlayItem
 from app.views import theme
 from app.views.lettering import text
-from app.views.painting import GLOW_ALPHA, GLOW_PX, ScreenMap, draw_glyph
+from app.views.painting import BEHIND_WORDS, GLOW_ALPHA, GLOW_PX, ScreenMap, draw_glyph
 
 _ROOM_PX = 5.0  # between a finding and the box drawn around it, so that the line covers none of it
 _CORNER_SHARE, _CORNER_PX = 0.28, 14.0  # of a side, and at most: what of a box's edges is drawn
@@ -73,8 +73,8 @@ def _rect_of(rect: QRectF) -> Rect:
     return Rect(left=rect.left(), top=rect.top(), right=rect.right(), bottom=rect.bottom())
 
 
-def _pen(item: OverlayItem, scale: float) -> QPen:
-    extra = theme.SELECTED_EXTRA_PX if item.selected else 0.0
+def _pen(item: OverlayItem, scale: float, *, thin: bool = False) -> QPen:
+    extra = theme.SELECTED_EXTRA_PX if item.selected and not thin else 0.0
     pen = QPen(theme.finding_colour(item.finding, ai=True), (theme.AI_LINE_PX + extra) * scale)
     if item.dashed:
         pen.setDashPattern(_DASHES)
@@ -85,28 +85,23 @@ def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Can
     """The outline where the model draws one, with the corners of its box; the whole box where it does not."""
     pen = _pen(item, canvas.scale)
     outline = [QPolygonF([canvas.screen.point(*p) for p in points]) for points, _ in item.outlines]
-    if item.selected:
+    if item.selected:  # around the lesion, never on its margin, which is what the reader looks at
         glow = QColor(pen.color())
         glow.setAlpha(GLOW_ALPHA)
         painter.setPen(QPen(glow, GLOW_PX * canvas.scale))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        _lines(painter, outline, rect)
+        painter.drawLines(_corners(rect, canvas.scale))
     painter.setPen(pen)
     if outline:
+        painter.setPen(_pen(item, canvas.scale, thin=True))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         for shape in outline:
             painter.drawPolygon(shape)
+        painter.setPen(pen)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.drawLines(_corners(rect, canvas.scale))
     else:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
-        painter.drawRect(rect)
-
-
-def _lines(painter: QPainter, outline: Sequence[QPolygonF], rect: QRectF) -> None:
-    for shape in outline:
-        painter.drawPolygon(shape)
-    if not outline:
         painter.drawRect(rect)
 
 
@@ -134,6 +129,8 @@ def _paint_label(
     if place is None:
         return
     spot, high = place.rect, place.rect.bottom - place.rect.top
+    if not place.in_air:
+        painter.fillRect(QRectF(spot.left, spot.top, spot.right - spot.left, high), BEHIND_WORDS)
     if item.selected and place.in_air:
         _paint_leader(painter, spot, rect, colour, canvas)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)

@@ -139,6 +139,13 @@ class CaseObjects(QObject):
         self.changed.emit()
         return True
 
+    def finding_at(self, view: Viewport, row: float, col: float) -> str | None:
+        """Id of the AI's finding under a stored position; None = none there."""
+        if view.image is None:
+            return None
+        here = [i for i in self._shown.get(view.image.key, ()) if i.kind is OverlayKind.AI_BOX]
+        return mark_at(here, row, col, 0.0) if here else None
+
     def choose_next(self, by: int) -> bool:
         """Choose the next finding on the images on screen; False when there is none."""
         keys = [v.image.key for v in self._grid.viewports() if v.image is not None]

@@ -1,4 +1,4 @@
-"""The list of findings beside the images, the editor of a new mark, and the AI's scores with what they mean."""
+"""The list of the reader's marks beside the images, and the editor of a new mark."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from PySide6.QtWidgets import (
     QLabel,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.state.ai_view import AiView
-from app.state.terms import contrast_term, finding_short, finding_term, image_term
+from app.state.terms import contrast_term, finding_short, finding_term
 from app.views.assessment_panel import PercentField
 from app.views.choice_row import ChoiceRow
 from reader_study.domain.assessment import Finding
-from resources.vocabulary import Conspicuity, EnhancementType, FindingType, Laterality
+from resources.vocabulary import Conspicuity, EnhancementType, FindingType
 
 
 def _tr(text: str) -> str:
@@ -139,7 +137,7 @@ class MarkEditor(QFrame):
 
 
 class FindingsPanel(QFrame):
-    """Reader's marks, the mark editor, and (only where the arm has AI) the AI box."""
+    """Reader's marks and the mark editor."""
 
     remove_asked = Signal(str)
     finding_chosen = Signal(str)  # finding id
@@ -197,85 +195,3 @@ class FindingsPanel(QFrame):
     def _on_choice(self, item: QListWidgetItem | None) -> None:
         if item is not None:
             self.finding_chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
-
-
-class AiPanel(QFrame):
-    """What the AI says in numbers, or why it says nothing; made only for arms that show AI."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("aiPanel")
-        heading = QLabel(_tr("AI  (research use only)"))
-        heading.setProperty("role", "section")
-        self._state = QLabel("")
-        self._state.setObjectName("aiState")
-        self._state.setWordWrap(True)
-        self._scores = QLabel("")
-        self._scores.setObjectName("aiScores")
-        self._scores.setTextFormat(Qt.TextFormat.RichText)
-        self._meaning = QLabel("")
-        self._meaning.setProperty("role", "secondary")
-        self._meaning.setWordWrap(True)
-        self._energies = QLabel("")
-        self._energies.setObjectName("aiEnergies")
-        self._energies.setWordWrap(True)
-        self._energies.hide()
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(3)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 8, 12, 4)
-        self._cad = QLabel("")
-        self._cad.setObjectName("cadState")
-        self._cad.setWordWrap(True)
-        self._cad.hide()
-        for part in (heading, self._state, self._bar, self._scores, self._energies, self._meaning, self._cad):
-            layout.addWidget(part)
-
-    def set_cad(self, words: str, *, failed: bool) -> None:
-        """Name other vendors' CAD while its marks are on screen: algorithm, version, state, what is not drawn."""
-        self._cad.setProperty("role", "error" if failed else "secondary")
-        self._cad.style().unpolish(self._cad)
-        self._cad.style().polish(self._cad)
-        self._cad.setText(words)
-        self._cad.setVisible(bool(words))
-
-    def set_energies(self, lines: Sequence[str]) -> None:
-        """Say lesion by lesion whether low energy and recombined agree; empty = nothing to say or not called up."""
-        heading = [_tr("Low energy / recombined")] if lines else []
-        self._energies.setText("\n".join([*heading, *lines]))
-        self._energies.setVisible(bool(lines))
-
-    def set_state(self, ai: AiView, *, show_scores: bool, layers: str, show_meaning: bool = False) -> None:
-        """Show progress, the failure sentence, or the scores (when the reader has called them up).
-
-        What a number means stands with the first numbers on screen: scores, or boxes (``show_meaning``).
-        """
-        self._bar.setVisible(ai.working is not None)
-        self._bar.setValue(round(100 * ai.fraction))
-        self.setProperty("failed", ai.failure is not None)
-        self._state.style().unpolish(self._state)
-        self._state.style().polish(self._state)
-        self._state.setText(ai.failure or ai.working or layers)
-        result = ai.result if show_scores else None
-        self._scores.setVisible(result is not None)
-        numbers = ai.result if show_scores or show_meaning else None
-        self._meaning.setVisible(numbers is not None)
-        if numbers is not None:
-            meaning = QCoreApplication.translate("model", numbers.score_meaning)
-            self._meaning.setText(f"{meaning}\n{numbers.model_id} {numbers.model_version} · {numbers.device}")
-        if result is None:
-            return
-        rows = []
-        if result.exam_score is not None:
-            rows.append((_tr("Exam"), result.exam_score))
-        for side in (Laterality.RIGHT, Laterality.LEFT):
-            if side in result.breast_scores:
-                rows.append((_tr("Right breast") if side is Laterality.RIGHT else _tr("Left breast"),
-                             result.breast_scores[side]))  # fmt: skip
-        rows += [(image_term(key), value) for key, value in sorted(result.view_scores.items())]
-        cells = "".join(
-            f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>"
-            for name, value in rows
-        )
-        self._scores.setText(f"<table>{cells}</table>")

@@ -100,6 +100,7 @@ class MainWindow(QMainWindow):
         self._idle = QTimer(self)
         self._idle_s, self._idle_runs = IDLE_S, 0
         self._last_input_ns = workstation.clock.monotonic_ns()
+        self._is_active = True
         self._idle.setInterval(round(IDLE_S * 1000))
         self._idle.timeout.connect(self._on_idle)
         app = QApplication.instance()
@@ -123,6 +124,7 @@ class MainWindow(QMainWindow):
 
     def _actions(self) -> Mapping[str, Callable[[], object]]:
         view, do, tools = self.reading, self.reading.do, self.reading.image_tools
+        ai = view.ai_layers
         actions: dict[str, Callable[[], object]] = {
             "stage.next": lambda: view.step(1),
             "stage.back": lambda: view.step(-1),
@@ -171,13 +173,17 @@ class MainWindow(QMainWindow):
             "view.voi": lambda: do(Change.NEXT_VOI),
             "view.technique": view.toggle_technique,
             "view.identity": view.toggle_identity,
-            "ai.boxes": lambda: view.toggle_layer("boxes"),
-            "ai.heat": lambda: view.toggle_layer("heatmap"),
-            "ai.score": lambda: view.toggle_layer("score"),
-            "ai.opacity_down": lambda: view.change_opacity(-1),
-            "ai.opacity_up": lambda: view.change_opacity(1),
-            "ai.threshold_down": lambda: view.change_threshold(-1),
-            "ai.threshold_up": lambda: view.change_threshold(1),
+            "ai.boxes": lambda: ai.toggle("boxes"),
+            "ai.heat": lambda: ai.toggle("heatmap"),
+            "ai.score": lambda: ai.toggle("score"),
+            "ai.opacity_down": lambda: ai.change_opacity(-1),
+            "ai.opacity_up": lambda: ai.change_opacity(1),
+            "ai.threshold_down": lambda: ai.change_threshold(-1),
+            "ai.threshold_up": lambda: ai.change_threshold(1),
+            "ai.all": ai.toggle_all,
+            "ai.next": lambda: view.next_finding(1),
+            "ai.previous": lambda: view.next_finding(-1),
+            "ai.model": ai.next_model,
             "cad.marks": view.objects.toggle_cad,
             "cad.point": view.objects.step_operating_point,
             "image.key": view.objects.toggle_key,
@@ -278,6 +284,8 @@ class MainWindow(QMainWindow):
         )
         view.ai_shown.connect(self._on_ai_shown)
         view.ai_hidden.connect(self._on_ai_hidden)
+        view.ai_stop.connect(lambda: (asked := self._controller or self._browser) and asked.stop_ai())
+        view.ai_retry.connect(lambda: (asked := self._controller or self._browser) and asked.retry_ai())
         view.finished.connect(self._on_finished)
 
     # ---- sign in and work list
@@ -449,11 +457,11 @@ class MainWindow(QMainWindow):
             and isinstance(shown, dict)
             and not self._controller.ai_shown(layer, shown)
         ):
-            self.reading.refuse_layer(layer)
+            self.reading.ai_layers.refuse(layer)
 
     def _on_ai_hidden(self, layer: str) -> None:
         if self._controller is not None and not self._controller.ai_hidden(layer):
-            self.reading.keep_layer(layer)
+            self.reading.ai_layers.keep(layer)
 
     def _pause(self) -> None:
         if self._controller is not None and not self.reading.take_break():
@@ -634,8 +642,18 @@ class MainWindow(QMainWindow):
             self.sign_in.show_problem(_tr("Signed out after {0:g} minutes without input.").format(limit))
 
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
+        """Another program is in front, or the screen is locked: the system says so of the whole program."""
+        self._is_active = state == Qt.ApplicationState.ApplicationActive
+        self._tell_focus()
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.WindowStateChange:
+            self._tell_focus()  # minimised: nothing of the case is seen, whatever window has the keyboard
+        super().changeEvent(event)
+
+    def _tell_focus(self) -> None:
         if self._controller is not None:
-            self._controller.focus_changed(has_focus=state == Qt.ApplicationState.ApplicationActive)
+            self._controller.focus_changed(has_focus=self._is_active and not self.isMinimized())
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._end_session()

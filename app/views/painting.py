@@ -23,7 +23,7 @@ from resources.vocabulary import FindingType
 _PAD = 10.0
 GLOW_PX, GLOW_ALPHA = 9.0, 110
 TRUTH_RING_PX = 26.0
-_BEHIND_WORDS = QColor(0, 0, 0, 150)  # words over bright tissue stay legible
+BEHIND_WORDS = QColor(0, 0, 0, 150)  # words over bright tissue stay legible
 _HALO = QColor(0, 0, 0, 200)
 
 
@@ -190,7 +190,7 @@ def _boxed_text(painter: QPainter, place: QPointF, words: str, colour: QColor, r
     metrics = QFontMetricsF(painter.font())
     wide, high = metrics.horizontalAdvance(words), metrics.height()
     left, baseline = max(3.0, min(place.x(), right_edge - wide - 3)), max(high, place.y())
-    painter.fillRect(QRectF(left - 3, baseline - high * 0.8, wide + 6, high), _BEHIND_WORDS)
+    painter.fillRect(QRectF(left - 3, baseline - high * 0.8, wide + 6, high), BEHIND_WORDS)
     text(painter, QPointF(left, baseline), words, colour)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QCoreApplication, Qt, Signal
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -76,3 +76,14 @@ class PanelWindow(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:
         event.ignore()
         self.put_back.emit()
+
+
+def relaid(side: QWidget) -> None:
+    """Lay a panel out now: words that grew in this moment are never painted cut, not even for one frame."""
+    parts = [side, *side.findChildren(QWidget)]
+    for part in reversed(parts):
+        layout = part.layout()
+        if layout is not None and part.isVisibleTo(side):
+            layout.invalidate()
+            layout.activate()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)

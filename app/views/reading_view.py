@@ -29,22 +29,27 @@ from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
 from app.state.energy_agreement import agreement_words, energy_agreement
 from app.state.measurement_board import MarkStep
-from app.state.overlays import AnnotationText, OverlayPolicy, heat_layers, overlay_items, score_texts
+from app.state.overlays import AnnotationText, heat_layers, overlay_items, score_texts
 from app.state.practice_truth import ShownTruth, truth_items
 from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
 from app.state.terms import preset_term, tool_term
+from app.views.ai_arcs import AiArcLayer, Nipples, finding_arcs
+from app.views.ai_layers import AiLayers
+from app.views.ai_panel import AiPanel
 from app.views.assessment_panel import AssessmentPanel
 from app.views.between_cases import BreakPage, TruthPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.case_objects import CaseObjects
-from app.views.findings_panel import AiPanel, FindingsPanel
+from app.views.finding_jump import FindingJump
+from app.views.findings_panel import FindingsPanel
 from app.views.image_tools import ImageTools
 from app.views.instruction_dialog import InstructionDialog
 from app.views.keyboard_pointer import KeyboardPointer
 from app.views.look_back import LookBackPage
 from app.views.mark_grip import MarkGrip
-from app.views.panel_window import PanelWindow
+from app.views.panel_window import PanelWindow, relaid
+from app.views.view_layers import Arc
 from app.views.viewport import Viewport
 from app.views.viewport_grid import ViewportGrid
 from inference.exam.types import ViewImage
@@ -58,7 +63,6 @@ BAR_PX = 20
 MESSAGE_MS = 12_000
 POINTER_STEP = 0.1  # of what the same arrow key pans by
 ARROW_PX = 80.0  # what an arrow key pans by; a selected handle moves by one picture pixel
-OPACITY_STEP, THRESHOLD_STEP = 0.1, 0.05
 
 
 def _tr(text: str) -> str:
@@ -79,14 +83,13 @@ class ReadingView(QWidget):
     finished = Signal(str)
     ai_shown = Signal(str, object)  # layer, what exactly
     ai_hidden = Signal(str)
+    ai_stop = Signal()
+    ai_retry = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("reading")
         self._case: CaseView | None = None
-        self._ai = AiView()
-        self._layers: dict[str, bool] = {}
-        self._opacity, self._threshold = 0.5, 0.5
         self._stage = 0
         self._new_case = False
         self._pending: tuple[ViewImage, float, float] | None = None
@@ -94,12 +97,18 @@ class ReadingView(QWidget):
         self._paused = self._warned_unseen = False
         # Technique in a study and outside; identity outside only (MG-27).
         self._technique, self._identity = {True: False, False: True}, True
-        self._tool_name = "window"
+        self._tool_name, self._text_scale = "window", 1.0
         self._heat_colour = HeatColour.AMBER.value
         self._keys = {
             "ai.boxes": "B",
             "ai.heat": "H",
             "ai.score": "S",
+            "ai.all": "Shift+A",
+            "ai.next": "U",
+            "ai.previous": "Shift+U",
+            "ai.model": "Shift+B",
+            "ai.threshold_down": "-",
+            "ai.threshold_up": "=",
             "cad.marks": "K",
             "case.pause": "Pause",
             "help.keys": "F1",
@@ -128,6 +137,7 @@ class ReadingView(QWidget):
         self.objects.said.connect(self.show_message)
         self.objects.changed.connect(self._refresh_overlays)
         self.objects.changed.connect(self._show_tool)
+        self._make_ai()
         self._build()
         self.grid.all_painted.connect(self._on_painted)
         self.grid.clicked.connect(self._on_click)
@@ -281,6 +291,9 @@ class ReadingView(QWidget):
         if not self.panel_window.is_apart:
             self.side.setFixedWidth(round(PANEL_PX * scale))
             self._side_page.setMaximumWidth(round(PANEL_PX * scale))
+        self._text_scale = scale
+        if self.ai_panel is not None:
+            self.ai_panel.set_text_scale(scale)
 
     def set_heat_colour(self, colour_map: str) -> None:
         """Draw heat maps with this colour map from now on."""
@@ -298,13 +311,29 @@ class ReadingView(QWidget):
     def set_keys(self, keys: Mapping[str, str]) -> None:
         """Name these keys in the words on screen, by command id."""
         self._keys |= {name: keys[name] for name in self._keys if name in keys}
+        if self.ai_panel is not None:
+            self.ai_panel.set_keys(self._keys)
         if self._case is not None:
             self._refresh_overlays()
 
     @property
     def ai(self) -> AiView:
         """What the AI said last about the case on screen."""
-        return self._ai
+        return self.ai_layers.ai
+
+    def _make_ai(self) -> None:
+        self.ai_layers = AiLayers(self.objects, self)
+        self.ai_layers.said.connect(self.show_message)
+        self.ai_layers.changed.connect(self._refresh_overlays)
+        self.ai_layers.shown.connect(self.ai_shown)
+        self.ai_layers.hidden.connect(self.ai_hidden)
+        self._ai_arcs = AiArcLayer()
+        self._jump = FindingJump(self.grid)
+        self.grid.viewport_made.connect(self._equip_for_ai)
+
+    def _equip_for_ai(self, view: Viewport) -> None:
+        view.over.layers = (*view.over.layers, self._ai_arcs)
+        view.left.connect(lambda: self._light_up(None))
 
     # ---- the controller speaks
 
@@ -315,6 +344,9 @@ class ReadingView(QWidget):
         self._end_between()
         self.hanging.set_case(None)
         self.objects.set_case(None)
+        self.ai_layers.set_case(None)
+        self._ai_arcs.arcs = {}
+        self._jump.forget()
         self.grid.clear()
         self.show_message("")  # it was about the last case
         self._pending, self._asked = None, ""
@@ -328,12 +360,10 @@ class ReadingView(QWidget):
     def show_case(self, case: CaseView) -> None:
         # The same images once more (the AI comes to a case that is being read) are painted already.
         self._new_case = self._new_case or self._case is None or self._case.exam is not case.exam
-        self._case, self._ai, self._stage = case, AiView(), 0
+        self._case, self._stage = case, 0
         self._pending, self._asked, self._paused = None, "", False
         self._warned_unseen = False
         self._end_between()
-        self._layers = {"boxes": False, "heatmap": False, "score": False}
-        self._threshold = case.policy.operating_threshold
         self.findings.editor.hide()
         self._bar.setText(f"{case.study_title}      {case.session_title}      {case.case_label}")
         sides = tuple(s for s in Laterality if any(i.view.laterality is s for i in case.exam.images))
@@ -348,6 +378,7 @@ class ReadingView(QWidget):
         self.image_tools.note_marks((), case.findings)
         self.hanging.set_case(case)
         self.objects.set_case(case)
+        self.ai_layers.set_case(case)
         self._set_ai_panel(shown=case.policy.shown)
         self._side_page.show()
         self._stack.setCurrentWidget(self.grid)
@@ -361,13 +392,26 @@ class ReadingView(QWidget):
             self.ai_panel.deleteLater()
             self.ai_panel = None
         elif shown and self.ai_panel is None:
-            self.ai_panel = AiPanel(self)
-            self._side_layout.insertWidget(1, self.ai_panel)
+            self.ai_panel = panel = AiPanel(self)
+            panel.set_keys(self._keys)
+            panel.set_text_scale(self._text_scale)
+            panel.toggled.connect(self.ai_layers.toggle_all)
+            panel.stop_asked.connect(self.ai_stop)
+            panel.retry_asked.connect(self.ai_retry)
+            panel.model_chosen.connect(self.ai_layers.choose_model)
+            panel.threshold_moved.connect(lambda at, rests: self.ai_layers.set_threshold(at, rests=rests))
+            panel.finding_chosen.connect(self.go_to_finding)
+            self._side_layout.insertWidget(1, panel, 2)
         self._layers_label.setVisible(shown)
 
     def show_ai(self, ai: AiView) -> None:
-        self._ai = ai
-        self._refresh_overlays()
+        self.ai_layers.show(ai)
+        if ai.result is None and ai.working is not None and self.ai_panel is not None:
+            self.ai_panel.set_state(
+                self.ai_layers.panel_state(self._keys)
+            )  # no picture changes with progress
+        else:
+            self._refresh_overlays()
 
     def show_findings(self, findings: tuple[Finding, ...]) -> None:
         if self._case is not None:
@@ -389,7 +433,7 @@ class ReadingView(QWidget):
         self._message_timer.start(MESSAGE_MS)
 
     def show_paused(self, paused: bool) -> None:
-        self._paused = paused
+        self._paused = self.ai_layers.paused = paused
         self.look_back_page.forget()
         self.image_tools.coverage.tick()
         words = _tr("Paused. Press {0} to go on.").format(self._keys["case.pause"])
@@ -408,7 +452,9 @@ class ReadingView(QWidget):
             go_on()
             return
         self.image_tools.coverage.stop()
-        self._truth, self._case, self._ai = truth, replace(self._case, policy=NO_AI), AiView()
+        self._truth, self._case = truth, replace(self._case, policy=NO_AI)
+        self.ai_layers.set_case(self._case)
+        self._ai_arcs.arcs = {}
         self._set_ai_panel(shown=False)
         self._close_editor()
         self.findings.invite_no_more()
@@ -496,6 +542,7 @@ class ReadingView(QWidget):
     def _show_stage(self) -> None:
         assert self._case is not None
         stage = self._case.hanging.stages[self._stage]
+        self._jump.forget()
         self.hanging.hang(self._case, stage)
         self._show_stage_title()
         self.objects.stage_shown()
@@ -669,51 +716,76 @@ class ReadingView(QWidget):
         both = "" if view.image is None else self.image_tools.links.values_words(view.image, row, col)
         words = both or ("" if value is None else f"= {value:.0f}")
         self._pointer.setText(f"{place}  {words}")
+        self._light_up(self.objects.finding_at(view, row, col))
 
     # ---- overlays
-
-    def _overlay_policy(self) -> OverlayPolicy:
-        allowed = self._case.policy if self._case is not None else None
-        if allowed is None or not allowed.shown:
-            return OverlayPolicy(shown=False)
-        return OverlayPolicy(
-            shown=True,
-            boxes=allowed.boxes and self._layers["boxes"],
-            heatmap=allowed.heatmap and self._layers["heatmap"],
-            score=allowed.score and self._layers["score"],
-        )
 
     def _refresh_overlays(self) -> None:
         if self._case is None:
             return
-        policy = self._overlay_policy()
-        result = self._ai.result
-        heat = heat_layers(result, policy, opacity=self._opacity, colour_map=self._heat_colour)
-        scores = score_texts(result, policy)
-        self._show_items(self._case, policy)
+        layers = self.ai_layers
+        layers.tell_chosen()
+        policy, result = layers.policy(), layers.result
+        heat = heat_layers(result, policy, opacity=layers.opacity, colour_map=self._heat_colour)
+        scores, notes = score_texts(result, policy), layers.picture_notes()
+        self._show_items(self._case)
         self.grid.set_heats(heat)
         words = self._words(self._case)
+        nothing = ("", False)
         self.grid.set_words(
             {
-                key: replace(text, score=scores.get(key, ""), flags=(*text.flags, *self.objects.flags(key)))
+                key: replace(
+                    text,
+                    score=scores.get(key, ""),
+                    flags=(*text.flags, *self.objects.flags(key)),
+                    ai=notes.get(key, nothing)[0],
+                    ai_warns=notes.get(key, nothing)[1],
+                )
                 for key, text in words.items()
             }
         )
-        self._show_ai_state(policy)
+        self._show_ai_state()
 
-    def _show_items(self, case: CaseView, policy: OverlayPolicy) -> None:
-        dragged = self._dragged
+    def _show_items(self, case: CaseView) -> None:
+        dragged, layers = self._dragged, self.ai_layers
         marks = [
             dragged if dragged and one.finding_id == dragged.finding_id else one for one in case.findings
         ]
         items = overlay_items(
-            self._ai.result, marks, policy, threshold=self._threshold, selected=self.objects.selected
+            layers.result,
+            marks,
+            layers.policy(),
+            threshold=layers.threshold,
+            selected=self.objects.selected,
+            hovered=layers.hovered,
+            numbers=layers.numbers(),
         )
         if self._truth is not None:
             shown = (*case.exam.images, *(image for one in case.priors for image in one.images))
             for key, lesions in truth_items(self._truth, shown).items():
                 items[key] = (*items.get(key, ()), *lesions)
+        self._ai_arcs.arcs = self._arcs(case)
         self.grid.set_overlays(self.objects.merged(items))
+
+    def _arcs(self, case: CaseView) -> dict[str, tuple[Arc, ...]]:
+        """The arcs of the chosen finding, and of the one under the pointer."""
+        layers, result = self.ai_layers, self.ai_layers.result
+        chosen = layers.chosen()
+        pointed = layers.pointed()
+        lit = [(chosen, True)] if chosen is not None else []
+        lit += [(pointed, False)] if pointed is not None and pointed != chosen else []
+        if result is None or not lit:
+            return {}
+        images = all_images(case.exam, case.priors)
+        nipples = Nipples(self.image_tools.board.nipple, result, images)
+        shown = [view.image for view in self.grid.viewports() if view.image is not None]
+        return finding_arcs(lit, shown, nipples, images, self.image_tools.coverage.tissue_of)
+
+    def _light_up(self, finding_id: str | None) -> None:
+        """The finding under the pointer lights up in every view; None = the pointer is on none."""
+        if finding_id != self.ai_layers.hovered and self._case is not None:
+            self.ai_layers.hovered = finding_id
+            self._show_items(self._case)
 
     def _movable(self) -> Finding | None:
         """The selected mark of the reader's, where marks can still be changed."""
@@ -725,7 +797,7 @@ class ReadingView(QWidget):
     def _draw_dragged(self, mark: Finding | None) -> None:
         self._dragged = mark
         if self._case is not None:
-            self._show_items(self._case, self._overlay_policy())
+            self._show_items(self._case)
 
     def _words(self, case: CaseView) -> dict[str, AnnotationText]:
         blinded, current = case.is_blinded, case.exam.study_date
@@ -742,71 +814,46 @@ class ReadingView(QWidget):
             for image in exam.images
         }
 
-    def _show_ai_state(self, policy: OverlayPolicy) -> None:
+    def _show_ai_state(self) -> None:
         if self.ai_panel is None:
             return
-        boxes, heat, score = (self._keys[name] for name in ("ai.boxes", "ai.heat", "ai.score"))
-        ready = _tr("Ready. Boxes {0}, map {1}, scores {2}.").format(boxes, heat, score)
-        layers = ready if self._ai.result is not None else ""
-        self.ai_panel.set_state(
-            self._ai, show_scores=policy.score, layers=layers, show_meaning=policy.boxes or policy.heatmap
-        )
-        self.ai_panel.set_energies(self._energy_lines() if policy.boxes else ())
+        layers = self.ai_layers
+        self.ai_panel.set_state(layers.panel_state(self._keys))
+        self.ai_panel.set_energies(self._energy_lines() if layers.policy().boxes else ())
         self.ai_panel.set_cad(
             self.objects.cad_words(self._keys["cad.marks"]), failed=self.objects.cad_failed()
         )
-        on = [
-            _tr("boxes {0} ≥ {1:.2f}").format(boxes, self._threshold)
-            if policy.boxes
-            else _tr("boxes {0} off").format(boxes),
-            _tr("map {0} {1:.0f} %").format(heat, 100 * self._opacity)
-            if policy.heatmap
-            else _tr("map {0} off").format(heat),
-            _tr("score {0} on").format(score) if policy.score else _tr("score {0} off").format(score),
-        ]
-        self._layers_label.setText(_tr("AI:  {0}").format("   ".join(on)))
+        self._layers_label.setText(layers.line(self._keys))
+        relaid(self.side)
 
     def _energy_lines(self) -> tuple[str, ...]:
-        if self._case is None or self._ai.result is None:
+        result = self.ai_layers.result
+        if self._case is None or result is None:
             return ()
         images = self._case.exam.images
-        return agreement_words(energy_agreement(self._ai.result, images, threshold=self._threshold))
+        return agreement_words(energy_agreement(result, images, threshold=self.ai_layers.threshold))
 
-    def toggle_layer(self, layer: str) -> None:
-        """Switch 'boxes', 'heatmap' or 'score'; the log is told before the pixels are."""
-        if self._case is None or not self._case.policy.allows(layer) or self._ai.result is None:
+    def go_to_finding(self, finding_id: str) -> None:
+        """Light a finding of the AI up and take every view that has it there."""
+        finding = next((one for one in self.ai_layers.findings if one.has(finding_id)), None)
+        if finding is None or self._case is None or self._paused:
             return
-        if self._paused:
-            return  # the images are not on screen
-        if self._layers[layer]:
-            self._layers[layer] = False
-            self.ai_hidden.emit(layer)
-        else:
-            self._layers[layer] = True
-            self.ai_shown.emit(layer, {"threshold": self._threshold, "opacity": self._opacity})
+        on_screen = {view.image.key for view in self.grid.viewports() if view.image is not None}
+        if not on_screen & {one.image_key for one in finding.detections}:
+            self.show_image(finding.detections[0].image_key)
+        self.objects.selected = finding.key
         self._refresh_overlays()
+        self._jump.go_to(finding)
+        self.grid.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def keep_layer(self, layer: str) -> None:
-        """The log refused to note that the layer was put away: it stays on screen."""
-        self._layers[layer] = True
-        self._refresh_overlays()
-
-    def refuse_layer(self, layer: str) -> None:
-        """The log refused: the layer does not show."""
-        self._layers[layer] = False
-        self._refresh_overlays()
-
-    def change_opacity(self, direction: int) -> None:
-        self._opacity = min(0.9, max(0.1, self._opacity + direction * OPACITY_STEP))
-        self._refresh_overlays()
-
-    def change_threshold(self, direction: int) -> None:
-        if self._paused:
-            return
-        self._threshold = min(0.95, max(0.05, self._threshold + direction * THRESHOLD_STEP))
-        if self._layers.get("boxes"):
-            self.ai_shown.emit("boxes", {"threshold": self._threshold})
-        self._refresh_overlays()
+    def next_finding(self, by: int) -> None:
+        """Go to the next (1) or previous (-1) finding of the AI's list."""
+        finding = self.ai_layers.following(by)
+        if finding is not None:
+            self.go_to_finding(finding.key)
+        elif self.ai_layers.allowed:
+            boxes = self._keys["ai.boxes"]
+            self.show_message(_tr("No AI finding is on screen to go to; boxes {0}.").format(boxes))
 
     # ---- marks
 
@@ -872,10 +919,19 @@ class ReadingView(QWidget):
         self.findings.editor.confirm()
 
     def cancel_mark(self) -> None:
-        if self.findings.editor.isHidden() and self.image_tools.cancel():
+        if self.findings.editor.isHidden() and (self.image_tools.cancel() or self._leave_finding()):
             return
         self._close_editor()
         self.set_tool("window")
+
+    def _leave_finding(self) -> bool:
+        """Put the views back to how they stood before a finding was gone to; False when none is lit."""
+        if self.ai_layers.chosen() is None:
+            return False
+        self.objects.selected = None
+        self._jump.back()
+        self._refresh_overlays()
+        return True
 
     def seen(self) -> tuple[SeenImage, ...]:
         """Return how much of each image of the case was shown at 1:1 so far."""
@@ -929,4 +985,4 @@ class ReadingView(QWidget):
     @property
     def threshold(self) -> float:
         """AI boxes below this score (0..1) are not drawn."""
-        return self._threshold
+        return self.ai_layers.threshold

@@ -116,7 +116,7 @@ QLineEdit:focus, QSpinBox:focus, QComboBox:focus, QPlainTextEdit:focus {{ border
 #cardTitle {{ font-size: {px(16)}; font-weight: 600; }}
 #panelHeading {{ color: {TEXT_SECONDARY}; font-size: {px(SMALL_PX)}; font-weight: 600; }}
 #fieldTitle {{ color: {TEXT_SECONDARY}; }}
-#fieldProblem, #aiState[failed="true"] {{ color: {ERROR}; }}
+#fieldProblem {{ color: {ERROR}; }}
 #percent, #aiScores {{ color: {ACCENT}; }}
 #card, #markEditor {{
   background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(6)}; }}
@@ -145,7 +145,16 @@ QPushButton[role="quiet"] {{ background: transparent; color: {TEXT_SECONDARY}; }
 QLabel#blank {{ background: {IMAGE_BLACK}; color: {TEXT_SECONDARY}; }}
 QFrame[role="card"] {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(6)}; }}
 QFrame#findingsPanel, QFrame#aiPanel, QFrame#assessmentPanel {{ border-top: 1px solid {HAIRLINE}; }}
-QFrame#aiPanel[failed="true"] QLabel#aiState {{ color: {ERROR}; }}
+QLabel#aiState {{ padding-left: {px(6)}; border-left: {px(2)} solid {HAIRLINE}; }}
+QLabel#aiState[phase="ready"] {{ padding-left: 0; border-left: 0; }}
+QLabel#aiState[phase="running"] {{ border-left-color: {ACCENT_DIM}; }}
+QLabel#aiState[phase="failed"] {{ color: {ERROR}; border-left-color: {ERROR}; }}
+QLabel#aiState[phase="absent"] {{ color: {TEXT}; border-left: {px(2)} dashed {TEXT_SECONDARY}; }}
+QLabel#aiState[phase="stopped"] {{ color: {ACCENT}; border-left-color: {ACCENT}; }}
+QLabel#aiDetail {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(3)};
+  padding: {px(4)}; font-size: {px(SMALL_PX)}; }}
+*[role="point"] {{ padding: {px(2)} {px(5)}; font-size: {px(SMALL_PX)}; }}
+QListWidget#aiFindings {{ background: {CHROME_FIELD}; outline: 0; }}
 QPushButton[role="primary"] {{
   background: {ACCENT}; color: {CHROME}; border-color: {ACCENT}; font-weight: 600; }}
 #submit:focus, #confirmMark:focus {{ border-color: {TEXT}; }}

@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
 from app.state.display import compose_lut, plan_crop, to_grey, warp
 from app.state.overlays import AnnotationText, OverlayKind
 from app.views import theme
+from app.views.ai_arcs import AiArcLayer
 from app.views.image_item import HeatPainter, Placement
 from app.views.lettering import text
 from app.views.painting import ScreenMap
@@ -129,7 +130,7 @@ def _paint_over(
         for layer in over.layers
         if view.image is not None
         and layer.token(view.image) is not None
-        and (content.marks or isinstance(layer, BadgeLayer))
+        and (content.ai if isinstance(layer, AiArcLayer) else content.marks or isinstance(layer, BadgeLayer))
     ]
     over.paint_marks(painter, size, view, screen, items, steady)
     heat = over.heat if content.ai else None

@@ -32,6 +32,7 @@ class Arc:
 
     lines: tuple[tuple[Point, ...], ...]
     words: str
+    colour: str = theme.ACCENT
 
 
 class CursorLayer:
@@ -52,7 +53,7 @@ class CursorLayer:
         painter.setFont(theme.font(theme.SMALL_PX, scale=view.text_scale))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         if arc is not None:
-            _paint_arc(painter, arc, screen, view)
+            paint_arc(painter, arc, screen, view)
         if found is not None:
             point, words = found
             at = screen.point(point.row, point.col)
@@ -69,7 +70,7 @@ class CursorLayer:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
 
-def _plated(painter: QPainter, at: QPointF, words: str) -> None:
+def _plated(painter: QPainter, at: QPointF, words: str, colour: str = theme.ACCENT) -> None:
     """Write on a dark plate: thin figures on dense tissue cannot be read without."""
     metrics = QFontMetricsF(painter.font())
     wide = metrics.horizontalAdvance(words)
@@ -77,11 +78,12 @@ def _plated(painter: QPainter, at: QPointF, words: str) -> None:
         QRectF(at.x() - 3, at.y() - metrics.ascent() - 1, wide + 6, metrics.height() + 2),
         QColor(0, 0, 0, 150),
     )
-    text(painter, at, words, QColor(theme.ACCENT))
+    text(painter, at, words, QColor(colour))
 
 
-def _paint_arc(painter: QPainter, arc: Arc, screen: ScreenMap, view: Viewport) -> None:
-    painter.setPen(QPen(QColor(theme.ACCENT), 1.2, Qt.PenStyle.DashLine))
+def paint_arc(painter: QPainter, arc: Arc, screen: ScreenMap, view: Viewport) -> None:
+    """Draw an arc, with its words at its lowest point in the viewport."""
+    painter.setPen(QPen(QColor(arc.colour), 1.2, Qt.PenStyle.DashLine))
     lowest: QPointF | None = None
     bounds = QRectF(0, 0, view.width(), view.height())
     for line in arc.lines:
@@ -93,7 +95,7 @@ def _paint_arc(painter: QPainter, arc: Arc, screen: ScreenMap, view: Viewport) -
     if lowest is not None:
         wide = QFontMetricsF(painter.font()).horizontalAdvance(arc.words)
         x = min(max(4.0, lowest.x() + 6), view.width() - wide - 4)
-        _plated(painter, QPointF(x, min(lowest.y() + 14, view.height() - 6.0)), arc.words)
+        _plated(painter, QPointF(x, min(lowest.y() + 14, view.height() - 6.0)), arc.words, arc.colour)
 
 
 class GridLayer:

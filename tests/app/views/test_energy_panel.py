@@ -29,8 +29,8 @@ def test_beyond6_agreement_of_the_energies_is_called_up_with_the_boxes_and_meani
     assert panel._energies.isHidden()  # nothing of a result before the reader calls it up
     assert panel._meaning.isHidden()
     while window.reading.threshold > 0.06:
-        window.reading.change_threshold(-1)
-    window.reading.toggle_layer("boxes")
+        window.reading.ai_layers.change_threshold(-1)
+    window.reading.ai_layers.toggle("boxes")
     said = panel._energies.text()
     result = window.reading.ai.result
     assert result is not None
@@ -38,8 +38,8 @@ def test_beyond6_agreement_of_the_energies_is_called_up_with_the_boxes_and_meani
     assert said.count(" %") == sum(d.score >= window.reading.threshold for d in result.detections)
     assert "10 mm" in said
     assert "means nothing" in panel._meaning.text()
-    window.reading.toggle_layer("score")
+    window.reading.ai_layers.toggle("score")
     assert panel._meaning.text().count("means nothing") == 1
-    window.reading.toggle_layer("boxes")
+    window.reading.ai_layers.toggle("boxes")
     assert panel._energies.isHidden()
     window.close()

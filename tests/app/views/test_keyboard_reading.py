@@ -100,7 +100,7 @@ def test_mg42_a_whole_case_is_read_by_keys_alone(qtbot, window: MainWindow) -> N
     press(window, Qt.Key.Key_0)
     qtbot.waitUntil(lambda: view.ai.result is not None, timeout=30_000)
     press(window, Qt.Key.Key_B)
-    assert view._layers["boxes"]
+    assert view.ai_layers.on["boxes"]
 
     press(window, Qt.Key.Key_X)
     press(window, Qt.Key.Key_Left)

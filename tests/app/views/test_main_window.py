@@ -110,7 +110,7 @@ def test_an_aided_case_shows_boxes_only_after_the_key(qtbot, open_window) -> Non
     window = open_window(True)
     start_reading(qtbot, window)
     qtbot.waitUntil(lambda: window.reading.ai.result is not None, timeout=30_000)
-    window.reading._threshold = 0.0
+    window.reading.ai_layers.threshold = 0.0
     assert all(not view.overlays for view in window.reading.grid.viewports())
     QTest.keyClick(window.reading.grid, Qt.Key.Key_B)
     assert any(view.overlays for view in window.reading.grid.viewports())
@@ -121,15 +121,15 @@ def test_a_layer_changes_only_when_the_log_takes_it(qtbot, open_window) -> None:
     start_reading(qtbot, window)
     qtbot.waitUntil(lambda: window.reading.ai.result is not None, timeout=30_000)
     QTest.keyClick(window.reading.grid, Qt.Key.Key_B)
-    assert window.reading._layers["boxes"]
+    assert window.reading.ai_layers.on["boxes"]
     window.controller.paused = True  # the controller refuses, while the screen believes that it reads on
     QTest.keyClick(window.reading.grid, Qt.Key.Key_B)
     QTest.keyClick(window.reading.grid, Qt.Key.Key_H)
-    assert window.reading._layers == {"boxes": True, "heatmap": False, "score": False}
+    assert window.reading.ai_layers.on == {"boxes": True, "heatmap": False, "score": False}
     assert "paused" in window.reading._message.text()
     window.controller.paused = False
     QTest.keyClick(window.reading.grid, Qt.Key.Key_B)
-    assert not window.reading._layers["boxes"]
+    assert not window.reading.ai_layers.on["boxes"]
 
 
 def test_cem03_the_key_c_swaps_the_energies_in_place(qtbot, open_window) -> None:

@@ -148,8 +148,8 @@ def test_export_leaves_marks_and_ai_out_unless_they_are_asked_for(
             points=((rows * 0.3, cols * 0.3), (rows * 0.6, cols * 0.6)),
         )
     )
-    window.reading.toggle_layer("boxes")
-    window.reading.toggle_layer("heatmap")
+    window.reading.ai_layers.toggle("boxes")
+    window.reading.ai_layers.toggle("heatmap")
     qtbot.wait(50)
     np.testing.assert_array_equal(pixels(saved(window, qtbot, tmp_path / "2", BARE)), bare)
     marks = pixels(saved(window, qtbot, tmp_path / "3", PictureContent(labels=False, marks=True)))
@@ -171,7 +171,7 @@ def test_export_is_refused_where_the_header_says_that_text_is_burned_in(qtbot, t
 def test_export_by_key_offers_ai_only_while_ai_is_on_screen(qtbot, window: MainWindow) -> None:
     for shown in (False, True):
         if shown:
-            window.reading.toggle_layer("boxes")
+            window.reading.ai_layers.toggle("boxes")
         QTest.keyClick(window.reading.grid, Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier)
         dialog = window._dialog
         assert isinstance(dialog, ExportDialog)

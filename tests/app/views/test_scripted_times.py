@@ -102,9 +102,9 @@ def test_rs_m1_m2_a_scripted_reading_in_the_windows_has_exactly_the_scripts_time
     clock.advance(10)
     view.go_to_stage(1)
     clock.advance(5)
-    view.toggle_layer("heatmap")
+    view.ai_layers.toggle("heatmap")
     clock.advance(4)
-    view.toggle_layer("heatmap")
+    view.ai_layers.toggle("heatmap")
     clock.advance(3)
     focus(Qt.ApplicationState.ApplicationInactive)
     clock.advance(6)
@@ -147,3 +147,46 @@ def test_rs_m1_m2_a_scripted_reading_in_the_windows_has_exactly_the_scripts_time
     heat = [row for row in rows("exposure", "layer", "after_paint_s", "seconds", "ended_by") if row[0] == "heatmap"]  # fmt: skip
     assert heat == [("heatmap", 15.0, 4.0, "hidden")]
     assert rows("clock", "seconds") == [(600.0,)]
+
+
+@pytest.mark.parametrize(
+    "away",
+    ["minimised", "another program", "screen locked", "minimised while another program is in front"],
+)
+def test_rs_m2_a_window_nobody_sees_is_unfocused_until_it_is_back(
+    qtbot, window, clock, tmp_path, away: str
+) -> None:
+    """Qt says a locked screen as ApplicationInactive or, on some systems, ApplicationSuspended or -Hidden."""
+    states = Qt.ApplicationState
+    page, view = window.sign_in, window.reading
+    QTest.keyClicks(page.reader, "r")
+    QTest.keyClicks(page.password, "secret")
+    QTest.keyClick(page.password, Qt.Key.Key_Return)
+    QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(window.is_case_painted, timeout=30_000)
+    clock.advance(10)
+    if away == "screen locked":
+        for state in (states.ApplicationInactive, states.ApplicationHidden, states.ApplicationSuspended):
+            focus(state)
+            clock.advance(2)
+    elif away == "another program":
+        focus(states.ApplicationInactive)
+        clock.advance(6)
+    else:
+        window.showMinimized()
+        qtbot.waitUntil(window.isMinimized)
+        if away.endswith("in front"):
+            focus(states.ApplicationInactive)
+        clock.advance(6)
+        window.showNormal()
+        qtbot.waitUntil(lambda: not window.isMinimized())
+    focus(states.ApplicationActive)
+    clock.advance(4)
+    fill_in(window)
+    view.form.submit()
+    qtbot.waitUntil(lambda: window._controller is None, timeout=30_000)
+    opened = open_database(tmp_path / "study.sqlite")
+    table = next(one for one in build_tables(opened.study("S"), opened.events) if one.name == "times")
+    opened.close()
+    row = dict(zip([column.name for column in table.columns], table.rows[0], strict=True))
+    assert (row["raw_s"], row["unfocused_s"], row["active_s"]) == (20.0, 6.0, 14.0)
