@@ -117,6 +117,14 @@ class Sessions(CaseSteps):
         """Record that a locked practice case's truth was shown; IllegalTransition for every other case (RS-T3)."""
         self._append(session_id, (EventKind.FEEDBACK_SHOWN, {"case_id": case_id, "truth": dict(words)}))
 
+    def break_offered(self, session_id: str, minutes: float) -> None:
+        """Record that a break was suggested after so many minutes of reading; no case is on screen (RS-U3)."""
+        self._append(session_id, (EventKind.BREAK_OFFERED, {"minutes": round(minutes, 3)}))
+
+    def break_ended(self, session_id: str) -> None:
+        """Record that the reader goes on, rested or not: how long it was is the time between the two events."""
+        self._append(session_id, (EventKind.BREAK_ENDED, {}))
+
     def locked_answers(self, session_id: str) -> tuple[tuple[int, Reading], ...]:
         """Return the reader's own locked cases with their place in the reading order, from 1 (RS-R4)."""
         readings = enumerate(self._record(session_id).readings, 1)

@@ -66,6 +66,8 @@ SESSIONS = (
     _c("first_event_utc", "text", "Time of the first event; empty = not begun.", unit="ISO 8601 UTC"),
     _c("last_event_utc", "text", "Time of the last event.", unit="ISO 8601 UTC"),
     _c("n_events", "integer", "Events in the session's chain.", range_="0.."),
+    _c("n_breaks", "integer", "Breaks that the program suggested.", range_="0.."),
+    _c("break_s", "number", "From a suggested break to going on, all together.", unit="s", range_="0.."),
     _c("signed_by", "text", "Account that signed the finished session; empty = not signed."),
     _c("signed_utc", "text", "When it was signed.", unit="ISO 8601 UTC"),
     _c("head_hash", "text", "Hash of the last event.", unit="SHA-256"),

@@ -33,7 +33,7 @@ from reader_study.table_columns import (
     TidyTable,
     Value,
 )
-from reader_study.timing import Times, provisional_times, reading_times
+from reader_study.timing import Times, break_seconds, provisional_times, reading_times
 from resources.vocabulary import Laterality
 
 __all__ = ["FINDINGS", "READINGS", "Column", "TidyTable", "Value", "build_tables"]
@@ -136,6 +136,8 @@ def _session_row(study: Study, record: SessionRecord, events: Sequence[Event]) -
         events[0].t_utc if events else None,
         events[-1].t_utc if events else None,
         len(events),
+        sum(event.kind is EventKind.BREAK_OFFERED for event in events),
+        break_seconds(events),
         *_signature(events),
         record.head if events else None,
     )

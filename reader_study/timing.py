@@ -107,6 +107,17 @@ def _measure(opening: Sequence[Event]) -> _Measure | None:
     )
 
 
+def break_seconds(events: Iterable[Event]) -> float:
+    """Return how long suggested breaks were, s, from the offer to going on; one that a crash cut off is not counted."""
+    total, offered = 0, None
+    for event in events:
+        if event.kind is _K.BREAK_OFFERED:
+            offered = event
+        elif event.kind is _K.BREAK_ENDED and offered is not None and offered.boot_id == event.boot_id:
+            total, offered = total + event.t_mono_ns - offered.t_mono_ns, None
+    return total / _NS
+
+
 def _pairs(events: Iterable[Event], begin: EventKind, finish: EventKind, end: int) -> list[Span]:
     spans: list[Span] = []
     since: int | None = None

@@ -5,6 +5,7 @@ Part of a reading session, apart from ``reading`` because no case is on screen t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,8 @@ from reader_study.ports import Clock
 from reader_study.sessions import AssessmentIncomplete, Position, Sessions
 from resources.files import UserFacingError
 from resources.translation import translate
+
+log = logging.getLogger(__name__)
 
 RESTED_S = 300.0  # a pause of the reader's own this long counts as her break
 TruthOf = Callable[
@@ -108,7 +111,7 @@ class AfterLock:
         """
 
         def rest() -> None:
-            self._rest(next_case, over=following.case_id is None)
+            self._rest(following.session_id, next_case, over=following.case_id is None)
 
         if locked.case_id is None or not locked.practice or not self._study.training.feedback:
             rest()
@@ -132,7 +135,7 @@ class AfterLock:
             )
         return self._truth(session_id, case_id)
 
-    def _rest(self, next_case: Callable[[], None], *, over: bool) -> None:
+    def _rest(self, session_id: str, next_case: Callable[[], None], *, over: bool) -> None:
         limit = self._study.conduct.break_after_min
         minutes = (self._clock.monotonic_ns() - self._since_ns) / 60e9
         if over or limit is None or minutes < limit:
@@ -140,11 +143,20 @@ class AfterLock:
             return
 
         def rested() -> None:
+            self._note(lambda: self._sessions.break_ended(session_id))
             self.begin()
             next_case()
 
+        self._note(lambda: self._sessions.break_offered(session_id, minutes))
         self._waiting = rested
         self._screen.offer_break(minutes, self.go_on)
+
+    def _note(self, write: Callable[[], None]) -> None:
+        """A break that the log does not take keeps nobody from resting; the next step fails aloud or writes on."""
+        try:
+            write()
+        except UserFacingError as error:
+            log.error("a break is not in the log: %s", error)
 
     # ---- looking back
 

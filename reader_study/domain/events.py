@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     INSTRUCTION_ACKNOWLEDGED = "InstructionAcknowledged"
     FEEDBACK_SHOWN = "FeedbackShown"
     SESSION_SIGNED = "SessionSigned"
+    BREAK_OFFERED = "BreakOffered"
+    BREAK_ENDED = "BreakEnded"
     # What coordinators, statisticians and administrators do: in the study's own chain (``reader_study.audit``).
     PROTOCOL_DRAFTED = "ProtocolDrafted"
     PROTOCOL_FROZEN = "ProtocolFrozen"
@@ -119,6 +121,8 @@ BODIES: Mapping[EventKind, tuple[int, Mapping[str, tuple[type, ...]]]] = {
     EventKind.INSTRUCTION_ACKNOWLEDGED: (1, {"instruction_sha256": (str,)}),
     EventKind.FEEDBACK_SHOWN: (1, _CASE | {"truth": (dict,)}),
     EventKind.SESSION_SIGNED: (1, {"signed_by": (str,), "name": (str,), "meaning": (str,)}),
+    EventKind.BREAK_OFFERED: (1, {"minutes": (int, float)}),  # read since the last break
+    EventKind.BREAK_ENDED: (1, {}),
     **dict.fromkeys(AUDIT_KINDS, (1, _AUDIT)),
 }
 

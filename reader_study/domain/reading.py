@@ -72,6 +72,7 @@ SESSION_TABLE: dict[tuple[Phase, EventKind], Phase] = {
     (Phase.NEW, _K.OVERRIDE_GRANTED): Phase.NEW,
     (Phase.CLOSED, _K.OVERRIDE_GRANTED): Phase.CLOSED,
     **{(Phase.OPEN, k): Phase.OPEN for k in (_K.FOCUS_LOST, _K.FOCUS_REGAINED, _K.IDLE_DETECTED)},
+    **{(Phase.OPEN, k): Phase.OPEN for k in (_K.BREAK_OFFERED, _K.BREAK_ENDED)},
     **{
         (Phase.OPEN, k): Phase.OPEN
         for k in (_K.INSTRUCTION_ACKNOWLEDGED, _K.FEEDBACK_SHOWN, _K.ASSESSMENT_AMENDED, _K.SESSION_SIGNED)

@@ -17,12 +17,14 @@ from inference.results import ExamResult
 from reader_study.accounts import hash_password
 from reader_study.clock import ManualClock
 from reader_study.domain.assessment import Assessment, BreastAssessment, Finding
+from reader_study.domain.conduct import Conduct
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.errors import StoreError
 from reader_study.ports import MemoryEventStore
 from reader_study.randomization import allocate
 from reader_study.sessions import Sessions
+from reader_study.timing import break_seconds, reading_times
 from resources.vocabulary import Density, FindingType, Laterality
 
 
@@ -52,6 +54,7 @@ class RecordingScreen:
         self.messages: list[str] = []
         self.paused = False
         self.finished = ""
+        self.breaks: list[float] = []
         self.blank = ""  # what the empty page says
 
     def show_loading(self, text: str) -> None:
@@ -78,6 +81,9 @@ class RecordingScreen:
     def show_finished(self, sentence: str) -> None:
         self.finished = sentence
 
+    def offer_break(self, minutes: float, go_on: object) -> None:
+        self.breaks.append(minutes)
+
 
 class ForbiddenEngine:
     """An engine that must never be asked."""
@@ -97,7 +103,12 @@ def source() -> PhantomSource:
 
 
 def make(
-    source: PhantomSource, *, aided: bool, engine: InferenceEngine, store: MemoryEventStore | None = None
+    source: PhantomSource,
+    *,
+    aided: bool,
+    engine: InferenceEngine,
+    store: MemoryEventStore | None = None,
+    conduct: Conduct | None = None,
 ) -> tuple[ReadingController, RecordingScreen, ManualClock, MemoryEventStore, str]:
     arm = Arm(arm_id="only", title="Aided" if aided else "Unaided", ai=AiPolicy(shown=aided))
     cases = tuple(
@@ -116,6 +127,7 @@ def make(
         cases=cases,
         scale=Scale(),
         plans=plans,
+        conduct=conduct or Conduct(),
     )
     clock, screen = ManualClock(), RecordingScreen()
     store = store or MemoryEventStore()
@@ -376,3 +388,63 @@ def _first_case(controller: ReadingController) -> int:
     """Index in the study of the case that the drawn order puts first."""
     first = controller._study.plans[0].entries[0].case_id
     return [case.case_id for case in controller._study.cases].index(first)
+
+
+def test_rs_m2_focus_that_changes_in_a_pause_or_while_loading_counts_from_and_to_where_the_clock_runs(
+    source: PhantomSource,
+) -> None:
+    """Lost 4 s before the first paint; lost, paused, regained in the pause: the rest of the reading is attentive."""
+    controller, _screen, clock, store, session_id = make(source, aided=False, engine=ForbiddenEngine())
+    controller.start(session_id, "r1")
+    controller.focus_changed(has_focus=False)
+    clock.advance(4)
+    controller.painted(clock.monotonic_ns())
+    clock.advance(3)
+    controller.focus_changed(has_focus=True)
+    clock.advance(10)
+    controller.focus_changed(has_focus=False)
+    clock.advance(2)
+    controller.toggle_pause()
+    clock.advance(60)
+    controller.focus_changed(has_focus=True)
+    controller.toggle_pause()
+    clock.advance(20)
+    controller.toggle_pause()
+    controller.focus_changed(has_focus=False)
+    controller.focus_changed(has_focus=True)
+    clock.advance(30)
+    controller.toggle_pause()
+    clock.advance(5)
+    assert controller.submit(full_form())
+    first = [e for e in store.read(session_id) if e.body.get("case_id") == store_case(store, session_id)]
+    times = reading_times(first)
+    assert (times.raw_s, times.paused_s, times.unfocused_s, times.active_s) == (130.0, 90.0, 5.0, 35.0)
+
+
+def store_case(store: MemoryEventStore, session_id: str) -> object:
+    """The case that was locked first."""
+    return next(e.body["case_id"] for e in store.read(session_id) if e.kind is EventKind.READING_LOCKED)
+
+
+def test_rs_u3_a_break_is_in_the_log_with_its_length_and_in_no_case(source: PhantomSource) -> None:
+    controller, screen, clock, store, session_id = make(
+        source, aided=False, engine=ForbiddenEngine(), conduct=Conduct(break_after_min=20.0)
+    )
+    controller.start(session_id, "r1")
+    controller.painted(clock.monotonic_ns())
+    clock.advance(21 * 60)
+    assert controller.submit(full_form())
+    assert screen.breaks == [21.0]
+    clock.advance(300)
+    assert controller.submit(full_form()), "the same key goes on"
+    events = store.read(session_id)
+    assert [e.kind for e in events if e.kind.value.startswith("Break")] == [
+        EventKind.BREAK_OFFERED,
+        EventKind.BREAK_ENDED,
+    ]
+    assert break_seconds(events) == 300.0
+    controller.painted(clock.monotonic_ns())
+    clock.advance(7)
+    assert controller.submit(full_form())
+    second = [e for e in store.read(session_id) if e.body.get("case_id") != store_case(store, session_id)]
+    assert reading_times([e for e in second if "case_id" in e.body]).raw_s == 7.0
