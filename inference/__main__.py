@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from inference.datasets import commands as dataset_commands
 from inference.device import chosen_device
 from inference.evaluation import commands as evaluation_commands
 from inference.exam.manifest import ManifestLesion, exams_of, load_case, read_lesion_table, read_manifest
@@ -290,6 +291,7 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate-phantoms")(evaluate_phantoms)
     app.command("phantoms")(phantoms)
     evaluation_commands.register(app)
+    dataset_commands.register(app)
 
 
 def main(argv: list[str] | None = None) -> int:

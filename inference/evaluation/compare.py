@@ -238,7 +238,7 @@ def ablation_sheet(question: Question, runs: Sequence[tuple[str, Path]], rate: s
     rate
         One of the contract's rates, as text.
     """
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, folder in runs[1:]:
         table = compare(replace(question, run=runs[0][1]), folder)["froc"].get("centre", {}).get("all")
         if table is None:

@@ -111,7 +111,7 @@ def reliability_plot(
                 ha="right",
                 va="top",
             )
-        counts.hist(values, bins=np.linspace(0, 1, 21), color=colour, histtype="step", linewidth=1.3)
+        counts.hist(values, bins=np.linspace(0, 1, 21).tolist(), color=colour, histtype="step", linewidth=1.3)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share malignant (95 % interval)", xticklabels=[])
     counts.set(xlim=(-0.02, 1.02), xlabel="probability", ylabel="cases")
     counts.set_yscale("symlog", linthresh=1)

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from inference.evaluation.regions import Region, region_of
+from inference.exam.dicom import read_header
 from inference.exam.manifest import (
     PICTURE_SUFFIXES,
     Manifest,
@@ -253,8 +252,7 @@ def stored_shape(path: Path) -> tuple[int, int]:
         except OSError as error:
             raise ExamError(f"{path.name}: could not be read ({error.strerror})") from error
         return int(shape[0]), int(shape[1])
-    try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
-        return int(header.Rows), int(header.Columns)
-    except (OSError, InvalidDicomError, AttributeError) as error:
-        raise ExamError(f"{path.name}: expected an image, could not be read ({error})") from error
+    found = read_header(path, path.name)
+    if not (found.rows and found.cols):
+        raise ExamError(found.sentence.rstrip("."))
+    return found.rows, found.cols

@@ -118,6 +118,7 @@ def test_reliability_plot_is_a_picture_in_the_ground_colour_of_its_style(
         tmp_path / "plot.png", truth, scores, scores**0.5, style=style, title="t", method="platt"
     )
     picture = cv2.imread(str(path))
+    assert picture is not None
     assert picture.shape[0] > 800
     assert tuple(int(v) for v in picture[2, 2]) == ground
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 10
