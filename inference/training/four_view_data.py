@@ -130,19 +130,20 @@ def prepared_phantom(phantom: PhantomExam, preprocessing: str) -> PreparedExam:
                     finding=lesion.finding,
                     malignant=lesion.malignant,
                     box=on_canvas(view, seen.box),
-                    outline=_outline(view, seen.contour),
+                    outline=outline_on_canvas(view, seen.contour),
                     shape=lesion.shape if mass else "",
                     margin=lesion.margin if mass else "",
                     morphology=lesion.morphology,
                     distribution=lesion.distribution,
                 )
             )
-    return _exam(phantom.exam.exam_id, chosen, views, lesions)
+    return assembled(phantom.exam.exam_id, chosen, views, lesions)
 
 
-def _exam(
+def assembled(
     case_id: str, images: list[ViewImage], views: list[PreparedView], lesions: list[LesionTruth]
 ) -> PreparedExam:
+    """Put prepared views and their truth together."""
     return PreparedExam(
         case_id=case_id,
         planes=np.stack([view.planes for view in views]),
@@ -161,7 +162,8 @@ def on_canvas(view: PreparedView, box: Box) -> tuple[float, float, float, float]
     return row0, col0, row1, col1
 
 
-def _outline(view: PreparedView, contour: NDArray[np.float32]) -> tuple[tuple[float, float], ...]:
+def outline_on_canvas(view: PreparedView, contour: NDArray[np.float32]) -> tuple[tuple[float, float], ...]:
+    """Map an outline of stored pixels (n, 2), row and column of pixel centres, to the canvas."""
     affine = canvas_affine(view.placement)
     points = np.hstack([contour + 0.5, np.ones((len(contour), 1))]) @ affine.T  # centres to edges
     return tuple((round(float(r), 1), round(float(c), 1)) for r, c in points)
