@@ -54,9 +54,17 @@ class StudyStage:
         return None
 
 
+_CHAIN = "audit."
+
+
 def audit_session(study_id: str) -> str:
     """Return the name of a study's audit chain in the event log."""
-    return f"audit.{study_id}"
+    return f"{_CHAIN}{study_id}"
+
+
+def audit_study(session_id: str) -> str | None:
+    """Return the study of an audit chain; None for a reader's session."""
+    return session_id.removeprefix(_CHAIN) if session_id.startswith(_CHAIN) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

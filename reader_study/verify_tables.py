@@ -87,7 +87,7 @@ def _accounts(
     study_id: str, accounts: Iterable[Row], audit: Sequence[RawRow], readers: frozenset[str]
 ) -> Iterator[str]:
     told: dict[str, Row] = {}
-    for entry in audit:
+    for entry in (*_taken_in(audit), *audit):  # what was done here itself counts
         if entry.kind in _ACCOUNT:
             told[str(_body(entry).get("subject"))] = {"role": "reader", **_new(entry)}
     kept = {str(row["reader_id"]): row for row in accounts}
@@ -104,6 +104,17 @@ def _accounts(
             yield f"Study {study_id}: the password of {who} is not the one that was set; it was changed."
     for who in sorted(set(told) - set(kept)):
         yield f"Study {study_id}, account {who}: the audit knows it, the database does not; it was removed."
+
+
+def _taken_in(audit: Sequence[RawRow]) -> list[RawRow]:
+    """Other stations' audit entries that merges kept inside this chain."""
+    found: list[RawRow] = []
+    for row in audit:
+        entries = _new(row).get("entries") if row.kind == _K.AUDIT_TAKEN_IN else None
+        for one in entries if isinstance(entries, list) else ():
+            if isinstance(one, dict) and set(one) == set(RawRow.__dataclass_fields__):
+                found.append(RawRow(**one))
+    return found
 
 
 def _after_lock(

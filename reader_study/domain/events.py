@@ -67,6 +67,7 @@ class EventKind(StrEnum):
     EXPORT_MADE = "ExportMade"
     BACKUP_MADE = "BackupMade"
     RESULTS_SEEN = "ResultsSeen"
+    AUDIT_TAKEN_IN = "AuditTakenIn"  # another station's entries, when its database was merged
 
 
 AUDIT_KINDS: tuple[EventKind, ...] = tuple(EventKind)[tuple(EventKind).index(EventKind.PROTOCOL_DRAFTED) :]

@@ -64,12 +64,12 @@ class SqlEventStore:
         """Append events of one chain inside the caller's writing transaction: with what they tell of, or not at all."""
         if events:
             check_follows(events, events[0].seq - 1, self._head_under_lock(connection, events[0].session_id))
-            connection.execute(insert(EVENTS), [_to_row(event) for event in events])
+            connection.execute(insert(EVENTS), [to_row(event) for event in events])
 
     def _try(self, events: Sequence[Event], expected_seq: int) -> DBAPIError | None:
         """Write the events; the error where the connection was lost and the outcome is unknown."""
         session_id, sent = events[0].session_id, False
-        rows = [_to_row(event) for event in events]
+        rows = [to_row(event) for event in events]
         try:
             with self._engine.connect().execution_options(write=True) as connection:
                 with connection.begin():
@@ -209,7 +209,8 @@ def _not_saved(session_id: str, error: DBAPIError) -> StoreError:
     )
 
 
-def _to_row(event: Event) -> dict[str, object]:
+def to_row(event: Event) -> dict[str, object]:
+    """Return an event as it lies in the table."""
     return {
         "session_id": event.session_id,
         "seq": event.seq,

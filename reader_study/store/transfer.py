@@ -16,13 +16,18 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, Table, inspect, select
 from sqlalchemy.exc import DBAPIError
 
+from reader_study.audit import audit_study
+from reader_study.clock import SystemClock
 from reader_study.domain.events import EventKind
 from reader_study.domain.reading import planned_order
 from reader_study.domain.study_json import study_from_text
 from reader_study.errors import StoreError
+from reader_study.ports import Clock
 from reader_study.store import protocols
+from reader_study.store.audit_merge import taken_in
 from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.database import make_engine, open_database, shown
+from reader_study.store.event_store import to_row
 from reader_study.store.schema import ACCOUNTS, EVENTS, PLANS, PROTOCOLS, STUDIES
 from reader_study.verify import verify_log
 
@@ -38,13 +43,15 @@ class TransferReport:
     events: int
 
 
-def merge(target: str | Path, source: str | Path) -> TransferReport:
+def merge(target: str | Path, source: str | Path, *, clock: Clock | None = None) -> TransferReport:
     """Take all studies and sessions of ``source`` into ``target``; all or nothing.
 
     Parameters
     ----------
     target, source : str or Path
         Files or URLs; the target is made when it does not exist.
+    clock : Clock, optional
+        Says when coordinators' entries of both were brought together; the computer's where it is not given.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def merge(target: str | Path, source: str | Path) -> TransferReport:
     origin, goal = make_engine(source), make_engine(target)
     try:
         with origin.connect() as reading, _writing(goal) as writing:
-            return _copy(reading, writing, shown(source))
+            return _copy(reading, writing, shown(source), clock or SystemClock())
     except DBAPIError as error:
         raise StoreError(
             f"Merging {shown(source)} into {shown(target)}: could not be done ({cause_of(error)}); nothing was changed:"
@@ -95,13 +102,13 @@ def _must_be_intact(source: str | Path) -> None:
         )
 
 
-def _copy(source: Connection, target: Connection, name: str) -> TransferReport:
+def _copy(source: Connection, target: Connection, name: str, clock: Clock) -> TransferReport:
     locked = _locked(target)
     new_studies = _studies(source, target, name)
     grown: list[str] = []
     written = 0
     for session_id in _column(source, EVENTS, "session_id"):
-        rest = _continuation(source, target, session_id, name)
+        rest = _continuation(source, target, session_id, name, clock)
         if rest:
             if session_id in locked:
                 raise StoreError(
@@ -109,10 +116,25 @@ def _copy(source: Connection, target: Connection, name: str) -> TransferReport:
                     f" {len(rest)} in {name}; nothing was copied: what was read too late is not taken in."
                 )
             target.execute(EVENTS.insert(), [dict(row) for row in rest])
+            _take_accounts(source, target, rest)
             grown.append(session_id)
             written += len(rest)
     _check_orders(target, name)
     return TransferReport(studies=new_studies, sessions=tuple(grown), events=written)
+
+
+def _take_accounts(source: Connection, target: Connection, rest: Chain) -> None:
+    """Accounts that the copied audit entries tell of become what they are in the source."""
+    study_id = audit_study(str(rest[0]["session_id"]))
+    changed = {
+        json.loads(str(row["body"]))["subject"]
+        for row in rest
+        if row["kind"] in {EventKind.ACCOUNT_CHANGED.value, EventKind.READER_ENROLLED.value}
+    }
+    for row in _rows(source, ACCOUNTS) if study_id is not None else ():
+        if row["study_id"] == study_id and row["reader_id"] in changed:
+            mine = (ACCOUNTS.c.study_id == study_id) & (ACCOUNTS.c.reader_id == row["reader_id"])
+            target.execute(ACCOUNTS.update().where(mine), [dict(row)])
 
 
 def _locked(target: Connection) -> dict[str, str]:
@@ -193,11 +215,14 @@ def _protocols(source: Connection, target: Connection, name: str) -> None:
         target.execute(PLANS.insert(), added)
 
 
-def _continuation(source: Connection, target: Connection, session_id: str, name: str) -> Chain:
+def _continuation(source: Connection, target: Connection, session_id: str, name: str, clock: Clock) -> Chain:
     """The events of the source that the target's chain lacks."""
     theirs, ours = _chain(source, session_id), _chain(target, session_id)
     shared = min(len(theirs), len(ours))
     if [row["hash"] for row in theirs[:shared]] != [row["hash"] for row in ours[:shared]]:
+        if audit_study(session_id) is not None:
+            entry = taken_in(ours, theirs, name=Path(name).name, clock=clock)
+            return () if entry is None else (to_row(entry),)
         raise StoreError(
             f"Session {session_id}: it was read on in both databases, and {name} tells it otherwise; nothing was copied:"
             " keep both files and decide which reading counts."

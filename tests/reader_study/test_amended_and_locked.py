@@ -229,3 +229,66 @@ def test_rs_a4_a_study_is_not_locked_silently_while_finished_sessions_lack_the_s
             sessions.sign(f"ST.r1.p{period}", signed_by="r1", name="Reader One", meaning="my readings")
         desk.lock(**words)
         assert desk.stage().locked
+
+
+def test_rs_u4_what_coordinators_did_at_two_stations_is_brought_together_with_the_readings(
+    frozen, opened, desk_at, clock, show, normal_form, tmp_path
+):
+    """An override at the laptop, a backup at the desk: neither keeps the readings from coming in, or is lost."""
+    here = opened_file(opened)
+    read(station(opened, opened.study("ST"), clock), "ST.r1.p1", clock, show, normal_form)
+    laptop = _laptop(tmp_path, opened, "laptop")
+    away = open_database(laptop)
+    at_laptop = desk_at(away)
+    at_laptop.grant_override("ST.r1.p2", why="reader leaves")
+    helper = replace(
+        COORDINATOR, account_id="co2", name="Second", password_hash=hash_password("long enough 2")
+    )
+    at_laptop.put_account(helper)
+    read(station(away, away.study("ST"), clock), "ST.r1.p2", clock, show, normal_form)
+    away.close()
+    frozen.put_account(replace(COORDINATOR, account_id="st", role=Role.STATISTICIAN))
+    entries = len(opened.events.read("audit.ST"))
+
+    merge(here, laptop, clock=clock)
+    assert len(opened.events.read("ST.r1.p2")) > 0
+    audit = frozen.audit()
+    assert len(audit) == entries + 1
+    told = audit[-1].new["entries"]
+    assert [one["kind"] for one in told] == ["OverrideRecorded", "AccountChanged"]
+    assert "reader leaves" in told[0]["body"]
+    assert {one.account_id for one in opened.accounts("ST")} == {"co", "co2", "st"}
+    assert verify_log(here).ok, verify_log(here).problems
+    assert merge(here, laptop, clock=clock).events == 0, "the same once more brings nothing"
+
+    merge(laptop, here, clock=clock)
+    merge(here, laptop, clock=clock)
+    assert len(frozen.audit()) == entries + 1, "going to and fro does not grow the audit"
+    for file in (here, laptop):
+        assert verify_log(file).ok, verify_log(file).problems
+
+
+def test_rs_u4_a_protocol_that_was_amended_at_two_stations_is_refused_by_name(
+    frozen, opened, desk_at, clock, tmp_path
+):
+    laptop = _laptop(tmp_path, opened, "laptop")
+    away = open_database(laptop)
+    desk_at(away).amend(replace(away.study("ST"), protocol_version="2", washout_days=14.0), why="shorter")
+    away.close()
+    frozen.put_account(replace(COORDINATOR, account_id="st", role=Role.STATISTICIAN))
+    with pytest.raises(StoreError, match=r"ProtocolAmended.*one database only"):
+        merge(opened_file(opened), laptop, clock=clock)
+    assert opened.study("ST").protocol_version == "1"
+
+
+def test_rs_a3_a_password_that_was_changed_at_the_laptop_comes_home_with_its_entry(
+    frozen, opened, desk_at, clock, tmp_path
+):
+    laptop = _laptop(tmp_path, opened, "laptop")
+    away = open_database(laptop)
+    changed = replace(COORDINATOR, password_hash=hash_password("another one"))
+    desk_at(away).put_account(changed)
+    away.close()
+    merge(opened_file(opened), laptop, clock=clock)
+    assert opened.accounts("ST")[0].password_hash == changed.password_hash
+    assert verify_log(opened_file(opened)).ok, verify_log(opened_file(opened)).problems

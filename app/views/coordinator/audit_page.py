@@ -38,6 +38,7 @@ def action_words() -> dict[EventKind, str]:
         EventKind.EXPORT_MADE: _tr("export made"),
         EventKind.BACKUP_MADE: _tr("backup made or restored"),
         EventKind.RESULTS_SEEN: _tr("truth or results seen"),
+        EventKind.AUDIT_TAKEN_IN: _tr("another station's entries merged"),
     }
 
 
