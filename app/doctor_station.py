@@ -63,7 +63,7 @@ def display() -> Iterator[HealthLine]:
         )
         if problems:
             remedy = _tr("{0}. Settings (Ctrl+,), Monitors and calibration.").format(
-                "; ".join(problems).capitalize()
+                "; ".join((problems[0][:1].upper() + problems[0][1:], *problems[1:]))
             )
             yield warning("display", title, text, remedy)
         else:

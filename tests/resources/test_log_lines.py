@@ -16,6 +16,7 @@ from resources import log_lines
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("app", "inference", "reader_study", "resources")
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+LONG = "line %d " + "of a long session " * 600
 SECRETS = ("Rossi", "Anna", "MRN-4711", "1.2.840.99999.7", "19620301")
 
 

@@ -1,0 +1,112 @@
+"""Settings carried from one station to another: all of them, no passwords, and no half import of a bad file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.settings_bundle import export_settings, import_settings
+from app.settings_store import JsonSettings, SettingsError
+from app.state.calibration import MonitorRecord
+from app.state.hanging import load_protocols
+from app.state.hanging_rules import protocol_json
+from app.state.settings import HeatColour, Settings
+from inference.exam.pacs.connections import ConnectionBook
+from inference.exam.pacs.model import Connection, Kind
+from resources.files import UserFacingError
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Path:
+    """The settings folder of a station that was used for a while."""
+    home = tmp_path / "config"
+    JsonSettings(home).keep(
+        Settings(
+            language="zh_CN",
+            text_scale=1.4,
+            heat_colour=HeatColour.JET,
+            keys={"view.invert": ("X",)},
+            monitors=(MonitorRecord(monitor="EIZO|RX560|123", pitch_mm=0.165, measured_on="2026-11-01"),),
+            window_place="QUJD",
+        )
+    )
+    own = home / "hanging_protocols"
+    own.mkdir()
+    (own / "mine.json").write_text(json.dumps(protocol_json(load_protocols()[0])), encoding="utf-8")
+    connection = Connection(name="archive", kind=Kind.DICOMWEB, url="https://pacs.example/dicom-web")
+    ConnectionBook(home).keep(connection, secret="s3cret-token")
+    return home
+
+
+def test_everything_arrives_but_passwords_and_places_of_windows(station: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "settings.json", tmp_path / "other"
+    JsonSettings(other).keep(Settings(window_place="REVG"))
+    carried = export_settings(file, folder=station)
+    assert (carried.monitors, carried.hanging_protocols, carried.pacs_connections) == (1, 1, 1)
+    assert "s3cret" not in file.read_text(encoding="utf-8")
+    assert import_settings(file, folder=other) == carried
+    here, there = JsonSettings(station).current, JsonSettings(other).current
+    assert there.monitors == here.monitors
+    assert (there.language, there.text_scale, dict(there.keys)) == ("zh_CN", 1.4, {"view.invert": ("X",)})
+    assert there.window_place == "REVG"
+    assert ConnectionBook(other).connections() == ConnectionBook(station).connections()
+    assert ConnectionBook(other).secret(ConnectionBook(other).connection("archive")) == ""
+    assert (other / "hanging_protocols" / "mine.json").is_file()
+
+
+def test_an_export_never_overwrites_a_file(station: Path, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(SettingsError, match="expected a new file"):
+        export_settings(file, folder=station)
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda c: c.update(form="x"), "expected an exported settings file"),
+        (lambda c: c.update(version=2), "expected version 1"),
+        (lambda c: c.pop("settings"), "the part settings"),
+        (lambda c: c["settings"].update(text_scale=9), "text_scale"),
+        (lambda c: c["hanging_protocols"].update({"../evil.json": {}}), "evil"),
+        (lambda c: c["hanging_protocols"].update({"bad.json": {"stages": 3}}), "hanging protocols"),
+        (lambda c: c.update(pacs_connections=[{"name": 3}]), "PACS connections"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_sentence_and_changes_nothing(station, tmp_path, change, word) -> None:
+    file = tmp_path / "settings.json"
+    export_settings(file, folder=station)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
+    other = tmp_path / "other"
+    with pytest.raises(SettingsError, match=word) as refused:
+        import_settings(file, folder=other)
+    assert "nothing was changed" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not other.exists()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_mangled_file_gets_past_one_sentence(tmp_path_factory, data) -> None:
+    folder = tmp_path_factory.mktemp("mangled")
+    file = folder / "settings.json"
+    export_settings(file, folder=folder / "empty")
+    text = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 6))] = data.draw(st.binary(max_size=6))
+    file.write_bytes(text)
+    said = "nothing"
+    try:
+        import_settings(file, folder=folder / "other")
+    except UserFacingError as error:
+        said = str(error)
+    assert said
+    assert "\n" not in said
