@@ -28,6 +28,7 @@ from app.state.hanging import Protocol as HangingProtocol
 from app.state.priors import priors_of
 from app.state.protocol_library import ProtocolLibrary
 from app.state.thumbnails import Thumbnail, thumbnails_of
+from app.state.tone import Tone
 from inference.engine import InferenceEngine
 from inference.exam.header import TagRow
 from inference.exam.sources import ExamSource, FolderSource
@@ -109,7 +110,7 @@ class BrowseController:
             self._exams = exams
             done(exams)
 
-        say = failed or self._screen.show_message
+        say = failed or (lambda sentence: self._screen.show_message(sentence, Tone.ERROR))
         self._runner.submit(
             "list", lambda _context: self._source.list(), listed, lambda error: say(_sentence(error))
         )
@@ -217,7 +218,7 @@ class BrowseController:
     def _failed(self, error: Exception) -> None:
         sentence = _sentence(error)
         self._screen.show_loading(sentence)  # stays on the blank page when the line below has faded
-        self._screen.show_message(sentence)
+        self._screen.show_message(sentence, Tone.ERROR)
 
     def _keep(self, loaded: LoadedExam) -> None:
         self._ready.keep(loaded.exam.exam_id, loaded)
@@ -309,7 +310,7 @@ class BrowseController:
             return load_priors(self._source, ids)
 
         def failed(error: Exception) -> None:
-            self._screen.show_message(_tr("A prior exam could not be loaded: {0}").format(error))
+            self._screen.show_message(_tr("A prior exam could not be loaded: {0}").format(error), Tone.ERROR)
             self._prefetch()
 
         self._runner.submit("priors", work, self._add_priors, failed)

@@ -48,14 +48,23 @@ def load_with_objects(source: ExamSource, exam_id: str) -> LoadedExam:
 class ObjectWriter:
     """Writes DICOM objects of one source's exams, and says in a sentence what became of it."""
 
-    def __init__(self, *, root: Path, runner: TaskRunner, clock: Clock, version: str, say: Say) -> None:
+    def __init__(
+        self,
+        *,
+        root: Path,
+        runner: TaskRunner,
+        clock: Clock,
+        version: str,
+        say: Say,
+        refuse: Say | None = None,
+    ) -> None:
         self._root, self._runner, self._clock = root, runner, clock
-        self._version, self._say = version, say
+        self._version, self._say, self._refuse = version, say, refuse or say
 
     def save_ai(self, exam: Exam, ai: AiView, folder: Path, *, threshold: float) -> None:
         """Write the AI's answer, or its failure, as CAD SR with its heat maps (MG-34)."""
         if ai.result is None and ai.failure is None:
-            self._say(_tr("The AI has not answered yet; save its result when it has."))
+            self._refuse(_tr("The AI has not answered yet; save its result when it has."))
             return
         result = ai.result
         run = CadRun(
@@ -114,6 +123,6 @@ class ObjectWriter:
         def failed(error: Exception) -> None:
             if not isinstance(error, UserFacingError):
                 log.error("writing failed", exc_info=error)
-            self._say(str(error))
+            self._refuse(str(error))
 
         self._runner.submit("objects", lambda _context: writing(created), done, failed)

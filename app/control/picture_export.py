@@ -58,8 +58,9 @@ def picture_name(images: Sequence[ViewImage], made: datetime) -> str:
 class PictureWriter:
     """Writes one picture at a time; says in one sentence what became of it."""
 
-    def __init__(self, *, runner: TaskRunner, clock: Clock, say: Say) -> None:
-        self._runner, self._clock, self._say = runner, clock, say
+    def __init__(self, *, runner: TaskRunner, clock: Clock, say: Say, refuse: Say | None = None) -> None:
+        self._runner, self._clock = runner, clock
+        self._say, self._refuse = say, refuse or say
 
     def write(self, images: Sequence[ViewImage], save: Callable[[str], bool], folder: Path) -> None:
         """Write a picture of ``images`` to ``folder``; ``save`` writes to a path and returns whether it could."""
@@ -84,7 +85,7 @@ class PictureWriter:
         def failed(error: Exception) -> None:
             if not isinstance(error, UserFacingError):
                 log.error("picture failed", exc_info=error)
-            self._say(str(error))
+            self._refuse(str(error))
 
         self._runner.submit("picture", lambda _context: work(), self._say, failed)
 

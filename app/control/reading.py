@@ -22,6 +22,7 @@ from app.state.ai_view import AiView, ModelWords, no_words
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
+from app.state.tone import Tone
 from inference.engine import InferenceEngine
 from inference.exam.objects.model import ExamObjects
 from inference.exam.sources import ExamSource
@@ -91,7 +92,7 @@ class ReadingScreen(AfterScreen, Protocol):
 
     def show_problems(self, problems: Mapping[str, str]) -> None: ...
 
-    def show_message(self, sentence: str) -> None: ...
+    def show_message(self, sentence: str, tone: Tone = Tone.PLAIN) -> None: ...
 
     def show_paused(self, paused: bool) -> None: ...
 
@@ -229,7 +230,7 @@ class ReadingController:
         try:
             action()
         except UserFacingError as error:
-            self._screen.show_message(str(error))
+            self._screen.show_message(str(error), Tone.ERROR)
             return False
         return True
 
@@ -283,7 +284,7 @@ class ReadingController:
     def _stop_at(self, sentence: str) -> None:
         """Leave the page blank but for the sentence, which stays there when the line below has faded."""
         self._screen.show_loading(sentence)
-        self._screen.show_message(sentence)
+        self._screen.show_message(sentence, Tone.ERROR)
 
     def _hang(self, loaded: LoadedExam) -> None:
         exam = loaded.exam
@@ -322,7 +323,7 @@ class ReadingController:
         self._screen.show_case(self._case)
         if position.stage is Stage.FINAL:  # taken up between the two answers
             self._screen.show_message(
-                _tr("The first answer is locked. The AI is shown now; give the final answer.")
+                _tr("The first answer is locked. The AI is shown now; give the final answer."), Tone.OK
             )
         if policy.shown:
             self._ai.ask(exam)
@@ -538,13 +539,14 @@ class ReadingController:
         if self._after.go_on():  # the same key goes on to the next case
             return True
         if self._case is None:
-            self._screen.show_message(_tr("No case is on screen, so there is nothing to submit."))
+            self._screen.show_message(_tr("No case is on screen, so there is nothing to submit."), Tone.ERROR)
             return False
         if not self._painted:
             self._screen.show_message(
                 _tr(
                     "The case is not submitted: its images are not on screen yet; wait for them, then submit."
-                )
+                ),
+                Tone.ERROR,
             )
             return False
         if self._says_paused():
@@ -558,16 +560,19 @@ class ReadingController:
             self._screen.show_problems({problem.field: problem.sentence for problem in error.problems})
             if self._warned is not None:
                 self._screen.show_message(
-                    _tr("These answers are unusual together. Submit again to confirm them.")
+                    _tr("These answers are unusual together. Submit again to confirm them."), Tone.ERROR
                 )
             for problem in error.problems:
                 if problem.field == "findings":  # no field of the form
-                    self._screen.show_message(problem.sentence)
+                    self._screen.show_message(problem.sentence, Tone.ERROR)
             return False
         except UserFacingError as error:
             if not self._moved_on(str(error)):
                 self._screen.show_message(
-                    _tr("{0} The case is not submitted; your marks and answers are still here.").format(error)
+                    _tr("{0} The case is not submitted; your marks and answers are still here.").format(
+                        error
+                    ),
+                    Tone.ERROR,
                 )
             return False
         self._warned = None
@@ -624,7 +629,7 @@ class ReadingController:
             self._reveal(provisional)
         else:
             self._say_errors(self._next_case)
-        self._screen.show_message(sentence)
+        self._screen.show_message(sentence, Tone.ERROR)
         return True
 
     def _reveal(self, provisional: Assessment) -> None:
@@ -639,7 +644,7 @@ class ReadingController:
         self._case = replace(case, policy=policy, draft=provisional, findings=findings, session_title=title)
         self._screen.show_case(self._case)
         self._screen.show_message(
-            _tr("The first answer is locked. The AI is shown now; give the final answer.")
+            _tr("The first answer is locked. The AI is shown now; give the final answer."), Tone.OK
         )
         if policy.shown:
             self._ai.ask(case.exam)

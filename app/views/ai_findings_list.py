@@ -87,8 +87,10 @@ class _Entry(QStyledItemDelegate):
             QColor(theme.TEXT if state & QStyle.StateFlag.State_Selected else theme.TEXT_SECONDARY)
         )
         metrics = QFontMetrics(painter.font())
+        start = rect.left() + _PAD + 1
+        width = rect.right() - start - _PAD
         for number, (words, at_end) in enumerate(lines[1:], 1):
-            line = QRect(left, top + round(number * step), width, round(step))
+            line = QRect(start, top + round(number * step), width, round(step))
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, at_end)
             room = width - (metrics.horizontalAdvance(at_end) + _PAD if at_end else 0)
             shown = metrics.elidedText(words, Qt.TextElideMode.ElideRight, room)

@@ -351,6 +351,13 @@ class AiLayers(QObject):
         """The layers in the line below: which are on, with threshold and opacity; those of the arm only."""
         if self._case is None or not self.allowed:
             return ""
+        if self.result is None:
+            return {
+                AiPhase.RUNNING: _tr("AI:  at work"),
+                AiPhase.STOPPED: _tr("AI:  STOPPED"),
+                AiPhase.FAILED: _tr("AI:  NOT AVAILABLE"),
+                AiPhase.ABSENT: _tr("AI:  NOT AVAILABLE"),
+            }.get(self.ai.phase, "")
         policy, may = self.policy(), self._case.policy
         boxes, heat, score = (keys[name] for name in ("ai.boxes", "ai.heat", "ai.score"))
         on = {

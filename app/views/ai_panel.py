@@ -118,6 +118,7 @@ class AiPanel(QFrame):
             _words("aiMeaning"),
         )
         self._energies, self._cad, self._count = _words("aiEnergies"), _words("cadState"), CountLabel()
+        self._state.setIndent(0)
         self._unread.setProperty("role", "error")
         self._warnings.setProperty("role", "accent")
         self._scores.setTextFormat(Qt.TextFormat.RichText)
@@ -242,7 +243,8 @@ class AiPanel(QFrame):
             self.threshold = None
         findings = listed(state.findings, state.threshold) if shown else ()
         point = state.card.point_at(state.threshold)
-        name = f"  ·  {QCoreApplication.translate('model', point.name)}" if point is not None else ""
+        fixed = point is not None and not state.may_choose  # a named point that is chosen is a pressed button
+        name = f"  ·  {QCoreApplication.translate('model', point.name)}" if point and fixed else ""
         _say(self._count, count_words(state.findings, state.threshold) + name if shown else "")
         if self.threshold is not None:
             self.threshold.setVisible(shown)

@@ -35,6 +35,7 @@ class CaseObjects(QObject):
     """One for a reading screen; ``said`` carries a sentence, ``changed`` asks for the overlays anew."""
 
     said = Signal(str)
+    failed = Signal(str)  # a report that cannot be read, or that tells of a failure
     changed = Signal()
 
     def __init__(self, grid: ViewportGrid, tools: ImageTools, parent: QObject) -> None:
@@ -80,7 +81,8 @@ class CaseObjects(QObject):
             words += overlay.notes
             if overlay.hidden:
                 words.append(_tr("{0} optional marks hidden (operating point)").format(overlay.hidden))
-        self.said.emit("   ".join(words) if self._cad_shown or not case.objects.cad else _tr("CAD marks off"))
+        say = self.failed if unread or self.cad_failed() else self.said
+        say.emit("   ".join(words) if self._cad_shown or not case.objects.cad else _tr("CAD marks off"))
         self.changed.emit()
 
     def step_operating_point(self) -> None:

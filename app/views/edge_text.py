@@ -175,8 +175,11 @@ def paint_edges(painter: QPainter, size: QRectF, info: EdgeInfo, *, scale: float
         text(painter, QPointF(x, y), words, loud, right=right)
         y += step
     if info.words.ai:
+        plain_font = painter.font()
+        painter.setFont(theme.font(theme.SMALL_PX, scale=scale, bold=info.words.ai_warns))
         colour = QColor(theme.ERROR) if info.words.ai_warns else quiet
         text(painter, QPointF(x, y), info.words.ai, colour, right=right)
+        painter.setFont(plain_font)
         y += step
     text(painter, QPointF(x, size.height() - _PAD), size_line(info.state), quiet, right=right)
     if info.shown:

@@ -32,6 +32,7 @@ class Enhancement(QObject):
     """The option and what was computed for it; off at the start of every case."""
 
     said = Signal(str)
+    failed = Signal(str)
 
     def __init__(self, grid: ViewportGrid, parent: QObject) -> None:
         super().__init__(parent)
@@ -86,7 +87,7 @@ class Enhancement(QObject):
         if self.runner is None:
             done(work(None))
         else:
-            self.runner.submit(f"enhance {image.key}", work, done, lambda error: self.said.emit(str(error)))
+            self.runner.submit(f"enhance {image.key}", work, done, lambda error: self.failed.emit(str(error)))
 
     def _show(self) -> None:
         self.badge.keys = set(self.chosen.pyramids)

@@ -44,6 +44,7 @@ class ImageTools(QObject):
     """One for a reading screen; ``said`` carries a sentence for the reader, ``changed`` asks for the status line."""
 
     said = Signal(str)
+    failed = Signal(str)
     changed = Signal()
 
     def __init__(
@@ -74,6 +75,7 @@ class ImageTools(QObject):
         grid.viewport_changed.connect(self._on_viewport_changed)
         self.coverage.changed.connect(self.changed)
         self.enhancement.said.connect(self.said)
+        self.enhancement.failed.connect(self.failed)
 
     def _equip(self, view: Viewport) -> None:
         layers = (self._mm_grid, self.measures, self.links.layer, self.enhancement.badge)

@@ -19,6 +19,7 @@ from app.control.picture_export import PictureWriter
 from app.control.reading import ReadingController
 from app.state.display import Change
 from app.state.settings import Settings
+from app.state.tone import Tone
 from app.views import dialogs
 from app.views.coordinator.area import CoordinatorArea
 from app.views.exam_browser import ExamBrowser
@@ -80,7 +81,9 @@ class MainWindow(QMainWindow):
         self._facts = ImageFacts(
             self.reading, lambda: self._browser if self._controller is None else None, self._open_dialog
         )
-        writer = PictureWriter(runner=self.runner, clock=workstation.clock, say=self.reading.show_message)
+        writer = PictureWriter(
+            runner=self.runner, clock=workstation.clock, say=self._confirm, refuse=self._refuse
+        )
         self._pictures = PictureExport(self.reading, writer, self._open_dialog)
         self.done = QLabel("")
         self.done.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -119,6 +122,12 @@ class MainWindow(QMainWindow):
         return (
             self._controller is not None and self._controller.case is not None and self._controller.is_painted
         )
+
+    def _confirm(self, sentence: str) -> None:
+        self.reading.show_message(sentence, Tone.OK)
+
+    def _refuse(self, sentence: str) -> None:
+        self.reading.show_message(sentence, Tone.ERROR)
 
     # ---- wiring
 
@@ -380,11 +389,17 @@ class MainWindow(QMainWindow):
     def _today(self) -> str:
         return self._station.clock.utc_now()[:10]
 
+    def _system_page(self) -> QWidget | None:
+        from app.views.system_page import SystemPage
+
+        examine = self._station.examine
+        return SystemPage(examine, self.runner) if examine is not None else None
+
     def _show_settings(self) -> None:
         if self.settings is None:
             from app.views.settings_view import SettingsView
 
-            self.settings = SettingsView(self._today)
+            self.settings = SettingsView(self._today, self._system_page())
             self.settings.changed.connect(self._on_settings)
             self.settings.closed.connect(self._close_settings)
             self.stack.addWidget(self.settings)
@@ -521,7 +536,7 @@ class MainWindow(QMainWindow):
         self._browser = self._station.browsing(source, self.runner, self.reading)
         self._writer = ObjectWriter(
             root=path, runner=self.runner, clock=self._station.clock, version=self._version,
-            say=self.reading.show_message,
+            say=self._confirm, refuse=self._refuse,
         )  # fmt: skip
         watch_first_looks(self.reading, self.runner, self._browser)
         self.exams.set_exams(())

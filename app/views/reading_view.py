@@ -34,6 +34,7 @@ from app.state.practice_truth import ShownTruth, truth_items
 from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
 from app.state.terms import preset_term, tool_term
+from app.state.tone import Tone
 from app.views.ai_arcs import AiArcLayer, Nipples, finding_arcs
 from app.views.ai_layers import AiLayers
 from app.views.ai_panel import AiPanel
@@ -116,6 +117,7 @@ class ReadingView(QWidget):
         self.grid = ViewportGrid(self)
         self.image_tools = ImageTools(self.grid, self)
         self.image_tools.said.connect(self.show_message)
+        self.image_tools.failed.connect(self._show_failure)
         self.image_tools.changed.connect(self._show_tool)
         self._dragged: Finding | None = (
             None  # the mark under the pointer, at the place where it would be let go
@@ -135,6 +137,7 @@ class ReadingView(QWidget):
         self.hanging.strip.chosen.connect(self.show_image)
         self.objects = CaseObjects(self.grid, self.image_tools, self)
         self.objects.said.connect(self.show_message)
+        self.objects.failed.connect(self._show_failure)
         self.objects.changed.connect(self._refresh_overlays)
         self.objects.changed.connect(self._show_tool)
         self._make_ai()
@@ -212,7 +215,7 @@ class ReadingView(QWidget):
         self._size_note.setObjectName("sizeNote")
         self._monitor_note = QLabel("")
         self._monitor_note.setObjectName("monitorNote")
-        self._message.setProperty("role", "error")
+        self._message.setProperty("role", Tone.PLAIN.value)
         self._message.hide()
         for label in (
             self._tool,
@@ -426,11 +429,18 @@ class ReadingView(QWidget):
         self._to_panel()
         self.form.show_problems(problems)
 
-    def show_message(self, sentence: str) -> None:
+    def show_message(self, sentence: str, tone: Tone = Tone.PLAIN) -> None:
+        if self._message.property("role") != tone.value:
+            self._message.setProperty("role", tone.value)
+            self._message.style().unpolish(self._message)
+            self._message.style().polish(self._message)
         self._message.setText(sentence)
         self._message.setToolTip(sentence)
         self._message.setVisible(bool(sentence))
         self._message_timer.start(MESSAGE_MS)
+
+    def _show_failure(self, sentence: str) -> None:
+        self.show_message(sentence, Tone.ERROR)
 
     def show_paused(self, paused: bool) -> None:
         self._paused = self.ai_layers.paused = paused

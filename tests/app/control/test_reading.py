@@ -10,6 +10,7 @@ from app.control.reading import CaseView, ReadingController
 from app.control.tasks import InlineTaskRunner
 from app.state.ai_view import AiView
 from app.state.hanging import load_protocols
+from app.state.tone import Tone
 from inference.engine import Cancelled, FakeEngine, InferenceEngine, Progress
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import Exam, ExamSummary, InferenceError
@@ -72,7 +73,7 @@ class RecordingScreen:
     def show_problems(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)
 
-    def show_message(self, sentence: str) -> None:
+    def show_message(self, sentence: str, tone: Tone = Tone.PLAIN) -> None:
         self.messages.append(sentence)
 
     def show_paused(self, paused: bool) -> None:
