@@ -14,10 +14,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pynetdicom import AE, _config, evt
+from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
-from pynetdicom.transport import AssociationSocket
 
 from inference.exam.pacs.classes import asked_of_getter
 from inference.exam.pacs.dimse_answers import (
@@ -56,6 +55,7 @@ from inference.exam.pacs.model import (
 )
 from inference.exam.pacs.shelf import Shelf
 from inference.exam.pacs.tls import client_context, diagnose
+from inference.exam.pacs.transport import Entity
 from resources.translation import translate
 
 _MOVING = frozenset({*PENDING, *WARNINGS, PART_FAILED, CANCEL})
@@ -310,7 +310,7 @@ class DimsePeer:
         needed: str = "",
     ) -> Iterator[Association]:
         link = self._connection
-        ae = _Entity(ae_title=link.own_ae_title)
+        ae = Entity(ae_title=link.own_ae_title)
         ae.acse_timeout = ae.dimse_timeout = link.timeout_s
         ae.network_timeout = 2 * link.timeout_s
         ae.connection_timeout = min(10.0, link.timeout_s)
@@ -328,19 +328,3 @@ class DimsePeer:
         finally:
             if assoc.is_established:
                 assoc.release()
-
-
-class _Socket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is untyped
-    """Is closed also where it never connected, which pynetdicom forgets."""
-
-    def _shutdown_socket(self) -> None:
-        super()._shutdown_socket()
-        if self.socket is not None:
-            self.socket.close()
-
-
-class _Entity(AE):  # type: ignore[misc]  # pynetdicom is untyped
-    def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> AssociationSocket:
-        made = _Socket(assoc, address=address)
-        made.tls_args = tls_args
-        return made

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
 
 from inference.exam.pacs.classes import offered_to_listener
@@ -25,15 +26,19 @@ from inference.exam.pacs.connections import ListenerSettings
 from inference.exam.pacs.model import MAMMOGRAPHY, OBJECT_MODALITIES, PacsError
 from inference.exam.pacs.shelf import NotWanted, Shelf, ShelfFull
 from inference.exam.pacs.tls import server_context
+from inference.exam.pacs.transport import ClosingHandler
 from resources.translation import translate
 
 _VERIFY = "1.2.840.10008.1.1"
 _IDLE_S = 60.0
 _HANDSHAKE_S = 10.0
+_REQUEST_S = 10.0  # a connection that asks for nothing costs two threads so long
 _SUCCESS, _NO_ROOM, _NOT_THIS_KIND, _CANNOT = 0x0000, 0xA700, 0xA900, 0xC000
 _PERMANENT, _TRANSIENT = 1, 2
 _CALLING_UNKNOWN, _CONGESTION = (1, 3), (3, 1)
 _KEPT_PROBLEMS = 20
+_MINUTE_S = 60.0
+_MOST_ADDRESSES = 4096
 
 
 def _tr(text: str) -> str:
@@ -62,19 +67,28 @@ class Admission:
         self._seen: dict[str, deque[float]] = defaultdict(deque)
         self._lock = threading.Lock()
 
-    def too_many(self, address: str, now_s: float) -> bool:
-        """Count a connection of an address; True when it has had more than its share within a minute."""
+    def count(self, address: str, now_s: float) -> int:
+        """Count a connection of an address; return how many it has had within a minute, this one included."""
         with self._lock:
             seen = self._seen[address]
-            while seen and now_s - seen[0] > 60.0:
-                seen.popleft()
             seen.append(now_s)
-            if len(seen) > 4 * self._per_minute:
+            if len(seen) > 4 * self._per_minute + 1:
                 seen.popleft()
-            if len(self._seen) > 4096:
-                for old in [a for a, times in self._seen.items() if now_s - times[-1] > 60.0]:
+            if len(self._seen) > _MOST_ADDRESSES:
+                for old in [a for a, times in self._seen.items() if now_s - times[-1] > _MINUTE_S]:
                     del self._seen[old]
-            return len(seen) > self._per_minute
+            return self._recent(seen, now_s)
+
+    def recent(self, address: str, now_s: float) -> int:
+        """Return how many connections an address has had within a minute."""
+        with self._lock:
+            return self._recent(self._seen[address], now_s)
+
+    @staticmethod
+    def _recent(seen: deque[float], now_s: float) -> int:
+        while seen and now_s - seen[0] > _MINUTE_S:
+            seen.popleft()
+        return len(seen)
 
     def is_known(self, ae_title: str, address: str) -> bool:
         """True when the AE title is on the list and comes from where it may."""
@@ -104,6 +118,7 @@ class Listener:
         self._watchers: list[Callable[[str, int], None]] = []
         self._problems: deque[PacsError] = deque(maxlen=_KEPT_PROBLEMS)
         self._arriving: dict[int, int] = defaultdict(int)
+        self._cut: set[int] = set()  # associations that brought too large an object
         self._server: ThreadedAssociationServer | None = None
         self._ae: AE | None = None
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # its lines hold identifiers
@@ -138,7 +153,8 @@ class Listener:
         ae = AE(ae_title=settings.ae_title)
         ae.require_called_aet = True
         ae.maximum_associations = settings.max_associations
-        ae.acse_timeout = ae.network_timeout = ae.dimse_timeout = _IDLE_S
+        ae.network_timeout = ae.dimse_timeout = _IDLE_S
+        ae.acse_timeout = _REQUEST_S
         ae.supported_contexts = [
             *offered_to_listener(mammography_only=settings.mammography_only),
         ]
@@ -152,7 +168,10 @@ class Listener:
         ]
         try:
             server = ae.make_server(
-                (settings.host, settings.port), evt_handlers=cast(Any, handlers), server_class=_Server
+                (settings.host, settings.port),
+                evt_handlers=cast(Any, handlers),
+                server_class=_Server,
+                request_handler=ClosingHandler,
             )
         except OSError as error:
             words = _tr(
@@ -174,7 +193,10 @@ class Listener:
         if server is None:
             return
         for assoc in server.active_associations:
-            assoc.abort()
+            if assoc.is_established:
+                assoc.abort()
+            else:
+                assoc.dul.to_user_queue.put(None)  # it has asked for nothing yet: as if its time were up
         server.shutdown()
         self._change(running=False)
 
@@ -191,30 +213,30 @@ class Listener:
     # ---- who may come
 
     def _admit(self, address: str) -> bool:
-        """Before a thread is spent on a connection: an address far above its share is hung up on."""
-        crowded = (
-            self._server is not None
-            and len(self._server.active_associations) > 4 * self._settings.max_associations
-        )
-        if crowded:
-            self._refuse(_tr("Too many connections at once; one was hung up on."))
-        return not crowded and not self._flooding(address)
-
-    def _flooding(self, address: str) -> bool:
-        if not self._admission.too_many(address, self._now_s()):
-            return False
-        self._refuse(_tr("{0} opened more than {1} connections a minute; it has to wait.").format(
-            address, self._settings.per_minute))  # fmt: skip
-        return True
+        """Before a thread is spent on a connection: where politeness would be paid for with threads, hang up."""
+        limits = self._settings
+        active = len(self._server.active_associations) if self._server is not None else 0
+        count = self._admission.count(address, self._now_s())
+        if active <= 4 * limits.max_associations and count <= 4 * limits.per_minute:
+            return True
+        self._refuse(_tr("Too many connections; {0} was hung up on.").format(address))
+        return False
 
     def _on_requested(self, event: evt.Event) -> None:
         assoc = event.assoc
         title = str(assoc.requestor.primitive.calling_ae_title).strip()
         address = str(assoc.requestor.address)
-        if self._admission.is_known(title, address):
-            return
-        self._refuse(_tr("{0} at {1} is not on the list of senders.").format(title, address))
-        assoc.acse.send_reject(_PERMANENT, *_CALLING_UNKNOWN)
+        if not self._admission.is_known(title, address):
+            self._refuse(_tr("{0} at {1} is not on the list of senders.").format(title, address))
+            self._reject(assoc, _PERMANENT, _CALLING_UNKNOWN)
+        elif self._admission.recent(address, self._now_s()) > self._settings.per_minute:
+            words = _tr("{0} opened more than {1} connections a minute; it has to wait.")
+            self._refuse(words.format(address, self._settings.per_minute))
+            self._reject(assoc, _TRANSIENT, _CONGESTION)
+
+    @staticmethod
+    def _reject(assoc: Association, result: int, reason: tuple[int, int]) -> None:
+        assoc.acse.send_reject(result, *reason)
         evt.trigger(assoc, evt.EVT_REJECTED, {})
         assoc.kill()
 
@@ -222,9 +244,12 @@ class Listener:
 
     def _on_data(self, event: evt.Event) -> None:
         key = id(event.assoc)
+        if key in self._cut:
+            return
         self._arriving[key] += len(event.data)
         if self._arriving[key] > (self._settings.max_object_mb << 20) + (1 << 20):
             self._arriving.pop(key, None)
+            self._cut.add(key)
             self._refuse(
                 _tr("An object above {0} MB was refused while it arrived.").format(
                     self._settings.max_object_mb
@@ -236,6 +261,7 @@ class Listener:
         self._arriving.pop(id(event.assoc), None)
 
     def _on_closed(self, event: evt.Event) -> None:
+        self._cut.discard(id(event.assoc))
         self._arriving.pop(id(event.assoc), None)
 
     def _on_store(self, event: evt.Event) -> int:
