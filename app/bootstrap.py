@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.control.coordinating import Coordinating
 from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
+from app.doctor import HealthReport, Told
 from app.files import ProgramFolders, program_folders
 from app.language import settings_folder
 from app.logs import start_window_log
@@ -223,10 +224,18 @@ def browsing_station(engine: InferenceEngine) -> Workstation:
 
 
 def keep_settings(station: Workstation) -> None:
-    """Let the station use the settings that this user keeps on this machine."""
+    """Let the station use the settings that this user keeps on this machine, and check the installation from there."""
     from app.settings_store import JsonSettings
 
     station.settings = JsonSettings()
+    station.examine = _examine
+
+
+def _examine(told: Told) -> HealthReport:
+    from app.cli import program_version
+    from app.doctor_command import health_report
+
+    return health_report(program_version(), told=told)
 
 
 def start_logging(folders: ProgramFolders) -> None:

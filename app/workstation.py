@@ -12,6 +12,7 @@ from app.control.decoded import machine_bytes
 from app.control.reading import ReadingController, ReadingScreen
 from app.control.reading_after import TruthOf
 from app.control.tasks import TaskRunner
+from app.doctor import HealthReport, Told
 from app.state.ai_view import ModelWords, no_words
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.protocol_library import ProtocolLibrary
@@ -53,6 +54,7 @@ class Workstation:
     practice_truth: PracticeTruth | None = None  # None = no truth of practice cases at this station
     hint: str = ""
     settings: SettingsKeeper = field(default_factory=MemorySettings)
+    examine: Callable[[Told], HealthReport] | None = None  # checks this installation; None = not offered
     on_close: tuple[Callable[[], None], ...] = ()
     _sessions: Sessions | None = field(default=None, init=False)
 

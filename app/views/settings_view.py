@@ -45,7 +45,9 @@ class SettingsView(QWidget):
     changed = Signal(object)  # Settings
     closed = Signal()
 
-    def __init__(self, today: Callable[[], str], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, today: Callable[[], str], system: QWidget | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setObjectName("settings")
         self._settings = Settings()
@@ -61,6 +63,7 @@ class SettingsView(QWidget):
             (_tr("Appearance and mouse"), self._appearance()),
             (_tr("Language"), self._language()),
             (_tr("Memory"), self._memory()),
+            *(((_tr("This station"), system),) if system is not None else ()),
         ):
             self.list.addItem(title)
             area = QScrollArea()
