@@ -56,6 +56,16 @@ class ModelWords:
         return next((p for p in self.points if abs(p.threshold - threshold) < _THRESHOLD_MATCH), None)
 
 
+def point_title(name: str) -> str:
+    """Name of an operating point within a sentence; a model's own names stay as they are."""
+    return {
+        "high sensitivity": _tr("high sensitivity"),
+        "balanced": _tr("balanced"),
+        "high specificity": _tr("high specificity"),
+        "boxes": _tr("few false findings"),
+    }.get(name, name)
+
+
 def no_words(_model_id: str) -> ModelWords:
     """What is said of a model whose card is not known."""
     return ModelWords()

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.ai_findings import AiFinding, count_words, detail_lines, listed
-from app.state.ai_view import AiPhase, AiView, ModelWords
+from app.state.ai_view import AiPhase, AiView, ModelWords, point_title
 from app.state.terms import image_term
 from app.views.ai_findings_list import AiFindingsList
 from app.views.threshold_row import CountLabel, ThresholdRow
@@ -244,7 +244,7 @@ class AiPanel(QFrame):
         findings = listed(state.findings, state.threshold) if shown else ()
         point = state.card.point_at(state.threshold)
         fixed = point is not None and not state.may_choose  # a named point that is chosen is a pressed button
-        name = f"  ·  {QCoreApplication.translate('model', point.name)}" if point and fixed else ""
+        name = f"  ·  {point_title(point.name)}" if point and fixed else ""
         _say(self._count, count_words(state.findings, state.threshold) + name if shown else "")
         if self.threshold is not None:
             self.threshold.setVisible(shown)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QCoreApplication, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
+from app.state.ai_view import point_title
 from inference.model_card import OperatingPoint
 
 STEPS = 100  # of the slider: two decimals
@@ -80,7 +81,7 @@ class ThresholdRow(QWidget):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setToolTip(
                 _tr("{0}: {1:.2f} – {2}").format(
-                    QCoreApplication.translate("model", point.name),
+                    point_title(point.name),
                     point.threshold,
                     QCoreApplication.translate("model", point.how_set),
                 )
