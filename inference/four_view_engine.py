@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -22,6 +22,7 @@ from torch import Tensor
 from inference.device import chosen_device
 from inference.engine import Cancelled, InferenceCancelled, Progress
 from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.four_view_merging import merged, on_cpu, turned_back, upside_down
 from inference.lesion_places import describe
 from inference.matching import PREFIX, Matcher, load_matcher
 from inference.model_card import ModelError, checked_weights, read_card
@@ -37,7 +38,6 @@ from inference.training.four_view_data import FINDINGS, TERMS
 from resources.vocabulary import FOUR_VIEWS, FindingType, Laterality
 
 _MEMBERS = "member"  # tensors of an ensemble's networks are named member0.*, member1.*, ...
-_SAME_IOU = 0.4  # boxes of two networks, or of a picture and its mirror image, that are one lesion
 _SMOOTH = 8  # an outline is drawn on the mask at so many times its size
 _SHAPED = {"shape": FindingType.MASS, "margin": FindingType.MASS}
 _CALCIFIED = {"morphology": FindingType.CALCIFICATION, "distribution": FindingType.CALCIFICATION}
@@ -197,8 +197,8 @@ class FourViewEngine:
             for network in self._networks:
                 runs.append(network(views, self._fused))
                 if self._flips:
-                    runs.append(_turned_back(network(_upside_down(views), self._fused), used))
-        on_cpu = [[_on_cpu(found) for found in run] for run in runs]
+                    runs.append(turned_back(network(upside_down(views), self._fused), used))
+        on_cpu = [[on_cpu(found) for found in run] for run in runs]
         return on_cpu[0] if len(on_cpu) == 1 else [merged(same) for same in zip(*on_cpu, strict=True)]
 
     def _precision(self) -> torch.autocast:
@@ -333,93 +333,6 @@ def outline_of(
         row, col = point_to_stored(prepared.placement, *at)
         out.append((min(max(row, 0.0), float(rows)), min(max(col, 0.0), float(cols))))
     return tuple(out)
-
-
-def _on_cpu(found: Found) -> Found:
-    return Found(
-        boxes=found.boxes.float().cpu(),
-        score=found.score.float().cpu(),
-        types=found.types.float().cpu(),
-        malignancy=found.malignancy.float().cpu(),
-        descriptors={name: x.float().cpu() for name, x in found.descriptors.items()},
-        masks=None if found.masks is None else found.masks.float().cpu(),
-    )
-
-
-def _upside_down(views: Views) -> Views:
-    planes = views.planes.clone()
-    for view, used in enumerate(views.used_rows):
-        planes[view, :, :used] = planes[view, :, :used].flip(1)
-    return replace(views, planes=planes)
-
-
-def _turned_back(found: Sequence[Found], used_rows: Sequence[int]) -> list[Found]:
-    out = []
-    for answer, used in zip(found, used_rows, strict=True):
-        boxes = answer.boxes.clone()
-        boxes[:, 1], boxes[:, 3] = used - answer.boxes[:, 3], used - answer.boxes[:, 1]
-        masks = None if answer.masks is None else answer.masks.flip(1)
-        out.append(replace(answer, boxes=boxes, masks=masks))
-    return out
-
-
-def merged(runs: Sequence[Found]) -> Found:
-    """Average the lesions of several runs on one view; a run that does not see a lesion counts as zero.
-
-    Boxes, types, malignancy, descriptors and masks are means weighted by the score.
-    """
-    parts = [(run, n) for run in runs for n in range(len(run.score))]
-    parts.sort(key=lambda part: -float(part[0].score[part[1]]))
-    groups: list[list[tuple[Found, int]]] = []
-    for run, n in parts:
-        home = next(
-            (g for g in groups if all(r is not run for r, _ in g) and _iou(g[0], (run, n)) > _SAME_IOU), None
-        )
-        if home is None:
-            groups.append([(run, n)])
-        else:
-            home.append((run, n))
-    if not groups:
-        return runs[0]
-    weights = [torch.stack([run.score[n] for run, n in g]) for g in groups]
-
-    def mean(name: str) -> Tensor:
-        out = []
-        for group, weight in zip(groups, weights, strict=True):
-            values = torch.stack([getattr(run, name)[n] for run, n in group])
-            share = (weight / weight.sum()).view(-1, *[1] * (values.dim() - 1))
-            out.append((values * share).sum(0))
-        return torch.stack(out)
-
-    score = torch.stack([weight.sum() / len(runs) for weight in weights])
-    best = [max(g, key=lambda part: float(part[0].score[part[1]])) for g in groups]
-    answer = Found(
-        boxes=mean("boxes"),
-        score=score,
-        types=mean("types"),
-        malignancy=mean("malignancy"),
-        descriptors={
-            name: torch.stack([run.descriptors[name][n] for run, n in best]) for name in runs[0].descriptors
-        },
-        masks=None if runs[0].masks is None else mean("masks"),
-    )
-    order = score.argsort(descending=True)
-    return Found(
-        boxes=answer.boxes[order],
-        score=score[order],
-        types=answer.types[order],
-        malignancy=answer.malignancy[order],
-        descriptors={name: x[order] for name, x in answer.descriptors.items()},
-        masks=None if answer.masks is None else answer.masks[order],
-    )
-
-
-def _iou(a: tuple[Found, int], b: tuple[Found, int]) -> float:
-    first, second = a[0].boxes[a[1]], b[0].boxes[b[1]]
-    low, high = torch.maximum(first[:2], second[:2]), torch.minimum(first[2:], second[2:])
-    common = float((high - low).clamp(min=0).prod())
-    total = float((first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod()) - common
-    return common / total if total > 0 else 0.0
 
 
 def _check(cancelled: Cancelled) -> None:
