@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from app.case_import import import_cases
+from app.case_import import ImportOutcome, import_cases
 from app.files import program_folders
 from app.import_reports import add_links, link_path, read_links, report_path, write_report
 from app.practice_truth import PRACTICE_TRUTH, cut_practice_truth
 from app.study_files import folder_beside
 from inference.exam.deidentification.site_key import open_key
-from reader_study.case_import import open_store, write_protocol_cases
+from reader_study.case_import import CaseStore, open_store, write_protocol_cases
+from reader_study.desk import Done
+from reader_study.domain.events import EventKind
+from reader_study.errors import StudyError
+from reader_study.permissions import Action
 from reader_study.store.database import open_database
-from reader_study.truth_import import read_truth_csv, write_truth
+from reader_study.study_commands import desk_for
+from reader_study.truth_import import TruthImport, read_truth_csv, write_truth
 from resources.files import UserFacingError
+
+_Db = Annotated[
+    str, typer.Option("--db", help="Study database; with it the import is in the study's audit list.")
+]
+_Study = Annotated[str, typer.Option("--study", help="Id of the study, with --db.")]
+_Who = Annotated[str, typer.Option("--as", help="Account that does it, with --db.")]
+_Anchor = Annotated[
+    Path | None, typer.Option("--anchor", help="Anchor file that is kept elsewhere, with --db.")
+]
+T = TypeVar("T")
+
+
+def _audited(
+    audit: tuple[str, str, str, Path | None],
+    action: Action,
+    kind: EventKind,
+    work: Callable[[], tuple[T, Done]],
+) -> T:
+    """Do the work for the account of a study, which its audit keeps; without a database it is only done."""
+    db, study, who, anchor = audit
+    if not db:
+        if study or who:
+            raise StudyError("Import: expected --db with --study and --as, found none; name the database.")
+        return work()[0]
+    opened = open_database(db, create=False)
+    try:
+        desk = desk_for(opened, study, who, anchor)
+        if desk is None:
+            raise StudyError(
+                f"Study {study}: expected one with a coordinator, found none; leave --db out: it keeps no audit."
+            )
+        return desk.permitted(action, kind, lambda _study: work())
+    finally:
+        opened.close()
 
 
 def cases_command(
@@ -28,10 +68,15 @@ def cases_command(
     images_only: Annotated[
         bool, typer.Option("--images-only", help="Leave CAD reports, saved displays and key objects out.")
     ] = False,
+    db: _Db = "",
+    study: _Study = "",
+    who: _Who = "",
+    anchor: _Anchor = None,
 ) -> None:
     """De-identify exams (PS3.15 basic profile) and bring them into the case folder of a study."""
     secret = key or program_folders("keys").home / f"{store.resolve().name}.key"
-    try:
+
+    def work() -> tuple[tuple[ImportOutcome, CaseStore, Path, Path], Done]:
         cases = open_store(store)
         outcome = import_cases(
             source, cases, open_key(secret, away_from=store), images_only=images_only,
@@ -40,6 +85,12 @@ def cases_command(
         report = report_path(secret)
         write_report(outcome.rows, report)
         listed = write_protocol_cases(cases)
+        facts = {"cases": len(cases.cases), "new": len(outcome.cases), "refused": outcome.count("refused")}
+        return (outcome, cases, report, listed), Done(subject="case folder", new=facts)
+
+    try:
+        audit = (db, study, who, anchor)
+        outcome, cases, report, listed = _audited(audit, Action.IMPORT_CASES, EventKind.CASES_IMPORTED, work)
     except UserFacingError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -66,9 +117,14 @@ def truth_command(
     links: Annotated[
         Path | None, typer.Option(help="Table of cases and patients, where the file names patients.")
     ] = None,
+    db: _Db = "",
+    study: _Study = "",
+    who: _Who = "",
+    anchor: _Anchor = None,
 ) -> None:
     """Check the truth of a study's cases and keep it; nothing is written while one cell is wrong."""
-    try:
+
+    def work() -> tuple[tuple[CaseStore, TruthImport], Done]:
         cases = open_store(store)
         found = read_truth_csv(truth, cases, read_links(links) if links is not None else None)
         for problem in found.problems:
@@ -77,6 +133,12 @@ def truth_command(
             typer.echo(f"Cells to correct: {len(found.problems)}; nothing was written.", err=True)
             raise typer.Exit(2)
         write_truth(found.truths, out)
+        facts = {"cases": len(cases.cases), "covered": len(found.truths)}
+        return (cases, found), Done(subject=truth.name, new=facts)
+
+    try:
+        audit = (db, study, who, anchor)
+        cases, found = _audited(audit, Action.IMPORT_TRUTH, EventKind.TRUTH_IMPORTED, work)
     except UserFacingError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,10 +11,10 @@ from typing import Annotated
 import typer
 
 from reader_study import store_commands, study_commands
-from reader_study.accounts import SignedIn, account_of, hash_password, sign_in_account
+from reader_study.accounts import account_of, hash_password
 from reader_study.audit import study_stage
 from reader_study.clock import SystemClock
-from reader_study.desk import Desk, Done
+from reader_study.desk import Done
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Study
 from reader_study.domain.truth import read_truth
@@ -25,6 +24,7 @@ from reader_study.permissions import Action
 from reader_study.protocol_file import read_protocol
 from reader_study.sessions import Sessions
 from reader_study.store.database import Database, open_database
+from reader_study.study_commands import desk_for
 from reader_study.verify import verify_log
 from resources.files import UserFacingError
 
@@ -76,7 +76,7 @@ def export_command(
             facts = {"files": len(report.written), "truth": None if truth is None else truth.name}
             return report, Done(subject=out.name, new=facts)
 
-        desk = _desk_for(database, study, who, anchor)
+        desk = desk_for(database, study, who, anchor)
         if desk is None:
             report, _ = work(database.study(study))
         else:
@@ -134,24 +134,12 @@ def study_password(
         kept = next((one for one in database.study(study).readers if one.reader_id == reader), None)
         if kept is None:
             raise StudyError(f"Reader {reader}: not in study {study}; name one of its readers.")
-        desk = _desk_for(database, study, who, anchor)
+        desk = desk_for(database, study, who, anchor)
         hashed = hash_password(typer.prompt("New password", hide_input=True, confirmation_prompt=True))
         if desk is None:
             database.set_password(study, reader, hashed)
             return
         desk.put_account(replace(account_of(kept), password_hash=hashed), why="password set")
-
-
-def _desk_for(database: Database, study: str, who: str, anchor: Path | None) -> Desk | None:
-    """The desk of the account that was named; None where a study was made without a coordinator (demo, pilot)."""
-    if not study_stage(database.events, study).drafted:
-        return None
-    if not who:
-        raise StudyError(f"Study {study}: expected the account that does it (--as), found none; give it.")
-    password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
-    account, clock = sign_in_account(database.accounts(study), who, password), SystemClock()
-    signed_in = SignedIn(account, clock)
-    return Desk(database=database, clock=clock, signed_in=signed_in, study_id=study, anchor=anchor)
 
 
 @contextmanager

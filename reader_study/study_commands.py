@@ -5,6 +5,7 @@ Each signs in with ``--as`` and goes through the desk, which asks the permission
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from reader_study.accounts import SignedIn, hash_password, sign_in_account
+from reader_study.audit import study_stage
 from reader_study.clock import SystemClock
 from reader_study.desk import Desk
 from reader_study.domain.events import canonical
@@ -60,6 +62,16 @@ def _desk_of(database: Database, account: Account, study: str, anchor: Path | No
     return Desk(
         database=database, clock=clock, signed_in=SignedIn(account, clock), study_id=study, anchor=anchor
     )
+
+
+def desk_for(database: Database, study: str, who: str, anchor: Path | None) -> Desk | None:
+    """The desk of the account that was named; None where a study was made without a coordinator (demo, pilot)."""
+    if not study_stage(database.events, study).drafted:
+        return None
+    if not who:
+        raise StudyError(f"Study {study}: expected the account that does it (--as), found none; give it.")
+    password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
+    return _desk_of(database, sign_in_account(database.accounts(study), who, password), study, anchor)
 
 
 def draft(
