@@ -175,8 +175,8 @@ def speck_groups(
     out = []
     for name in sorted(set(group.tolist())):
         mask = np.zeros(clusters.shape, np.uint8)
-        for k in np.flatnonzero(group == name):
-            mask |= left[k].mask(clusters.shape).astype(np.uint8)
+        for member in np.flatnonzero(group == name).tolist():
+            mask |= left[member].mask(clusters.shape).astype(np.uint8)
         if cv2.countNonZero(mask):
             out.append(mask.astype(bool))
     return out

@@ -264,7 +264,7 @@ def box_cells(mask: NDArray[np.bool_]) -> Row:
 
 def write_tables(prepared: Prepared, out: Path) -> Mapping[str, Path]:
     """Write images.csv, lesions.csv and skipped.csv; columns beyond the contract's follow it."""
-    tables = {
+    tables: dict[str, tuple[tuple[str, ...], list[Row]]] = {
         "images": (IMAGE_COLUMNS, sorted(prepared.images, key=_order)),
         "lesions": (LESION_COLUMNS, sorted(prepared.lesions, key=_order)),
         "skipped": (("file", "why"), [{"file": what, "why": why} for what, why in prepared.skipped]),

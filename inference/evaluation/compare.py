@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from inference.evaluation.figures import Patients, Weights, bootstrap, interval, number
-from inference.evaluation.froc import RULES, Froc, area, collect, paired_images, sensitivities
+from inference.evaluation.froc import RULES, Curves, Froc, collect, paired_images
 from inference.evaluation.report import Question, level_units
 from inference.evaluation.run_tables import EvaluationError, read_run
 from inference.evaluation.tables import Sheet, figure
@@ -141,17 +141,13 @@ def _froc(first: Froc, second: Froc, patients: Patients, question: Question) -> 
     kinds = (None, *(f for f in FindingType if f in first.hit_finding))
     masks = [first.of(kind) for kind in kinds]
 
-    def figures(weights: Weights) -> NDArray[np.float64]:
-        rows = [
-            np.append(sensitivities(froc, kept, weights), area(froc, kept, weights))
-            for kept in masks
-            for froc in (first, second)
-        ]
-        return np.array(rows).ravel()
+    curves = [Curves(froc, masks) for froc in (first, second)]
 
-    shape = (len(kinds), 2, len(FROC_RATES) + 1)
-    once = figures(np.ones(len(patients.names))).reshape(shape)
-    draws = bootstrap(patients, figures, seed=question.seed, rounds=question.rounds).reshape(-1, *shape)
+    def figures(weights: Weights) -> NDArray[np.float64]:
+        return np.stack([made.figures(weights) for made in curves], axis=1)
+
+    once = figures(np.ones(len(patients.names)))
+    draws = bootstrap(patients, figures, seed=question.seed, rounds=question.rounds)
     names = [*(f"{rate:g}" for rate in FROC_RATES), "area"]
     out: dict[str, Any] = {}
     for k, kind in enumerate(kinds):

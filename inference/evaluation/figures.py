@@ -47,13 +47,13 @@ def bootstrap(
     Parameters
     ----------
     statistic
-        From the patients' weights to (figures,); NaN where a draw has none.
+        From the patients' weights to an array of figures, always of one shape; NaN where a draw has none.
     seed
         The same seed draws the same patients, so two runs of an equal seed are paired.
 
     Returns
     -------
-    (rounds, figures) float64.
+    (rounds, ...) float64.
     """
     rng = np.random.default_rng(seed)
     return np.array([statistic(patients.draw(rng)) for _ in range(rounds)])

@@ -84,68 +84,76 @@ def collect(
     )
 
 
-def curve(froc: Froc, kept: NDArray[np.bool_], weights: Weights) -> tuple[NDArray[np.float64], ...]:
-    """Steps of the weighted curve.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """The lesions of one type, ready for many draws of patients."""
 
-    Returns
-    -------
-    rate, sensitivity
-        (steps + 1,) float64. Up to but without ``rate[k]`` false positives per image ``sensitivity[k]`` of the
-        lesions can be found; the last rate is infinite.
-    """
-    scores = froc.false_score
-    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, int)
-    summed = np.cumsum(weights[froc.false_patient])[ends]
-    total = float((weights * froc.images).sum())
-    rate = np.append(summed / total, np.inf)
-    score = froc.hit_score[kept]
-    order = np.argsort(-score, kind="stable")
-    gained = np.append(0.0, np.cumsum(weights[froc.hit_patient[kept]][order]))
-    # Thresholds just above each group of equal false positives, then none: how many lesions lie above.
-    above = np.searchsorted(-score[order], np.append(-scores[ends], np.inf), side="left")
-    return rate, gained[above] / gained[-1]
+    patients: NDArray[np.int64]  # (lesions,) most strongly found first
+    above: NDArray[np.int64]  # (steps + 1,) how many are found above each group of equal false positives
 
 
-def sensitivities(
-    froc: Froc, kept: NDArray[np.bool_], weights: Weights, rates: Sequence[float] = FROC_RATES
-) -> NDArray[np.float64]:
-    """Highest sensitivity at no more than each rate of false positives per image; NaN without lesions.
+class Curves:
+    """The FROC curves of some types for many draws of patients: what does not depend on the draw is done once."""
 
-    Returns
-    -------
-    (rates,) float64 in 0..1.
-    """
-    if not (weights[froc.hit_patient[kept]].sum() > 0 and (weights * froc.images).sum() > 0):
-        return np.full(len(rates), np.nan)
-    rate, found = curve(froc, kept, weights)
-    return np.asarray(found[np.searchsorted(rate, np.array(rates) + 1e-9, side="right")])
+    def __init__(self, froc: Froc, masks: Sequence[NDArray[np.bool_]]) -> None:
+        """Prepare; ``masks`` are (lesions,) bool, one a curve."""
+        scores = froc.false_score
+        ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, int)
+        limits = np.append(-scores[ends], np.inf)
+        self._froc = froc
+        self._ends = ends
+        self._kinds = []
+        for kept in masks:
+            score = froc.hit_score[kept]
+            order = np.argsort(-score, kind="stable")
+            above = np.searchsorted(-score[order], limits, side="left")
+            self._kinds.append(_Kind(patients=froc.hit_patient[kept][order], above=above))
 
+    def figures(
+        self, weights: Weights, rates: Sequence[float] = FROC_RATES, to: float = AREA_TO
+    ) -> NDArray[np.float64]:
+        """Sensitivities and area of every curve.
 
-def area(froc: Froc, kept: NDArray[np.bool_], weights: Weights, to: float = AREA_TO) -> float:
-    """Area under the FROC curve from 0 to ``to`` false positives per image, as a share of ``to`` (0..1)."""
-    if not (weights[froc.hit_patient[kept]].sum() > 0 and (weights * froc.images).sum() > 0):
-        return float("nan")
-    rate, found = curve(froc, kept, weights)
-    edges = np.minimum(rate, to)
-    return float((np.diff(np.append(0.0, edges)) * found).sum() / to)
+        Parameters
+        ----------
+        weights
+            (patients,) how often each patient counts.
+        rates
+            False positives per image; the sensitivity is the highest at no more than the rate.
+        to
+            The area under the curve is taken from 0 to this rate, as a share of it.
+
+        Returns
+        -------
+        (curves, rates + 1) float64 in 0..1, the area last; NaN without lesions.
+        """
+        out = np.full((len(self._kinds), len(rates) + 1), np.nan)
+        images = float((weights * self._froc.images).sum())
+        if images <= 0:
+            return out
+        # rate[k]: false positives per image when all groups down to the k-th are let in; below it, found[k] holds
+        rate = np.append(np.cumsum(weights[self._froc.false_patient])[self._ends] / images, np.inf)
+        at = np.searchsorted(rate, np.array(rates) + 1e-9, side="right")
+        last = int(np.searchsorted(rate, to, side="right")) + 1
+        steps = np.diff(np.append(0.0, np.minimum(rate[:last], to))) / to
+        for k, kind in enumerate(self._kinds):
+            gained = np.append(0.0, np.cumsum(weights[kind.patients]))
+            if gained[-1] > 0:
+                out[k, :-1] = gained[kind.above[at]] / gained[-1]
+                out[k, -1] = float((steps * gained[kind.above[:last]]).sum() / gained[-1])
+        return out
 
 
 def froc_json(froc: Froc, patients: Patients, *, seed: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """The contract's table of one hit rule: per type and for all, the eight rates with their intervals."""
     kinds = (None, *(f for f in FindingType if f in froc.hit_finding))
     masks = [froc.of(kind) for kind in kinds]
-    once = np.ones(len(patients.names))
-
-    def both(weights: Weights) -> NDArray[np.float64]:
-        return np.concatenate(
-            [np.append(sensitivities(froc, kept, weights), area(froc, kept, weights)) for kept in masks]
-        )
-
     if not len(froc.hit_score):
         return {}
+    curves = Curves(froc, masks)
     width = len(FROC_RATES) + 1
-    values = both(once).reshape(len(kinds), width)
-    draws = bootstrap(patients, both, seed=seed, rounds=rounds).reshape(-1, len(kinds), width)
+    values = curves.figures(np.ones(len(patients.names)))
+    draws = bootstrap(patients, curves.figures, seed=seed, rounds=rounds)
     out: dict[str, Any] = {}
     for k, kind in enumerate(kinds):
         lows_highs = [interval(draws[:, k, r]) for r in range(width)]

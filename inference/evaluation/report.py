@@ -22,7 +22,7 @@ from inference.evaluation.operating import (
 from inference.evaluation.run_tables import LEVELS, RunTables, read_run
 from inference.evaluation.subgroups import subgroups_json
 from inference.evaluation.truth import Truth, read_truth
-from inference.evaluation.units import Unit, auc_of, of_type, units_of
+from inference.evaluation.units import Unit, auc_of, candidates_of, of_type, units_of
 from resources.vocabulary import FindingType, ImageKind
 
 
@@ -85,8 +85,9 @@ def level_units(truth: Truth, run: RunTables, negatives: str) -> tuple[dict[str,
     """The units of every level that has any, and why others were left out."""
     out: dict[str, list[Unit]] = {}
     notes: list[str] = []
+    candidates = candidates_of(truth)
     for level in LEVELS:
-        units, said = units_of(truth, run, level, negatives=negatives)
+        units, said = units_of(truth, run, level, negatives=negatives, candidates=candidates)
         notes += said
         if units:
             out[level] = units

@@ -14,6 +14,9 @@ from rich.table import Table
 from inference.evaluation.operating import MEASURES
 from inference.metrics import FROC_RATES
 
+_SHORT = {
+    "sensitivity": "sens.", "specificity": "spec.", "ppv": "PPV", "npv": "NPV", "accuracy": "acc.", "f1": "F1",
+}  # fmt: skip
 _RATES = tuple(f"{rate:g}" for rate in FROC_RATES)
 
 
@@ -117,7 +120,7 @@ def _operating(points: dict[str, Any]) -> Sheet:
     )
     return Sheet(
         title="Operating points",
-        columns=("level", "name", "threshold", *MEASURES, "malignant / other"),
+        columns=("level", "name", "at", *(_SHORT[m] for m in MEASURES), "malignant / other"),
         rows=rows,
     )
 
@@ -135,22 +138,21 @@ def _strata(strata: dict[str, Any]) -> Sheet:
 
 
 def print_sheets(sheets: Sequence[Sheet], warnings: Sequence[str], console: Console) -> None:
-    """Write tables and warnings to a terminal."""
+    """Write tables and warnings to a terminal; where it is narrow the widest tables go without intervals."""
+    bare = False
     for sheet in sheets:
-        table = Table(title=sheet.title, title_justify="left")
+        short = console.width < 150 and len(sheet.columns) > 6
+        bare = bare or short
+        table = Table(title=sheet.title, title_justify="left", padding=(0, 0) if short else (0, 1))
         for column in sheet.columns:
-            table.add_column(column.replace(" / ", " /\n"))
+            table.add_column(column)
         for row in sheet.rows:
-            table.add_row(*(_narrow(cell) if console.width < 180 else cell for cell in row))
+            table.add_row(*(cell.partition(" (")[0] if short else cell for cell in row))
         console.print(table)
+    if bare:
+        console.print("Intervals of the wide tables: --json, --markdown, or a terminal of 150 columns.")
     for sentence in warnings:
         console.print(f"- {sentence}", markup=False, highlight=False)
-
-
-def _narrow(cell: str) -> str:
-    """A figure with its interval below it, where the terminal is narrow."""
-    value, bracket, rest = cell.partition(" (")
-    return f"{value}\n{rest.rstrip(')').replace(' to ', '-')}" if bracket and " to " in rest else cell
 
 
 def markdown(title: str, command: str, sheets: Sequence[Sheet], warnings: Sequence[str] = ()) -> str:

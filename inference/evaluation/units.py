@@ -47,8 +47,16 @@ class _Candidate:
     lesions: tuple[ManifestLesion, ...]
 
 
+Candidates = Mapping[str, Mapping[Key, _Candidate]]
+
+
 def units_of(
-    truth: Truth, run: RunTables, level: str, *, negatives: str = "all"
+    truth: Truth,
+    run: RunTables,
+    level: str,
+    *,
+    negatives: str = "all",
+    candidates: Candidates | None = None,
 ) -> tuple[list[Unit], list[str]]:
     """Join a level's scores with its truth.
 
@@ -58,6 +66,8 @@ def units_of(
         "view", "breast", "exam" or "lesion".
     negatives
         "all" = normal and benign; "normal" leaves the benign out.
+    candidates
+        Of ``candidates_of(truth)``, where several levels are asked for.
 
     Returns
     -------
@@ -68,10 +78,10 @@ def units_of(
     EvaluationError
         scores.csv holds one thing twice.
     """
-    candidates = _candidates(truth)[level]
-    scores, notes = _scores(truth, run, level, candidates)
+    mine = (candidates or candidates_of(truth))[level]
+    scores, notes = _scores(truth, run, level, mine)
     out, unknown, unscored = [], 0, []
-    for candidate in candidates.values():
+    for candidate in mine.values():
         if candidate.truth is None:
             unknown += candidate.key in scores
             continue
@@ -104,7 +114,8 @@ def units_of(
     return out, notes
 
 
-def _candidates(truth: Truth) -> dict[str, dict[Key, _Candidate]]:
+def candidates_of(truth: Truth) -> Candidates:
+    """Everything that could be scored, by level and key, whether its truth is known or not."""
     images: dict[str, dict[Key, list[ManifestImage]]] = {level: {} for level in LEVELS}
     for image in truth.images:
         entry = image.entry

@@ -74,11 +74,12 @@ def prepared(name: str, folder: Path, out: Path, *options: str) -> tuple[Rows, R
     assert not [
         s for s in read_truth(out / "images.csv", out / "lesions.csv").notes if "mask" in s or "left out" in s
     ]
-    tables = []
-    for table in ("images", "lesions", "skipped"):
-        with (out / f"{table}.csv").open(encoding="utf-8", newline="") as stream:
-            tables.append(list(csv.DictReader(stream)))
-    return tables[0], tables[1], tables[2]
+    return read_rows(out / "images.csv"), read_rows(out / "lesions.csv"), read_rows(out / "skipped.csv")
+
+
+def read_rows(path: Path) -> Rows:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 @pytest.fixture
@@ -478,7 +479,10 @@ def test_the_real_mias_files_give_their_known_counts(data_root: Path, tmp_path: 
     folder = data_root / "mammograms" / "mias"
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    images, lesions, skipped = prepared("mias", folder, tmp_path / "out")
+    out = tmp_path / "out"
+    assert main(["datasets", "prepare", "mias", str(folder), "--out", str(out)]) == 0
+    images, lesions, skipped = (read_rows(out / f"{name}.csv") for name in ("images", "lesions", "skipped"))
+    assert read_manifest(out / "images.csv", out / "lesions.csv").problems == ()
     assert len(images) == len(list((folder / "images").glob("*.png"))) == 240
     assert len(lesions) == sum(row["x"].isdigit() for row in rows)
     assert sum(row["malignant"] == "1" for row in lesions) == sum(
@@ -493,11 +497,26 @@ def test_the_real_mias_files_give_their_known_counts(data_root: Path, tmp_path: 
 def test_the_real_cesm_files_pair_low_and_recombined_images_and_their_masks(
     data_root: Path, tmp_path: Path
 ) -> None:
-    folder = data_root / "mammograms" / "cdd_cesm_512"
+    source, folder = data_root / "mammograms" / "cdd_cesm_512", tmp_path / "set"
+    chosen = sorted(path.name for path in (source / "images").glob("*.jpg"))[:40]
+    for place in ("images", "masks"):
+        (folder / place).mkdir(parents=True)
+        for name in chosen:
+            (folder / place / name).write_bytes((source / place / name).read_bytes())
+    (folder / "annotations.csv").write_bytes((source / "annotations.csv").read_bytes())
     out = tmp_path / "out"
     assert main(["datasets", "prepare", "cdd-cesm", str(folder), "--out", str(out)]) == 0
     truth = read_truth(out / "images.csv", out / "lesions.csv")
-    assert len(truth.images) == 484
+    assert len(truth.images) == 40
     assert {image.entry.pathology for image in truth.images} == {"malignant"}
     assert all(image.lesions for image in truth.images)  # every visible image has its mask
     assert not [s for s in truth.notes if "mask" in s]
+    assert len(read_rows(out / "skipped.csv")) == 444  # the table's rows whose images are not here
+    # the islands of an image's mask file are its lesions, no pixel lost but the JPEG's specks
+    name = Path(truth.images[0].entry.path).name
+    whole = cv2.imread(str(source / "masks" / name), cv2.IMREAD_GRAYSCALE)
+    assert whole is not None
+    parts = sum(
+        int(x.region.outlined.sum()) for x in truth.images[0].lesions if x.region.outlined is not None
+    )
+    assert parts == pytest.approx(int((whole >= 128).sum()), rel=0.01)

@@ -8,14 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.evaluation.figures import Patients
-from inference.evaluation.froc import Froc, area, collect, froc_json, sensitivities
+from inference.evaluation.froc import Curves, Froc, collect, froc_json
 from inference.evaluation.regions import box_overlap, filled, holds, is_hit, outline_dice, region_of
 from inference.evaluation.run_tables import FoundRow
 from inference.evaluation.truth import TruthImage, TruthLesion
 from inference.exam.manifest import ManifestImage, ManifestLesion
 from inference.exam.types import Box
-from inference.metrics import ImageMarks, froc
+from inference.metrics import FROC_RATES, ImageMarks, froc
 from resources.vocabulary import FindingType, ImageKind, Laterality, Projection, ViewName
+
+
+def sensitivities(data: Froc, weights: np.ndarray, rates: tuple[float, ...] = FROC_RATES) -> np.ndarray:
+    return Curves(data, [data.of(None)]).figures(weights, rates)[0, :-1]
+
 
 VIEW = ViewName(Laterality.LEFT, Projection.CC)
 
@@ -66,11 +71,11 @@ def test_froc_worked_by_hand() -> None:
     patients = Patients(["a", "b", "c", "d"])
     data = collect(pairs, "centre", patients)
     assert data.false_score.tolist() == [0.8, 0.7, 0.4]
-    found = sensitivities(data, data.of(None), np.ones(4), rates=(0.0, 0.25, 0.5, 0.74, 0.75, 4.0))
+    found = sensitivities(data, np.ones(4), rates=(0.0, 0.25, 0.5, 0.74, 0.75, 4.0))
     # 0.9 alone: 1/3 at no false mark. 0.3 needs the three false ones: 3/4 per image.
     assert found.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
     # 1/3 up to 0.75, 2/3 from there to 1.
-    assert area(data, data.of(None), np.ones(4)) == pytest.approx(0.75 / 3 + 0.25 * 2 / 3)
+    assert Curves(data, [data.of(None)]).figures(np.ones(4))[0, -1] == pytest.approx(0.75 / 3 + 0.25 * 2 / 3)
 
 
 def test_two_lesions_under_one_mark_are_both_found_and_a_benign_one_may_be_no_target() -> None:
@@ -87,7 +92,7 @@ def test_two_lesions_under_one_mark_are_both_found_and_a_benign_one_may_be_no_ta
 def test_equal_scores_of_true_and_false_marks_enter_together() -> None:
     pairs = [(image(0, "a", [LESION]), [mark(5, 5, 0.5), mark(50, 50, 0.5)])]
     data = collect(pairs, "centre", Patients(["a"]))
-    assert sensitivities(data, data.of(None), np.ones(1), rates=(0.5, 1.0)).tolist() == [0.0, 1.0]
+    assert sensitivities(data, np.ones(1), rates=(0.5, 1.0)).tolist() == [0.0, 1.0]
 
 
 marks_strategy = st.lists(
@@ -111,7 +116,7 @@ def test_froc_equals_trying_every_threshold_on_the_drawn_images(
     patients = Patients(names)
     data = collect(pairs, "centre", patients)
     rates = (0.0, 0.1, 0.5, 1.0, 2.0)
-    found = sensitivities(data, data.of(None), np.array(copies, dtype=float), rates)
+    found = sensitivities(data, np.array(copies, dtype=float), rates)
     # brute force: write every image as often as its patient was drawn, then try every score as threshold
     spread = [pair for pair in pairs for _ in range(copies[names.index(pair[0].patient)])]
     lesions = sum(len(i.lesions) for i, _ in spread)
@@ -143,7 +148,7 @@ def test_froc_agrees_with_the_one_that_chose_the_models() -> None:
         others.append(ImageMarks(patient=f"p{k // 2}", lesions=lesions, marks=tuple(marks)))
     patients = Patients([i.patient for i, _ in pairs])
     data = collect(pairs, "centre", patients)
-    mine = sensitivities(data, data.of(None), np.ones(len(patients.names)))
+    mine = sensitivities(data, np.ones(len(patients.names)))
     assert mine.tolist() == pytest.approx(list(froc(others).values()))
 
 
