@@ -145,7 +145,8 @@ def remarks(groups: Sequence[Group], exams: Sequence[Exam]) -> list[str]:
             " look at them before the freeze."
         )
     for number, exam in enumerate(exams):
-        told += [f"{'Current exam' if number == 0 else f'Prior {number}'}: {note}" for note in exam.notes]
+        if exam.notes:
+            told.append(f"{'Current exam' if number == 0 else f'Prior {number}'}: {' '.join(exam.notes)}")
     return told
 
 

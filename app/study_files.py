@@ -144,6 +144,12 @@ class LocalStudyFiles:
         return read_truth(self.truth)
 
     def export(self, study: Study, events: EventStore, folder: Path, context: TaskContext) -> Exported:
+        if folder.exists() and any(folder.iterdir()):
+            raise StudyError(
+                _tr(
+                    "{0}: expected an empty folder for the export, found files in it; choose another."
+                ).format(folder.name)
+            )
         context.report(0.1, _tr("tables from the log"))
         truth = {one.case_id: one for one in self._truths()}
         report = export_study(study, events, folder, truth=truth or None)

@@ -142,6 +142,12 @@ class Desk:
                 f"Study {study.study_id}: expected every case to be imported, found {len(empty)} without images"
                 f" ({', '.join(empty[:3])}{', …' if len(empty) > 3 else ''}); import them, then freeze."
             )
+        counted = sum(not case.practice for case in study.cases)
+        if not counted or not study.readers:
+            raise StudyError(
+                f"Study {study.study_id}: expected cases that count and readers to freeze, found {counted} and"
+                f" {len(study.readers)}; import cases and enrol readers first."
+            )
         who, now = self._signed_in.account.account_id, self._clock.utc_now()
         deed = Deed(kind=EventKind.PROTOCOL_FROZEN, subject=_named(study), new=_facts(study), why=why)
         with self._audited(deed) as audit:
@@ -266,6 +272,11 @@ class Desk:
         self._signed_in.check(password)
         if self.stage().locked:
             raise StudyError(f"Study {self._study_id}: it is locked already; export it.")
+        if self.stage().drafted and not self.stage().frozen:
+            raise StudyError(
+                f"Study {self._study_id}: expected a frozen protocol to lock, found a draft that nobody has read;"
+                " freeze it first."
+            )
         rows = self.monitor()
         unfinished = sum(row.n_done < row.n_total for row in rows if row.period > 0)
         asked = self._present().conduct.sign_sessions

@@ -175,6 +175,12 @@ class SignInView(QWidget):
         field.end(False)
 
     def show_problem(self, sentence: str) -> None:
+        if sentence:
+            from app.control.told import (
+                told,
+            )  # only now: the first window is there before the study's rules are
+
+            sentence = told(sentence)
         self._problem.setText(sentence)
         self._problem.setVisible(bool(sentence))
         if sentence:

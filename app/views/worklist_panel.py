@@ -8,6 +8,7 @@ from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from app.control.commands import Command, tooltip
+from app.control.told import told
 from reader_study.sessions import SessionStatus
 
 
@@ -27,7 +28,7 @@ class SessionCard(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self._session_id = status.session_id
-        title = QLabel(_tr("Session {0}").format(status.period))
+        title = QLabel(_tr("Session {0}").format(status.period) if status.period else _tr("Practice"))
         title.setProperty("role", "heading")
         finished = status.n_done >= status.n_total
         bar = QProgressBar()
@@ -70,7 +71,7 @@ class SessionCard(QFrame):
         layout.addLayout(row)
         layout.addWidget(bar)
         if status.why_not and not finished:
-            why = QLabel(status.why_not)
+            why = QLabel(told(status.why_not))
             why.setProperty("role", "secondary")
             why.setWordWrap(True)
             layout.addWidget(why)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea, QWidget
 from app.control.allocation_preview import largest_difference
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
+from app.control.told import told
 from app.views.coordinator.page import Page, button, quiet, row_of, section, session_word
 from app.views.coordinator.pictures import AllocationPicture
 from app.views.coordinator.protocol_fields import design_words
@@ -41,6 +42,7 @@ class AllocationPage(Page):
         self.order = DataTable("allocation", "")
         self.body.addLayout(row_of(QLabel(_tr("Seed")), self.seed, self.draw_button))
         self.body.addWidget(self.facts)
+        self._area = area
         self.body.addWidget(area, 3)
         self.body.addWidget(section(_tr("BALANCE BY READER, SESSION, ARM AND STRATUM")))
         self.body.addWidget(self.balance, 4)
@@ -65,6 +67,9 @@ class AllocationPage(Page):
             ).format(ALGORITHM, design_words()[study.design], len(study.plans), apart)
         )
         self.picture.set_shares(counts, [(arm.arm_id, arm.title) for arm in study.arms])
+        self._area.setMaximumHeight(
+            self.picture.sizeHint().height() + 8
+        )  # few readers leave their room to the table
         columns = (_tr("Reader"), _tr("Session"), _tr("Arm"), _tr("Stratum"), _tr("Cases"))
         self.balance.set_rows(
             columns, [(s.reader_id, session_word(s.period), s.arm_id, s.stratum, s.cases) for s in counts]
@@ -74,7 +79,7 @@ class AllocationPage(Page):
         except NotPermitted as why:
             self.order.hide()
             self.order.set_rows((), ())
-            self.concealed.setText(_tr("Concealed. {0}").format(why))
+            self.concealed.setText(_tr("Concealed. {0}").format(told(str(why))))
             self.concealed.show()
             return
         self.concealed.clear()

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
+from app.control.told import told
 from app.views.coordinator.page import Page, quiet
 from reader_study.permissions import Action
 
@@ -43,7 +44,7 @@ class AnalysisPage(Page):
 
     def show_study(self, work: Coordinating) -> None:
         why = work.why_not(Action.SEE_RESULTS)
-        self.closed.setText(why or "")
+        self.closed.setText(told(why or ""))
         self.closed.setVisible(why is not None)
         if why is None and self.view is None:
             from app.views.analyse_view import AnalyseView

@@ -74,6 +74,13 @@ class BeginView(QWidget):
         person.addRow(_tr("Full name"), self.name)
         person.addRow(_tr("Password"), self.password)
         person.addRow("", self.again)
+        labels = [form.labelForField(field) for form, field in (
+            (study, self.study_id), (study, self.study_title), (person, self.account), (person, self.name),
+        )]  # fmt: skip
+        widest = max(label.sizeHint().width() for label in labels if label is not None)
+        for label in labels:  # two forms, one edge
+            if label is not None:
+                label.setMinimumWidth(widest)
         card = QFrame()
         card.setProperty("role", "card")
         card.setFixedWidth(560)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QLineEdit, QSplitter, QVBoxLa
 from app.control.coordinating import Coordinating
 from app.control.coordination_ports import CaseImport, Row, TruthRefused
 from app.control.tasks import TaskRunner
+from app.control.told import told
 from app.views.coordinator.page import Page, button, quiet, row_of, section
 from app.views.coordinator.table import DataTable
 from reader_study.permissions import Action
@@ -124,7 +125,7 @@ class CasesPage(Page):
         refusal = work.why_not(Action.IMPORT_CASES)
         for tool in (self.folder, self.file):
             tool.setEnabled(refusal is None)
-            tool.setToolTip(refusal or "")
+            tool.setToolTip(told(refusal or ""))
         self._show_coverage(work)
 
     def _show_coverage(self, work: Coordinating) -> None:

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from app.control.coordinating import Coordinating
 from app.control.coordination_ports import Exported, Row
 from app.control.tasks import TaskRunner
+from app.control.told import told
 from app.views.coordinator.page import Page, button, quiet, row_of, section
 from app.views.coordinator.table import DataTable
 from reader_study.permissions import Action
@@ -60,8 +61,8 @@ class ExportPage(Page):
         ):
             why = work.why_not(action)
             tool.setEnabled(why is None)
-            tool.setToolTip(why or "")
-        self.closed.setText(work.why_not(Action.EXPORT) or "")
+            tool.setToolTip(told(why or ""))
+        self.closed.setText(told(work.why_not(Action.EXPORT) or ""))
         self.closed.setVisible(bool(self.closed.text()))
 
     def forget(self) -> None:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from app.control.coordinating import Coordinating
 from app.control.monitoring import box_of
 from app.control.tasks import TaskRunner
+from app.control.told import told
 from app.views.coordinator.page import Page, button, quiet, row_of, section, session_word
 from app.views.coordinator.pictures import ARM_COLOURS, CalendarPicture, Span, TimesPicture
 from app.views.coordinator.table import SORT_ROLE, DataTable
@@ -138,7 +139,7 @@ class MonitorPage(Page):
             n for n, row in enumerate(rows) if row.interrupted or row.overrides or row.idle_spells
         )
         self._why = {
-            row.session_id: _tr("{0}: {1}").format(row.session_id, row.why_not)
+            row.session_id: _tr("{0}: {1}").format(row.session_id, told(row.why_not))
             for row in rows
             if row.why_not is not None and row.n_done < row.n_total
         }

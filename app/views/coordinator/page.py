@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner, Work
+from app.control.told import told
 from resources.files import UserFacingError
 
 
@@ -189,7 +190,7 @@ class Page(QWidget):
     def fail(self, error: Exception) -> None:
         if not isinstance(error, UserFacingError):
             raise error
-        self.tell(str(error), role="error")
+        self.tell(told(str(error)), role="error")
 
     def attempt(self, step: Callable[[Coordinating], object], done: str = "") -> bool:
         """Do a short step and show every page anew; a refusal is said. True when it was done."""

@@ -60,11 +60,12 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
-def _side(value: object) -> Qt.AlignmentFlag:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (
-        Qt.AlignmentFlag.AlignRight if number else Qt.AlignmentFlag.AlignLeft
-    ) | Qt.AlignmentFlag.AlignVCenter
+def _side(values: Sequence[object]) -> Qt.AlignmentFlag:
+    """Right for a column of numbers; left where one word is among them, so that a column has one edge."""
+    known = [value for value in values if value is not None]
+    numbers = known and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+    side = Qt.AlignmentFlag.AlignRight if numbers else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter
 
 
 class _Model(QAbstractTableModel):
@@ -73,10 +74,12 @@ class _Model(QAbstractTableModel):
         self.columns: tuple[str, ...] = ()
         self.rows: tuple[Row, ...] = ()
         self.wrong: frozenset[int] = frozenset()
+        self._sides: tuple[Qt.AlignmentFlag, ...] = ()
 
     def fill(self, columns: Sequence[str], rows: Sequence[Row], wrong: frozenset[int]) -> None:
         self.beginResetModel()
         self.columns, self.rows, self.wrong = tuple(columns), tuple(rows), wrong
+        self._sides = tuple(_side([row[at] for row in self.rows]) for at in range(len(self.columns)))
         self.endResetModel()
 
     def rowCount(self, parent: Index = _TOP) -> int:
@@ -91,7 +94,7 @@ class _Model(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
             return self.columns[section]
         if role == Qt.ItemDataRole.TextAlignmentRole and orientation == Qt.Orientation.Horizontal:
-            return _side(next((row[section] for row in self.rows if row[section] is not None), ""))
+            return self._sides[section]
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -101,7 +104,7 @@ class _Model(QAbstractTableModel):
         if role == SORT_ROLE:
             return float(value) if isinstance(value, int | float) else cell_text(value)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _side(value)
+            return self._sides[index.column()]
         if role == Qt.ItemDataRole.ForegroundRole and index.row() in self.wrong:
             return QColor(ERROR)
         return None

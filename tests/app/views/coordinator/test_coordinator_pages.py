@@ -133,6 +133,7 @@ def test_the_export_is_ready_to_be_analysed(qtbot, window: MainWindow, tmp_path:
         for field in (view.readers.password, view.readers.again):
             field.setText("pw")
         view.readers.save()
+    view.go_to(0)
     view.study.freeze()
     view.go_to(5)
     view.lock.password.setText("pw")
@@ -144,6 +145,12 @@ def test_the_export_is_ready_to_be_analysed(qtbot, window: MainWindow, tmp_path:
     view.go_to(8)
     assert view.analysis.view is not None
     assert view.analysis.view.source == tmp_path / "export"
+    before = sorted(path.name for path in (tmp_path / "export").iterdir())
+    view.go_to(6)
+    view.export.export_to(tmp_path / "export")  # two exports in one folder could not be told apart
+    qtbot.waitUntil(lambda: not window.runner.is_busy(), timeout=60_000)
+    assert "expected an empty folder" in view.export.said.text()
+    assert sorted(path.name for path in (tmp_path / "export").iterdir()) == before
     view.sign_out()
     assert view.analysis._exported is None
 
@@ -161,7 +168,7 @@ def test_rs_u1_the_state_of_a_session_is_few_words_and_the_sentence_is_below(qtb
     assert [row[12] for row in page.sessions.rows()] == ["finished", "finished", "washout until 2026-09-29"]
     assert [row[3] for row in page.sessions.rows()] == ["practice", 1, 2]
     page.sessions.pick("S.r1.p2")
-    assert why in page.why.text()
+    assert "20.0 days are left" in page.why.text()
     page.sessions.pick("S.r1.p1")
     assert page.why.text() == ""
 
@@ -225,3 +232,17 @@ def test_rs_a4_the_whole_meaning_can_be_read_before_it_is_signed(window: MainWin
         view.lock.meaning.setCurrentIndex(number)
         words = view.lock.meaning.currentText()
         assert line.fontMetrics().horizontalAdvance(words) < line.width(), words
+
+
+def test_rs_d1_an_empty_draft_is_neither_frozen_nor_locked(window: MainWindow) -> None:
+    """One press must not end a study that has not begun: the lock cannot be undone."""
+    view = _begin(window, "S1")
+    view.study.freeze()
+    assert "import cases and enrol readers first" in view.study.said.text()
+    view.go_to(5)
+    view.lock.password.setText("pw")
+    view.lock.reason.setText("wrong page")
+    view.lock.sign()
+    assert "freeze it first" in view.lock.said.text()
+    stage = _office(window).stage
+    assert (stage.frozen, stage.locked) == (False, False)
