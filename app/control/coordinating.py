@@ -5,7 +5,7 @@ Knows no Qt, no database engine and no truth; work on files comes in behind the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -185,12 +185,20 @@ class Coordinating:
 
     def import_cases(self, source: Path, context: TaskContext) -> CaseImport:
         """De-identify exams into the case folder and, while the protocol is a draft, name them in it."""
+        return self.importer()(source, context)
+
+    def importer(self) -> Callable[[Path, TaskContext], CaseImport]:
+        """Return the import as work of the person who is signed in now: it goes on when she is signed out meanwhile."""
         self._require(Action.IMPORT_CASES)
-        desk = self.desk  # this person's, also when she is signed out meanwhile
-        made = self.files.import_cases(source, context)
-        if not desk.stage().frozen:
-            desk.cases_imported(lambda study: self._with_stored(study, made))
-        return made
+        desk = self.desk
+
+        def bring(source: Path, context: TaskContext) -> CaseImport:
+            made = self.files.import_cases(source, context)
+            if not desk.stage().frozen:
+                desk.cases_imported(lambda study: self._with_stored(study, made))
+            return made
+
+        return bring
 
     def _with_stored(self, study: Study, made: CaseImport) -> tuple[Study, Done]:
         stored = {case.case_id: case for case in self.files.stored_cases()}

@@ -151,13 +151,16 @@ class CasesPage(Page):
 
     def import_from(self, source: Path) -> None:
         """Import a folder, zip or manifest beside the window."""
-        work = self.work
-        if work is not None:
-            self.run(
-                _tr("Importing {0}").format(source.name),
-                lambda context: work.import_cases(source, context),
-                self._imported,
-            )
+        if self.work is None:
+            return
+        try:
+            bring = self.work.importer()  # hers from the click on, whenever the work begins
+        except UserFacingError as error:
+            self.fail(error)
+            return
+        self.run(
+            _tr("Importing {0}").format(source.name), lambda context: bring(source, context), self._imported
+        )
 
     def _imported(self, made: CaseImport) -> None:
         columns = (_tr("Source file"), _tr("Outcome"), _tr("Case"), _tr("File"), _tr("Done"), _tr("Remark"))
