@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import frozen_folder as frozen
+import frozen_tools
 import licences
 import package_deb
 import package_single
@@ -45,7 +46,7 @@ def check_variant(env: frozen.Environment, variant: str) -> None:
     """Refuse to call a build what it is not."""
     found = "cpu" if frozen.is_cpu(env) else "cuda"
     if found != variant:
-        raise frozen.BuildError(
+        raise frozen_tools.BuildError(
             f"{env.site}: expected torch's {variant} build for --variant {variant}, found its {found} build; make an "
             f"environment with `python3 installer/launch.py{' --cuda' if variant == 'cuda' else ''} run doctor` and name it with --venv."
         )
@@ -56,8 +57,8 @@ def report_sizes(
 ) -> None:
     """Print what the build weighs, write it down, and refuse a build over its budget."""
     site = next((folder / "runtime" / "lib").glob("python3.*")) / "site-packages"
-    parts = {path.name: frozen.size_of(path) for path in site.iterdir() if path.is_dir()}
-    total = frozen.size_of(folder)
+    parts = {path.name: frozen_tools.size_of(path) for path in site.iterdir() if path.is_dir()}
+    total = frozen_tools.size_of(folder)
     largest = dict(sorted(parts.items(), key=lambda item: -item[1])[:16])
     report = {
         "variant": variant,
@@ -72,13 +73,13 @@ def report_sizes(
     (folder.parent / f"build-{variant}.json").write_text(
         json.dumps(report, indent=1) + "\n", encoding="utf-8"
     )
-    frozen.say(f"installed: {total / 1e6:.0f} MB of {BUDGET_BYTES[variant] / 1e6:.0f} MB")
+    frozen_tools.say(f"installed: {total / 1e6:.0f} MB of {BUDGET_BYTES[variant] / 1e6:.0f} MB")
     for name, size in largest.items():
-        frozen.say(f"  {name:28} {size / 1e6:7.1f} MB")
+        frozen_tools.say(f"  {name:28} {size / 1e6:7.1f} MB")
     for name, path in made.items():
-        frozen.say(f"{name}: {path.stat().st_size / 1e6:.0f} MB  {path}")
+        frozen_tools.say(f"{name}: {path.stat().st_size / 1e6:.0f} MB  {path}")
     if total > BUDGET_BYTES[variant]:
-        raise frozen.BuildError(f"{folder}: expected at most {BUDGET_BYTES[variant] / 1e6:.0f} MB, found {total / 1e6:.0f} MB; see build-{variant}.json.")  # fmt: skip
+        raise frozen_tools.BuildError(f"{folder}: expected at most {BUDGET_BYTES[variant] / 1e6:.0f} MB, found {total / 1e6:.0f} MB; see build-{variant}.json.")  # fmt: skip
 
 
 def build(options: argparse.Namespace) -> None:
@@ -91,10 +92,12 @@ def build(options: argparse.Namespace) -> None:
     left: dict[str, int] = {}
     if options.only in (None, "folder"):
         left = frozen.make_folder(env, ROOT, folder, cpu=options.variant == "cpu")
-        frozen.say("licences of everything that is shipped")
+        frozen_tools.say("licences of everything that is shipped")
         licences.write_third_party(folder, frozen.locked_distributions(env, ROOT / "installer"))
     elif not folder.is_dir():
-        raise frozen.BuildError(f"{folder}: expected the frozen folder, found none; run this without --only.")
+        raise frozen_tools.BuildError(
+            f"{folder}: expected the frozen folder, found none; run this without --only."
+        )
     made: dict[str, Path] = {}
     version = frozen.program_version(ROOT)
     if options.only in (None, "deb"):
@@ -107,7 +110,7 @@ def build(options: argparse.Namespace) -> None:
 def main() -> int:
     try:
         build(parsed())
-    except frozen.BuildError as error:
+    except frozen_tools.BuildError as error:
         print(f"[build] {error}", file=sys.stderr)
         return 2
     return 0

@@ -10,22 +10,18 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+import frozen_libraries
 import frozen_trim as trim
+from frozen_tools import BuildError, run, say
 
 ROOMS = ("app", "inference", "reader_study", "resources")
 LOCKS = ("requirements.lock", "requirements-torch.lock")
-# Small libraries that a bare desktop may lack, or that Debian renames between releases: they travel along.
-TRAVELLING = re.compile(
-    r"lib(ssl|crypto|sqlite3|ffi|lzma|bz2|uuid|expat|z|xcb-cursor|xcb-icccm|xcb-image|xcb-keysyms|xcb-render-util"
-    r"|xcb-util|xcb-xinerama|xcb-xkb|xkbcommon-x11|X11-xcb|zstd)\.so[.\d]*"
-)
 LAUNCHER = """#!/bin/sh
 # Negatoscope, research use only. Its own interpreter, isolated from the user's Python.
 here=$(dirname "$(readlink -f "$0")")
@@ -51,10 +47,6 @@ for room in ("resources", "reader_study", "inference", "app"):
 """
 
 
-class BuildError(Exception):
-    """One sentence for the person at the terminal."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """The environment a build is made from: its interpreter, its prefix, its packages."""
@@ -64,23 +56,6 @@ class Environment:
     version: str  # "3.11"
     site: Path
     shared: Path | None  # libpython, where the interpreter is linked to one
-
-
-def say(text: str) -> None:
-    print(f"[build] {text}", flush=True)
-
-
-def run(*command: str | Path, **named: object) -> str:
-    """Run a tool and return what it printed; BuildError with its last words when it fails."""
-    try:
-        done = subprocess.run(
-            [str(part) for part in command], capture_output=True, text=True, check=False, **named
-        )  # type: ignore[call-overload]
-    except FileNotFoundError as error:
-        raise BuildError(f"{command[0]}: expected this tool, found none; install it first.") from error
-    if done.returncode:
-        raise BuildError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-    return str(done.stdout)
 
 
 def environment(venv: Path) -> Environment:
@@ -162,10 +137,10 @@ def make_folder(env: Environment, root: Path, out: Path, *, cpu: bool) -> dict[s
     left["blanks in a table of 22 MB"] = _without_blanks(
         site / "highdicom" / "_standard" / "module_attribute_map.json"
     )
-    left["debugging symbols"] = _strip(site, runtime)
+    left["debugging symbols"] = frozen_libraries.strip_symbols(site, runtime)
     say("libraries that travel along")
-    bring_libraries(runtime, library)
-    left["libraries that nothing is linked to"] = drop_unreached(runtime)
+    frozen_libraries.bring_libraries(runtime, library)
+    left["libraries that nothing is linked to"] = frozen_libraries.drop_unreached(runtime)
     _write_launcher(env, out)
     say("compiling")
     python = runtime / "bin" / f"python{env.version}"
@@ -267,52 +242,6 @@ def _without_blanks(table: Path) -> int:
     return before - table.stat().st_size
 
 
-def _strip(site: Path, runtime: Path) -> int:
-    """Strip extension modules and torch's libraries; one that no longer loads afterwards is left as it came.
-
-    Wheels' own libraries (``*.libs``) are not touched: their tool moved sections, which strip may break.
-    """
-    stripped: dict[Path, bytes] = {}
-    for path in binaries(site):
-        if path.parent.name.endswith(".libs") or "PySide6" in path.parts or ".so" not in path.name:
-            continue
-        before = path.read_bytes()
-        run("strip", "--strip-unneeded", path)
-        if path.stat().st_size > 0.97 * len(before):
-            path.write_bytes(before)
-        else:
-            stripped[path] = before
-    broken = _not_loading(runtime, stripped)
-    for path in broken:
-        path.write_bytes(stripped[path])
-    return sum(len(before) - path.stat().st_size for path, before in stripped.items())
-
-
-_TRY_LOADING = """
-import ctypes, os, sys
-for path in sys.stdin.read().splitlines():
-    child = os.fork()  # a library may end its process, and each is tried as if it were the first
-    if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            ctypes.CDLL(path)
-        except OSError as error:
-            os._exit(3 if 'ELF' in str(error) or 'align' in str(error) else 0)
-        os._exit(0)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3:
-        print(path)
-"""
-
-
-def _not_loading(runtime: Path, libraries: Iterable[Path]) -> list[Path]:
-    """Return those that the loader refuses for their form; a missing symbol of a neighbour is no fault of theirs."""
-    python = next((runtime / "bin").glob("python3*"))
-    return [
-        Path(line)
-        for line in run(python, "-I", "-c", _TRY_LOADING, input="\n".join(map(str, libraries))).splitlines()
-    ]
-
-
 def compile_all(python: Path, library: Path, site: Path) -> None:
     """Compile everything without time stamps; sources stay where somebody reads them, else only what runs stays."""
     compiling = (python, "-I", "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash")
@@ -335,90 +264,6 @@ def _compile_and_drop(compiling: tuple[str | Path, ...], entry: Path) -> None:
             compiled.unlink(missing_ok=True)
         elif compiled.exists():
             source.unlink()
-
-
-# ---------------------------------------------------------------- libraries
-
-
-def binaries(folder: Path) -> list[Path]:
-    """All ELF files below a folder."""
-    found = []
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and (".so" in path.name or os.access(path, os.X_OK)):
-            with path.open("rb") as file:
-                if file.read(4) == b"\x7fELF":
-                    found.append(path)
-    return sorted(found)
-
-
-def needed(path: Path) -> list[str]:
-    """The names of the libraries that a binary is linked to."""
-    return re.findall(r"\(NEEDED\).*\[(.+?)\]", run("readelf", "-d", path))
-
-
-def outside(folder: Path) -> tuple[dict[str, Path], dict[str, list[str]]]:
-    """Return the libraries of this system that binaries of the folder load, and those that are nowhere, by user."""
-    inside = {path.name for path in binaries(folder)}
-    found: dict[str, Path] = {}
-    missing: dict[str, list[str]] = {}
-    for path in binaries(folder):
-        text = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False).stdout
-        for name, where in re.findall(r"^\s*(\S+) => (not found|/\S+)", text, re.M):
-            if where == "not found":
-                if name not in inside:
-                    missing.setdefault(name, []).append(path.relative_to(folder).as_posix())
-            elif not Path(where).resolve().is_relative_to(folder.resolve()):
-                found[name] = Path(where)
-    return found, missing
-
-
-def bring_libraries(runtime: Path, library: Path) -> None:
-    """Copy the travelling libraries of this system into the runtime and let their users find them there."""
-    target = runtime / "lib"
-    for name, where in outside(runtime)[0].items():
-        if TRAVELLING.fullmatch(name):
-            shutil.copy2(where.resolve(), target / name)
-            (target / name).chmod(0o755)
-            run("patchelf", "--set-rpath", "$ORIGIN", target / name)
-    for module in (library / "lib-dynload").glob("*.so"):
-        run("patchelf", "--set-rpath", "$ORIGIN/../..", module)
-    qt = library / "site-packages" / "PySide6" / "Qt" / "lib"
-    for name in sorted(
-        path.name for path in target.glob("lib*.so*") if re.match(r"lib(xcb|xkb|X11|z\.|zstd)", path.name)
-    ):
-        (qt / name).symlink_to(os.path.relpath(target / name, qt))
-
-
-def drop_unreached(runtime: Path) -> int:
-    """Remove libraries in folders of libraries (``*.libs``, Qt/lib) that no kept binary is linked to."""
-    gone = 0
-    while True:
-        everything = binaries(runtime)
-        wanted = {name for path in everything for name in needed(path)}
-        spare = [
-            path
-            for path in everything
-            if (path.parent.name.endswith(".libs") or path.parent.as_posix().endswith("PySide6/Qt/lib"))
-            and path.name not in wanted
-        ]
-        if not spare:
-            return gone
-        for path in spare:
-            gone += path.stat().st_size
-            path.unlink()
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a whole folder."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 if __name__ == "__main__":

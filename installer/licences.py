@@ -14,6 +14,8 @@ from importlib.metadata import Distribution
 from pathlib import Path
 
 import frozen_folder as frozen
+import frozen_libraries
+import frozen_tools
 
 HERE = Path(__file__).resolve().parent
 _FILES = re.compile(r"(licen[cs]e|copying|notice|authors)", re.I)
@@ -110,7 +112,7 @@ def of_library(name: str, known: dict[str, str]) -> str | None:
 def of_libraries(folder: Path) -> list[Shipped]:
     """Describe the compiled libraries that are no extension modules; BuildError lists those of no known licence."""
     known, found, unknown = declared(), {}, []
-    for path in frozen.binaries(folder):
+    for path in frozen_libraries.binaries(folder):
         if not path.name.startswith("lib") or "plugins" in path.parts:
             continue
         licence = of_library(path.name, known)
@@ -121,7 +123,7 @@ def of_libraries(folder: Path) -> list[Shipped]:
             licence = "GPL-2.0-or-later"
         found[path.name] = Shipped(name=path.name, version="", licence=licence, text=_debian_copyright(path.name) if path.parent.name == "lib" else "")  # fmt: skip
     if unknown:
-        raise frozen.BuildError(f"Libraries: expected licences in bundled_libraries.json, found none for {', '.join(unknown)}; look them up and add them.")  # fmt: skip
+        raise frozen_tools.BuildError(f"Libraries: expected licences in bundled_libraries.json, found none for {', '.join(unknown)}; look them up and add them.")  # fmt: skip
     return list(found.values())
 
 
@@ -130,11 +132,11 @@ def _debian_copyright(name: str) -> str:
         for path in folder.glob(f"*/{name}"):
             for owned in (path, path.resolve()):
                 try:
-                    package = frozen.run("dpkg", "-S", owned).split(":")[0]
+                    package = frozen_tools.run("dpkg", "-S", owned).split(":")[0]
                     return Path(f"/usr/share/doc/{package}/copyright").read_text(
                         encoding="utf-8", errors="replace"
                     )
-                except (frozen.BuildError, OSError):
+                except (frozen_tools.BuildError, OSError):
                     continue
     return ""
 
@@ -155,7 +157,7 @@ def collect(folder: Path, packages: Iterable[Distribution]) -> list[Shipped]:
         else:  # its metadata alone would claim that it is here
             for info in site.iterdir():
                 if info.name.lower().startswith(here):
-                    frozen.remove(info)
+                    frozen_tools.remove(info)
     python = next((folder / "runtime" / "lib").glob("python3.*")) / "LICENSE.txt"
     text = python.read_text(encoding="utf-8") if python.exists() else ""
     shipped.append(Shipped(name="Python", version="", licence="PSF-2.0", text=text))
@@ -166,7 +168,7 @@ def collect(folder: Path, packages: Iterable[Distribution]) -> list[Shipped]:
         if is_refused(one.licence) or one.licence == "unknown"
     ]
     if wrong:
-        raise frozen.BuildError(f"Licences: expected permissive ones, LGPL or MPL, found {', '.join(wrong)}; leave these out.")  # fmt: skip
+        raise frozen_tools.BuildError(f"Licences: expected permissive ones, LGPL or MPL, found {', '.join(wrong)}; leave these out.")  # fmt: skip
     return sorted(shipped, key=lambda one: one.name.lower())
 
 

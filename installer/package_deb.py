@@ -12,7 +12,8 @@ import re
 import shutil
 from pathlib import Path
 
-import frozen_folder as frozen
+import frozen_libraries
+import frozen_tools
 
 PREFIX = Path("opt") / "negatoscope"
 # Names that Debian 13 and Ubuntu 24.04 changed for the 64-bit time_t.
@@ -28,8 +29,8 @@ RECOMMENDED = ("fonts-noto-cjk", "ca-certificates")
 def glibc_needed(folder: Path) -> str:
     """Return the newest glibc version that a binary of the folder asks for, e.g. '2.36'."""
     newest = (2, 17)
-    for path in frozen.binaries(folder):
-        for major, minor in re.findall(r"GLIBC_(\d+)\.(\d+)", frozen.run("readelf", "-V", path)):
+    for path in frozen_libraries.binaries(folder):
+        for major, minor in re.findall(r"GLIBC_(\d+)\.(\d+)", frozen_tools.run("readelf", "-V", path)):
             newest = max(newest, (int(major), int(minor)))
     return ".".join(map(str, newest))
 
@@ -42,11 +43,11 @@ def depends(runtime: Path) -> list[str]:
     BuildError
         A library is nowhere on this system or belongs to no package.
     """
-    found, missing = frozen.outside(runtime)
+    found, missing = frozen_libraries.outside(runtime)
     if missing:
         lines = "; ".join(f"{name} (for {users[0]})" for name, users in sorted(missing.items()))
-        raise frozen.BuildError(f"Libraries: expected all on this system, found none of {lines}; install their packages or leave their users out.")  # fmt: skip
-    direct = {name for path in frozen.binaries(runtime) for name in frozen.needed(path)}
+        raise frozen_tools.BuildError(f"Libraries: expected all on this system, found none of {lines}; install their packages or leave their users out.")  # fmt: skip
+    direct = {name for path in frozen_libraries.binaries(runtime) for name in frozen_libraries.needed(path)}
     packages = {_package_of(where) for name, where in found.items() if name in direct}
     packages.discard("libc6")
     return sorted({RENAMED.get(package, package) for package in packages})
@@ -55,17 +56,17 @@ def depends(runtime: Path) -> list[str]:
 def _package_of(library: Path) -> str:
     for path in (library, library.resolve(), Path("/usr") / library.relative_to("/")):
         try:
-            return frozen.run("dpkg", "-S", path).split(":")[0].split(",")[0]
-        except frozen.BuildError:
+            return frozen_tools.run("dpkg", "-S", path).split(":")[0].split(",")[0]
+        except frozen_tools.BuildError:
             continue
-    raise frozen.BuildError(f"{library}: expected a library of a Debian package, found none that owns it; remove it or let it travel along.")  # fmt: skip
+    raise frozen_tools.BuildError(f"{library}: expected a library of a Debian package, found none that owns it; remove it or let it travel along.")  # fmt: skip
 
 
 def control(*, version: str, variant: str, size_bytes: int, needs: list[str]) -> str:
     """Return the package's control file."""
     name = "negatoscope" if variant == "cpu" else f"negatoscope-{variant}"
     other = "negatoscope-cuda" if variant == "cpu" else "negatoscope"
-    architecture = frozen.run("dpkg", "--print-architecture").strip()
+    architecture = frozen_tools.run("dpkg", "--print-architecture").strip()
     return (
         f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nSection: science\nPriority: optional\n"
         f"Maintainer: Negatoscope project <negatoscope@localhost.invalid>\nInstalled-Size: {size_bytes // 1024}\n"
@@ -80,14 +81,14 @@ def control(*, version: str, variant: str, size_bytes: int, needs: list[str]) ->
 
 def make_deb(folder: Path, out: Path, *, version: str, variant: str, linux: Path) -> Path:
     """Make the package; the folder itself is hard-linked into it, not copied."""
-    frozen.say("Debian package")
+    frozen_tools.say("Debian package")
     stage = out / f"deb-{variant}"
     if stage.exists():
         shutil.rmtree(stage)
     shutil.copytree(folder, stage / PREFIX, symlinks=True, copy_function=os.link)
     _system_files(stage, linux)
     needs = [f"libc6 (>= {glibc_needed(folder)})", *depends(folder / "runtime"), *BY_NAME]
-    text = control(version=version, variant=variant, size_bytes=frozen.size_of(folder), needs=needs)
+    text = control(version=version, variant=variant, size_bytes=frozen_tools.size_of(folder), needs=needs)
     (stage / "DEBIAN").mkdir()
     (stage / "DEBIAN" / "control").write_text(text, encoding="utf-8")
     for path in (stage, *stage.rglob("*")):
@@ -97,7 +98,7 @@ def make_deb(folder: Path, out: Path, *, version: str, variant: str, linux: Path
     assert architecture is not None
     name = text.split("\n", 1)[0].removeprefix("Package: ")
     target = out / f"{name}_{version}_{architecture[1]}.deb"
-    frozen.run("dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--build", stage, target)
+    frozen_tools.run("dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--build", stage, target)
     shutil.rmtree(stage)
     return target
 

@@ -11,7 +11,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-import frozen_folder as frozen
+import frozen_tools
 
 HEADER = r"""#!/bin/sh
 # Negatoscope @VERSION@ (@VARIANT@), research use only. One file: unpacks itself once, then starts. No network.
@@ -69,7 +69,7 @@ def header(*, version: str, variant: str, digest: str, need_kb: int) -> bytes:
 
 def make_single(folder: Path, out: Path, *, version: str, variant: str) -> Path:
     """Make the file; the archive is sorted and owned by nobody in particular, so that equal folders give equal files."""
-    frozen.say("single file")
+    frozen_tools.say("single file")
     archive = out / f"single-{variant}.tar.xz"
     tar = (
         "tar",
@@ -87,13 +87,13 @@ def make_single(folder: Path, out: Path, *, version: str, variant: str) -> Path:
         with subprocess.Popen(tar, stdout=subprocess.PIPE) as packing:
             done = subprocess.run(("xz", "-3", "-T1"), stdin=packing.stdout, stdout=file, check=False)
         if packing.returncode or done.returncode:
-            raise frozen.BuildError(
+            raise frozen_tools.BuildError(
                 f"{archive}: tar ended with {packing.returncode}, xz with {done.returncode}; check the disk."
             )
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     target = out / f"Negatoscope-{version}-{variant}-{platform.machine()}.run"
-    need_kb = frozen.size_of(folder) // 1024 + 50_000
+    need_kb = frozen_tools.size_of(folder) // 1024 + 50_000
     with target.open("wb") as file:
         file.write(header(version=version, variant=variant, digest=digest, need_kb=need_kb))
         with archive.open("rb") as part:

@@ -70,13 +70,13 @@ def test_every_locked_package_has_a_licence_that_may_be_shipped() -> None:
 
 
 def test_a_library_of_no_known_licence_stops_the_build(tmp_path: Path) -> None:
-    import frozen_folder
+    import frozen_tools
     import licences
 
     library = tmp_path / "some.libs" / "libunheardof-1234.so.1"
     library.parent.mkdir()
     shutil.copy("/bin/true", library)  # any ELF file
-    with pytest.raises(frozen_folder.BuildError, match="libunheardof"):
+    with pytest.raises(frozen_tools.BuildError, match="libunheardof"):
         licences.of_libraries(tmp_path)
 
 

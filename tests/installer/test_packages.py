@@ -115,6 +115,7 @@ def test_a_package_depends_on_what_its_binaries_are_linked_to(tmp_path: Path) ->
 def test_a_build_is_not_called_what_it_is_not(tmp_path: Path) -> None:
     import build_linux
     import frozen_folder
+    import frozen_tools
 
     (tmp_path / "torch").mkdir()
     version = tmp_path / "torch" / "version.py"
@@ -123,7 +124,7 @@ def test_a_build_is_not_called_what_it_is_not(tmp_path: Path) -> None:
     )
     version.write_text("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\n", encoding="utf-8")
     build_linux.check_variant(env, "cpu")
-    with pytest.raises(frozen_folder.BuildError, match="cuda build for --variant cuda"):
+    with pytest.raises(frozen_tools.BuildError, match="cuda build for --variant cuda"):
         build_linux.check_variant(env, "cuda")
     version.write_text("cuda: Optional[str] = '13.0'\n", encoding="utf-8")
     build_linux.check_variant(env, "cuda")
