@@ -16,13 +16,13 @@ from inference.exam.types import Box
 from inference.preprocessing.landmarks import SmallView
 from inference.results import CC_REGIONS, MLO_REGIONS
 
-PLANE_MM = 2.0
-PLANE_SHAPE = (128, 96)  # 256 x 192 mm
-_WIDTHS = (16, 24, 32, 32)
+PLANE_MM = 3.0
+PLANE_SHAPE = (80, 64)  # 240 x 192 mm
+_WIDTHS = (12, 24, 32, 48)
 
 
 class LesionLocation(nn.Module):
-    """Two planes (n, 2, 128, 96) to region logits of both projections and depth.
+    """Two planes (n, 2, 80, 64) to region logits of both projections and depth.
 
     The last map is kept whole, not averaged: where a lesion lies is the question.
     """
@@ -53,7 +53,7 @@ class LesionLocation(nn.Module):
 
 
 def view_plane(view: SmallView) -> NDArray[np.float32]:
-    """The view at 2 mm, chest wall at column 0, (128, 96) float32 in [0, 1]; what lies beyond is cut off."""
+    """The view at 3 mm, chest wall at column 0, (80, 64) float32 in [0, 1]; what lies beyond is cut off."""
     scale = view.pixel_mm / PLANE_MM
     size = tuple(max(1, round(n * scale)) for n in view.grey.shape)
     small = cv2.resize(view.grey, size[::-1], interpolation=cv2.INTER_AREA)

@@ -57,7 +57,7 @@ def sample(item: TrueView, rng: np.random.Generator, *, extra: int) -> list[tupl
 
 
 def train_location(
-    exams: Sequence[tuple[TrueView, ...]], *, epochs: int = 24, batch: int = 32, extra: int = 3
+    exams: Sequence[tuple[TrueView, ...]], *, epochs: int = 12, batch: int = 32, extra: int = 1
 ) -> LesionLocation:
     """Train the network: every epoch draws new boxes; one cycle of AdamW."""
     torch.manual_seed(LOCATION_SEED)
