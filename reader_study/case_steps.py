@@ -176,6 +176,12 @@ class CaseSteps(SessionLog):
             session_id, EventKind.MARK_REMOVED, old=finding_to_json(self._mark(session_id, finding_id))
         )
 
+    def measurement_changed(
+        self, session_id: str, old: Mapping[str, object] | None, new: Mapping[str, object] | None
+    ) -> None:
+        """Record a ruler, angle, ellipse, text or nipple set, changed or taken away; None = there was or is none."""
+        self._case_step(session_id, EventKind.MEASUREMENT_CHANGED, old=old, measurement=new)
+
     def save_draft(self, session_id: str, assessment: Assessment) -> None:
         """Keep the form as it stands, so that a crash loses nothing. The same form twice is written once."""
         if self._current(session_id).draft != assessment:

@@ -17,6 +17,7 @@ from reader_study.domain.reading import Reading, SessionRecord, State, fold
 from reader_study.domain.study import SessionPlan, Study
 from reader_study.domain.study_json import protocol_hash
 from reader_study.exposure import exposures
+from reader_study.measurement_table import MEASUREMENTS, measurement_values
 from reader_study.ports import EventStore
 from reader_study.stages import clock_gaps, stage_dwell
 from reader_study.table_columns import (
@@ -65,6 +66,7 @@ def build_tables(
     times = TidyTable(name="times", columns=TIMES)
     coverage = TidyTable(name="coverage", columns=COVERAGE)
     ai_scores = TidyTable(name="ai_scores", columns=AI_SCORES)
+    measurements = TidyTable(name="measurements", columns=MEASUREMENTS)
     exposure = TidyTable(name="exposure", columns=EXPOSURE)
     stages = TidyTable(name="stages", columns=STAGES)
     clock = TidyTable(name="clock", columns=CLOCK)
@@ -103,13 +105,23 @@ def build_tables(
                 findings.add(*key, *mark)
             for score in _score_values(mine):
                 ai_scores.add(*key, *score)
+            for measured in measurement_values(mine):
+                measurements.add(*key, *measured)
             for shown in exposures(mine):
                 exposure.add(*key, *shown)
             for dwelt in stage_dwell(mine):
                 stages.add(*key, *dwelt)
             for gap in clock_gaps(mine):
                 clock.add(*key, gap.after_seq, gap.seconds)
-    rest_of = (exposure, stages, clock, washout.table(), allocation_table(study), audit_table(study, store))
+    rest_of = (
+        measurements,
+        exposure,
+        stages,
+        clock,
+        washout.table(),
+        allocation_table(study),
+        audit_table(study, store),
+    )
     return sessions, readings, findings, times, coverage, ai_scores, *rest_of
 
 

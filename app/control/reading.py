@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from app.state.ai_view import AiView, ModelWords, no_words
 from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
+from app.state.measurements import Measurement
 from app.state.tone import Tone
 from inference.engine import InferenceEngine
 from inference.exam.objects.model import ExamObjects
@@ -513,6 +514,13 @@ class ReadingController:
     def move_mark(self, finding: Finding) -> bool:
         """Write a mark's new place to the log, then show it; the log keeps the old one (RS-L1)."""
         return self._after_marks(lambda session_id: self._sessions.move_mark(session_id, finding))
+
+    def measurement_changed(self, old: Measurement | None, new: Measurement | None) -> None:
+        """A ruler, angle, ellipse, text or nipple was set, changed or taken away (RS-C5)."""
+        if self._session_id is not None and self._painted and not self.paused:
+            session_id = self._session_id
+            before, after = (None if one is None else asdict(one) for one in (old, new))
+            self._say_errors(lambda: self._sessions.measurement_changed(session_id, before, after))
 
     def save_draft(self, assessment: Assessment) -> None:
         """Keep an unfinished form, so that a crash loses nothing the reader entered."""

@@ -282,6 +282,9 @@ class MainWindow(QMainWindow):
         view.painted.connect(self._on_painted)
         view.stage_shown.connect(self._on_stage_shown)
         view.view_changed.connect(self._on_view_changed)
+        view.image_tools.measured.connect(
+            lambda old, new: self._controller and self._controller.measurement_changed(old, new)
+        )
         view.mark_made.connect(lambda finding: self._controller and self._controller.add_mark(finding))
         view.mark_removed.connect(
             lambda finding_id: self._controller and self._controller.remove_mark(finding_id)

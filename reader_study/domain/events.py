@@ -51,6 +51,7 @@ class EventKind(StrEnum):
     INSTRUCTION_ACKNOWLEDGED = "InstructionAcknowledged"
     FEEDBACK_SHOWN = "FeedbackShown"
     SESSION_SIGNED = "SessionSigned"
+    MEASUREMENT_CHANGED = "MeasurementChanged"
     BREAK_OFFERED = "BreakOffered"
     BREAK_ENDED = "BreakEnded"
     # What coordinators, statisticians and administrators do: in the study's own chain (``reader_study.audit``).
@@ -122,6 +123,11 @@ BODIES: Mapping[EventKind, tuple[int, Mapping[str, tuple[type, ...]]]] = {
     EventKind.INSTRUCTION_ACKNOWLEDGED: (1, {"instruction_sha256": (str,)}),
     EventKind.FEEDBACK_SHOWN: (1, _CASE | {"truth": (dict,)}),
     EventKind.SESSION_SIGNED: (1, {"signed_by": (str,), "name": (str,), "meaning": (str,)}),
+    # old None = new, measurement None = taken away; ruler, angle, ellipse, text, nipple: points are stored (row, col)
+    EventKind.MEASUREMENT_CHANGED: (
+        1,
+        _CASE | {"old": (dict, type(None)), "measurement": (dict, type(None))},
+    ),
     EventKind.BREAK_OFFERED: (1, {"minutes": (int, float)}),  # read since the last break
     EventKind.BREAK_ENDED: (1, {}),
     **dict.fromkeys(AUDIT_KINDS, (1, _AUDIT)),

@@ -48,7 +48,7 @@ TABLE: dict[tuple[State, EventKind], State] = {
     **{
         (s, k): s
         for s in _ON_SCREEN
-        for k in (_K.STAGE_CHANGED, _K.VIEW_CHANGED, _K.AI_REVEALED, _K.AI_HIDDEN)
+        for k in (_K.STAGE_CHANGED, _K.VIEW_CHANGED, _K.AI_REVEALED, _K.AI_HIDDEN, _K.MEASUREMENT_CHANGED)
     },
     **{(s, _K.AI_RESULT_RECORDED): s for s in (*_ON_SCREEN, State.PAUSED)},
     **{(s, _K.COVERAGE_RECORDED): s for s in (*_READING, State.PAUSED)},

@@ -23,6 +23,7 @@ from reader_study.accounts import hash_password
 from reader_study.coverage import coverage_of
 from reader_study.domain.events import Event, EventKind
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
+from reader_study.measurement_table import measurement_values
 from reader_study.randomization import allocate
 from reader_study.store.database import open_database
 
@@ -185,3 +186,24 @@ def test_qc04_a_calibration_changed_in_mid_reading_is_in_the_log_before_the_read
     changed = [e.body["view"] for e in events[resumed:] if e.kind is EventKind.VIEW_CHANGED]
     assert "0.165" in str(changed[0]["display"])
     assert sum("display" in one for one in changed) == 1  # told once
+
+
+def test_rs_c5_what_is_measured_in_a_study_is_in_the_log_and_in_its_table(
+    window: MainWindow, tmp_path: Path
+) -> None:
+    press(window, KEY.Key_R)
+    press(window, KEY.Key_Return)
+    (ruler,) = window.reading.image_tools.board.items()
+    press(window, KEY.Key_Tab)
+    press(window, KEY.Key_Delete)
+    press(window, KEY.Key_Z, CTRL)
+    changes = [event.body for event in logged(tmp_path) if event.kind is EventKind.MEASUREMENT_CHANGED]
+    assert [(one["old"] is None, one["measurement"] is None) for one in changes] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert changes[0]["measurement"]["points"] == [list(point) for point in ruler.points]
+    mine = [event for event in logged(tmp_path) if event.body.get("case_id") == changes[0]["case_id"]]
+    (row,) = measurement_values(mine)
+    assert row[:4] == (ruler.measurement_id, "kept", ruler.image_key, "ruler")
