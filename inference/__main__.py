@@ -26,7 +26,7 @@ from inference.exam.sources import FolderSource
 from inference.exam.types import Exam, InferenceError
 from inference.lesions import LesionsNotRead, given_lesions
 from inference.model_card import ModelCard
-from inference.registry import cards, load_card, why_not
+from inference.registry import FOUR_VIEW, cards, family_of, load_card, why_not
 from inference.results import ExamResult
 from inference.run_output import RunOutput
 from inference.worker import EngineSpec, WorkerEngine
@@ -48,6 +48,14 @@ def infer(
     ] = "auto",
     heatmaps: Annotated[bool, typer.Option("--heatmaps", help="Also write 16-bit heat-map PNGs.")] = False,
     lesions: Annotated[Path | None, typer.Option(help="Lesions CSV, for models that score lesions.")] = None,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            help="Lowest score of a box, 0 to 1 (FROC curves need a low one); left out = the model's.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
     sr: Annotated[
         Path | None, typer.Option(help="Also write a DICOM CAD SR and heat-map objects of each exam here.")
     ] = None,
@@ -67,7 +75,7 @@ def infer(
         raise typer.Exit(2) from error
     output = RunOutput(folder, heatmaps)
     given = _read_lesions(lesions, output) if lesions is not None else None
-    engine = WorkerEngine(EngineSpec(model_folder=card.folder, device=device))
+    engine = WorkerEngine(EngineSpec(model_folder=card.folder, device=device, floor=floor))
     used = ""
     try:
         for case_id, exam in _exams(source):
@@ -96,6 +104,7 @@ def infer(
         preprocessing=card.preprocessing,
         software_version=_version(),
         device=used,
+        floor=floor,
     )
     for case_id, sentence in output.failures.items():
         print(f"{case_id}: {sentence}")
@@ -229,14 +238,35 @@ def _device() -> str:
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="Recipe, e.g. dib_mg_small.")],
+    name: Annotated[str, typer.Argument(help="four-view, or a recipe of another model: dib_mg_small.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run found there is continued.")],
     cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
     model_folder: Annotated[Path | None, typer.Option(help="Write the packaged model here.")] = None,
     version: Annotated[str, typer.Option(help="Version for the packaged model's card.")] = "1.0.0",
-    workers: Annotated[int, typer.Option(help="Processes that make phantoms.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes that make phantoms; not of four-view.")] = 2,
+    recipe_name: Annotated[str, typer.Option("--recipe", help="four-view: small or paper.")] = "small",
+    manifest: Annotated[Path | None, typer.Option(help="four-view: images CSV; without it phantoms.")] = None,
+    lesions: Annotated[Path | None, typer.Option(help="four-view: lesions CSV of the manifest.")] = None,
+    device: Annotated[str, typer.Option(help="four-view: cpu, cuda, cuda:N or auto.")] = "auto",
+    steps: Annotated[int | None, typer.Option(help="four-view: steps instead of the recipe's.")] = None,
+    member: Annotated[int | None, typer.Option(help="four-view: random 80 % number 0, 1 or 2.")] = None,
 ) -> None:
-    """Train a recipe on phantoms, then package the best weights with a card."""
+    """Train a model on phantoms, or four-view on a manifest too, then package the best weights with a card."""
+    if name == "four-view":
+        from inference.training.four_view_command import TrainingOrder, train_and_package
+
+        order = TrainingOrder(
+            out=out,
+            cache=cache,
+            recipe=recipe_name,
+            manifest=manifest,
+            lesions=lesions,
+            device=device,
+            steps=steps,
+            member=member,
+        )
+        print(f"model folder: {train_and_package(order, model_folder or out / 'model', version=version)}")
+        return
     from inference.training.loop import run_recipe
     from inference.training.packaging import package
     from inference.training.recipes import recipe
@@ -252,13 +282,17 @@ def evaluate_phantoms(
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "dib-mg",
     exams: Annotated[int, typer.Option(help="Held-out phantoms.")] = 240,
     page: Annotated[Path | None, typer.Option(help="Write the model's page (Markdown) here.")] = None,
+    cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
 ) -> None:
     """Measure a model on held-out phantoms, write the figures into its card, print its page."""
-    from inference.training.packaging import document, evaluate
+    from inference.training import four_view_command, packaging
 
-    folder = load_card(model).folder
-    evaluate(folder, exams=exams)
-    text = document(folder)
+    card = load_card(model)
+    if family_of(card) == FOUR_VIEW:
+        text = four_view_command.measured_page(card.folder, exams=exams, cache=cache)
+    else:
+        packaging.evaluate(card.folder, exams=exams)
+        text = packaging.document(card.folder)
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")

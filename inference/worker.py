@@ -52,6 +52,7 @@ class EngineSpec:
     device: str | None = None  # None = CUDA when there is one, else the CPU
     threads: int | None = None  # CPU threads of the network; None = all but one, so that drawing keeps a core
     fake_seed: int = 0
+    floor: float | None = None  # lowest score of a box, 0..1; None = the model's own
 
 
 def make_engine(spec: EngineSpec) -> InferenceEngine:
@@ -62,7 +63,8 @@ def make_engine(spec: EngineSpec) -> InferenceEngine:
     # by name: the parent's import graph has no torch
     where = ("inference.four_view_engine", "FourViewEngine") if four_view else _ENGINE
     maker = getattr(importlib.import_module(where[0]), where[1])
-    engine: InferenceEngine = maker(spec.model_folder, spec.device)
+    lowest = {} if spec.floor is None else {"floor" if four_view else "box_threshold": spec.floor}
+    engine: InferenceEngine = maker(spec.model_folder, spec.device, **lowest)
     return engine
 
 

@@ -119,6 +119,10 @@ def compare_runs(
     run_b: Annotated[Path, typer.Argument(help="Folder of the second run.")],
     manifest: ManifestArgument,
     lesions: LesionsOption = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Further runs against the first, for a table of ablations.")
+    ] = None,
+    rate: Annotated[str, typer.Option(help="False positives per image of that table.")] = "0.2",
     negatives: NegativesOption = Negatives.ALL,
     targets: TargetsOption = Targets.ALL,
     kind: KindOption = None,
@@ -133,7 +137,7 @@ def compare_runs(
     """Compare two runs on the same images: AUC by DeLong's paired test, FROC by a paired bootstrap."""
     from rich.console import Console
 
-    from inference.evaluation.compare import compare, comparison_sheets
+    from inference.evaluation.compare import ablation_sheet, compare, comparison_sheets
     from inference.evaluation.report import Question
     from inference.evaluation.tables import markdown, print_sheets
 
@@ -151,6 +155,11 @@ def compare_runs(
     report = compare(question, run_b)
     names = (run_a.name, run_b.name) if run_a.name != run_b.name else ("A", "B")
     sheets = comparison_sheets(report, names)
+    if also:
+        runs = [(path.name, path) for path in (run_a, run_b, *also)]
+        table = ablation_sheet(question, runs, rate)
+        sheets.insert(0, table)
+        report["ablation"] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     if markdown_page is not None:
         title = f"{names[0]} against {names[1]} on {manifest.name}"
         _write(markdown_page, markdown(title, _typed("compare"), sheets, report["warnings"]))

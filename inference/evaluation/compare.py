@@ -234,6 +234,9 @@ def ablation_sheet(question: Question, runs: Sequence[tuple[str, Path]], rate: s
     rate
         One of the contract's rates, as text.
     """
+    if rate not in {f"{r:g}" for r in FROC_RATES}:
+        known = ", ".join(f"{r:g}" for r in FROC_RATES)
+        raise EvaluationError(f"--rate: expected one of {known}, found {rate!r}.")
     rows: list[tuple[str, ...]] = []
     for name, folder in runs[1:]:
         table = compare(replace(question, run=runs[0][1]), folder)["froc"].get("centre", {}).get("all")

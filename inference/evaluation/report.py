@@ -143,6 +143,12 @@ def _places(
     pairs = list(zip(truth.images, found, strict=True))
     if not run.found:
         notes.append("froc: detections.csv has no rows; every lesion counts as missed.")
+    elif run.facts.get("floor") is None and run.facts.get("card_id"):
+        lowest = min(mark.score for mark in run.found)
+        notes.append(
+            f"froc: the run holds boxes down to the model's own threshold (lowest score {lowest:.3f}); the curve "
+            "ends there (infer --floor 0.01 goes on)."
+        )
     how = {"seed": question.seed, "rounds": question.rounds}
     for rule in RULES:
         data = collect(pairs, rule, patients, malignant_only=question.malignant_lesions_only)

@@ -382,6 +382,22 @@ def test_a_run_against_itself_differs_by_nothing(folder: Folder, capsys: pytest.
     }
 
 
+def test_ablations_are_rows_against_the_first_run_on_a_page_with_its_command(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, lesions, run = folder.write()
+    page = tmp_path / "page.md"
+    words = ["compare", str(run), str(run), str(images), "--lesions", str(lesions), "--also", str(run)]
+    words += ["--rounds", "20", "--markdown", str(page)]
+    monkeypatch.setattr("sys.argv", ["negatoscope", *words])
+    assert main(words) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.splitlines()[2].startswith("Made by `negatoscope compare ")
+    assert text.count("| run | 0.667 | 0.000 (0.000 to 0.000) |") == 2
+    assert main([*words, "--rate", "7"]) == 1
+    assert "--rate: expected one of 0.05" in capsys.readouterr().out
+
+
 @pytest.mark.data
 def test_areas_and_paired_tests_equal_the_figures_that_proc_publishes(data_root: Path) -> None:
     expected = json.loads((data_root / "mrmc" / "asah.expected.json").read_text(encoding="utf-8"))
