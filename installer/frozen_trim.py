@@ -55,6 +55,7 @@ LEFT_OUT: dict[str, str] = {
     "shiboken6/include/*": "headers",
     "benchmarks": "benchmarks of the packages",
     "sympy/physics/*": "physics",
+    "networkx/*": "graphs for torch's compiler, which is not used",
     "statsmodels/datasets/*.csv": "samples",
     "timm/data/_info/imagenet*": "names of ImageNet's classes",
     "PIL/_avif*": "a picture format that no exam has",
@@ -90,7 +91,7 @@ SOURCE_DROPPED = ("torch/_inductor", "torch/_dynamo", "torch/distributed/tensor"
 READS_ITS_SOURCE = re.compile(
     rb"install_config_module\(|jit\.(script|interface|ignore|unused|export)|@_overload|getsource"
 )
-QT_MODULES = frozenset({"QtCore", "QtGui", "QtWidgets", "QtSvg", "QtTest", "QtDBus"})  # fmt: skip
+QT_MODULES = frozenset({"QtOpenGL", "QtOpenGLWidgets", "QtCore", "QtGui", "QtWidgets", "QtSvg", "QtTest", "QtDBus"})  # fmt: skip
 QT_PLUGINS = (
     "platforms/libqxcb.so",
     "platforms/libqwayland*.so",
