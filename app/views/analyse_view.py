@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 from app.control.tasks import TaskContext, TaskRunner
 from app.views import report_pages
 from app.views.coordinator.page import quiet
+from app.views.theme import scaled
 from reader_study.report.page import Figure
 from resources.files import UserFacingError
 
@@ -133,7 +134,7 @@ class AnalyseView(QWidget):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
-        self.sections.setFixedWidth(280)
+        self.sections.setFixedWidth(scaled(280))
         body = QHBoxLayout()
         body.setSpacing(20)
         body.addWidget(self._form())
@@ -148,7 +149,7 @@ class AnalyseView(QWidget):
     def _form(self) -> QWidget:
         card = QFrame()
         card.setProperty("role", "card")
-        card.setFixedWidth(400)
+        card.setFixedWidth(scaled(400))
         column = QVBoxLayout(card)
         column.setContentsMargins(20, 16, 20, 16)
         column.setSpacing(8)

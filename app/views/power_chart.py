@@ -44,7 +44,9 @@ class PowerChart(QWidget):
         painter.fillRect(self.rect(), QColor(theme.CHROME_FIELD))
         high = self.fontMetrics().height()
         label = self.fontMetrics().horizontalAdvance(_tr("{0} readers").format(100))
-        area = QRectF(self.rect()).adjusted(56, high, -label - 16, -2.6 * high)
+        area = QRectF(self.rect()).adjusted(
+            self.fontMetrics().horizontalAdvance("100 %") + 16, high, -label - 16, -2.6 * high
+        )
         painter.setPen(QColor(theme.TEXT_SECONDARY))
         if len(self._cases) < 2:
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, _tr("No plan yet."))

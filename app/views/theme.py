@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from PySide6.QtGui import QColor, QFont
+from PySide6.QtGui import QColor, QFont, QGuiApplication
 
 from resources.vocabulary import FindingType
 
@@ -86,6 +86,17 @@ def font(pixels: float = BASE_PX, *, scale: float = 1.0, bold: bool = False) -> 
     made.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
     made.setFeature(QFont.Tag("tnum"), 1)
     return made
+
+
+def text_scale() -> float:
+    """Return the text scale in force, by the font of the program: 1.0 unless the settings say another."""
+    pixels = QGuiApplication.font().pixelSize()
+    return pixels / BASE_PX if pixels > 0 else 1.0
+
+
+def scaled(pixels: float) -> int:
+    """Return a width or height in pixels that holds the same words at the text scale in force."""
+    return round(pixels * text_scale())
 
 
 def stylesheet(scale: float = 1.0) -> str:

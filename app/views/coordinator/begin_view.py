@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from app.control.coordinating import Coordinating
 from app.control.protocol_values import new_study, study_of_text
 from app.views.coordinator.page import button, password_field, quiet, row_of, section
+from app.views.theme import scaled
 from reader_study.domain.study import Study
 from reader_study.errors import StudyError
 from resources.files import UserFacingError
@@ -83,7 +84,7 @@ class BeginView(QWidget):
                 label.setMinimumWidth(widest)
         card = QFrame()
         card.setProperty("role", "card")
-        card.setFixedWidth(560)
+        card.setFixedWidth(scaled(560))
         inner = QVBoxLayout(card)
         inner.setContentsMargins(32, 28, 32, 24)
         inner.setSpacing(12)

@@ -105,6 +105,10 @@ class CoordinatorView(QWidget):
         account = work.account
         self._title.setText(work.study.title)
         self._who.setText(f"{account.name}, {role_words()[account.role]}")
+        self.list.ensurePolished()
+        self.list.setFixedWidth(
+            max(232, self.list.sizeHintForColumn(0) + 24)
+        )  # the keys are read at any text scale
         app = QApplication.instance()
         if app is not None:
             app.installEventFilter(self)

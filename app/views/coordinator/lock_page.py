@@ -10,6 +10,7 @@ from app.control.coordination_ports import Row
 from app.control.tasks import TaskRunner
 from app.views.coordinator.page import Page, button, password_field, quiet, section
 from app.views.coordinator.table import DataTable
+from app.views.theme import scaled
 
 
 def _tr(text: str) -> str:
@@ -46,7 +47,7 @@ class LockPage(Page):
             form.addRow(title, field)
         self.reason.setPlaceholderText(_tr("needed when sessions are unfinished"))
         side = QWidget()
-        side.setFixedWidth(660)  # the longer meaning is read whole before it is signed
+        side.setFixedWidth(scaled(660))  # the longer meaning is read whole before it is signed
         column = QVBoxLayout(side)
         column.setContentsMargins(20, 0, 0, 0)
         column.addWidget(section(_tr("ELECTRONIC SIGNATURE")))

@@ -25,7 +25,7 @@ from app.control.told import told
 from app.views.coordinator.page import Page, button, quiet, row_of, section, session_word
 from app.views.coordinator.pictures import ARM_COLOURS, CalendarPicture, Span, TimesPicture
 from app.views.coordinator.table import SORT_ROLE, DataTable
-from app.views.theme import CHROME_FIELD, HAIRLINE
+from app.views.theme import CHROME_FIELD, HAIRLINE, scaled
 from reader_study.monitor import MonitorRow
 
 _BAR = 4  # the column with the share that is done
@@ -42,7 +42,7 @@ class _BarDelegate(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         share = float(index.data(SORT_ROLE) or 0.0)
-        area = option.rect.adjusted(6, 7, -56, -7)
+        area = option.rect.adjusted(6, 7, -scaled(56), -7)
         painter.fillRect(area, QColor(CHROME_FIELD))
         painter.setPen(QColor(HAIRLINE))
         painter.drawRect(area)

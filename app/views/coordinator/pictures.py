@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QHelpEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -25,11 +25,13 @@ from app.views.theme import (
     TEXT,
     TEXT_SECONDARY,
     font,
+    scaled,
+    text_scale,
 )
 
 # Okabe and Ito's colours, dimmed for a dark room; strata of an arm are shades of its colour.
 ARM_COLOURS = ("#4E93C2", "#C98B1F", "#3F9B7C", "#B0709A", "#A3573A", "#8C8C2E")
-_NAME_PX, _ROW_PX, _DATE_PX = 150, 26, 96
+_NAME_PX, _ROW_PX, _DATE_PX, _TITLE_PX = 150, 26, 96, 60.0
 _DARK = 0.38  # lightness below which words on a bar are light
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -49,11 +51,17 @@ class Picture(QWidget):
         self._rows = 0
 
     def sizeHint(self) -> QSize:
-        return QSize(600, 54 + max(1, self._rows) * _ROW_PX)
+        return QSize(600, scaled(54 + max(1, self._rows) * _ROW_PX))
+
+    @property
+    def wide(self) -> float:
+        """Width to draw in, px at text scale 1; the painter scales the rest."""
+        return self.width() / text_scale()
 
     def said_at(self, x: float, y: float) -> str:
         """Return the words of the place under a point of the widget; nothing outside of places."""
-        return next((words for area, words in reversed(self._places) if area.contains(x, y)), "")
+        at = QPointF(x, y) / text_scale()
+        return next((words for area, words in reversed(self._places) if area.contains(at)), "")
 
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
@@ -65,6 +73,7 @@ class Picture(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(font(SMALL_PX))
+        painter.scale(text_scale(), text_scale())
         self._places = []
         self.draw(painter)
         painter.end()
@@ -110,16 +119,24 @@ class AllocationPicture(Picture):
             p: max(sum(s.cases for s in bars.get(p, [])) for bars in self._bars.values()) for p in periods
         }
         gap = 16.0
-        unit = (self.width() - _NAME_PX - gap * len(periods)) / max(1, sum(most.values()))
+        room = self.wide - _NAME_PX - gap * len(periods)
+        narrow = [p for p in periods if most[p] * room / max(1, sum(most.values())) < _TITLE_PX]
+        rest = max(1, sum(most[p] for p in periods if p not in narrow))
+        # A few practice cases make a bar that is narrower than its title: the title's room is theirs.
+        unit = (
+            min((room - _TITLE_PX * len(narrow)) / rest, *(_TITLE_PX / most[p] for p in narrow if most[p]))
+            if narrow
+            else room / rest
+        )
         x = float(_NAME_PX)
         lefts: dict[int, float] = {}
         for period in periods:
             lefts[period] = x
             title = _tr("Practice") if period == 0 else _tr("Session {0}").format(period)
             self._label(
-                painter, QRectF(x, 0, max(60.0, most[period] * unit), 20), title, colour=TEXT_SECONDARY
+                painter, QRectF(x, 0, max(_TITLE_PX, most[period] * unit), 20), title, colour=TEXT_SECONDARY
             )
-            x += most[period] * unit + gap
+            x += max(_TITLE_PX, most[period] * unit) + gap
         for number, (reader, bars) in enumerate(self._bars.items()):
             y = 22.0 + number * _ROW_PX
             self._label(painter, QRectF(0, y, _NAME_PX - 10, _ROW_PX - 6), reader)
@@ -175,13 +192,13 @@ class TimesPicture(Picture):
         known = [box for box in self._boxes.values() if box is not None]
         if not known:
             self._label(
-                painter, QRectF(0, 0, self.width(), 24), _tr("No case is read yet."), colour=TEXT_SECONDARY
+                painter, QRectF(0, 0, self.wide, 24), _tr("No case is read yet."), colour=TEXT_SECONDARY
             )
             return
         # One endless reading must not press all boxes flat: the axis ends at twice the highest whisker at most.
         top = min(max(max((*b.outliers, b.high)) for b in known), 2.0 * max(b.high for b in known)) or 1.0
         step = _step(top)
-        left, room = float(_NAME_PX), self.width() - _NAME_PX - 92.0
+        left, room = float(_NAME_PX), self.wide - _NAME_PX - 92.0
         scale = room / top
         bottom = 4.0 + len(self._boxes) * _ROW_PX
         for tick in range(int(top / step) + 1):
@@ -199,7 +216,7 @@ class TimesPicture(Picture):
                 words = _tr("{0}: median {1} s, quartiles {2} to {3} s, {4} readings").format(
                     name, f"{box.median:.1f}", f"{box.first:.1f}", f"{box.third:.1f}", box.n
                 )
-                self._places.append((QRectF(0, y, self.width(), _ROW_PX), words))
+                self._places.append((QRectF(0, y, self.wide, _ROW_PX), words))
 
     def _box(
         self, painter: QPainter, box: BoxOfTimes, left: float, y: float, scale: float, room: float
@@ -224,7 +241,7 @@ class TimesPicture(Picture):
             painter.drawEllipse(QRectF(at(value) - 2.5, middle - 2.5, 5, 5))
         self._label(
             painter,
-            QRectF(self.width() - 88.0, y, 88, _ROW_PX - 6),
+            QRectF(self.wide - 88.0, y, 88, _ROW_PX - 6),
             f"{box.median:.1f} s  n {box.n}",
             right=True,
         )
@@ -266,7 +283,7 @@ class CalendarPicture(Picture):
     def draw(self, painter: QPainter) -> None:
         if not self._spans or self._today is None:
             self._label(
-                painter, QRectF(0, 0, self.width(), 24), _tr("No session has begun."), colour=TEXT_SECONDARY
+                painter, QRectF(0, 0, self.wide, 24), _tr("No session has begun."), colour=TEXT_SECONDARY
             )
             return
         first = min(*(span.first for span in self._spans), self._today)
@@ -274,7 +291,7 @@ class CalendarPicture(Picture):
         # Long after the last reading today would press the readings into a corner: it is left out then.
         shows_today = self._today <= last + max(last - first, timedelta(days=14))
         last = max(last, self._today if shows_today else last) + timedelta(days=1)
-        scale = (self.width() - _NAME_PX - 40.0) / max(1, (last - first).days)
+        scale = (self.wide - _NAME_PX - 40.0) / max(1, (last - first).days)
 
         def at(day: date) -> float:
             return _NAME_PX + (day - first).days * scale
@@ -283,7 +300,7 @@ class CalendarPicture(Picture):
         every = max(1, math.ceil(_DATE_PX / scale))
         for offset in range(0, (last - first).days + 1, every):
             day = first + timedelta(days=offset)
-            if at(day) > self.width() - 80:
+            if at(day) > self.wide - 80:
                 break
             painter.setPen(QPen(QColor(HAIRLINE), 1))
             painter.drawLine(round(at(day)), 2, round(at(day)), round(bottom))

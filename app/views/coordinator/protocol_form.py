@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.views.coordinator.page import button, section
 from app.views.coordinator.protocol_fields import Field, Kind, sections
+from app.views.theme import scaled
 from reader_study.errors import StudyError
 
 _LAYERS = ("boxes", "heatmap", "score")
@@ -181,6 +182,11 @@ class ArmsEditor(QWidget):
         }
         row["operating_threshold"] = QLineEdit(f"{float(ai.get('operating_threshold', 0.5)):g}")
         row["arm_id"].setMaximumWidth(110)
+        for name in ("arm_id", "title"):
+            field = row[name]
+            assert isinstance(field, QLineEdit)
+            field.setMinimumWidth(scaled(70))
+            field.setCursorPosition(0)  # the beginning of a name tells more than its end
         row["operating_threshold"].setMaximumWidth(70)
         row["threshold_choice"] = _flag(ai.get("threshold_choice", True))
         shown = row["shown"]

@@ -9,6 +9,7 @@ from app.control.coordinating import Coordinating
 from app.control.tasks import TaskRunner
 from app.views.coordinator.page import Page, button, password_field, quiet, row_of, section
 from app.views.coordinator.table import DataTable
+from app.views.theme import scaled
 from reader_study.domain.study import Reader
 from reader_study.errors import StudyError
 from reader_study.permissions import Role
@@ -72,7 +73,7 @@ class ReadersPage(Page):
         self.qualification.setPlaceholderText(_tr("e.g. board certified, breast fellowship"))
         self.reason.setPlaceholderText(_tr("needed once the protocol is frozen"))
         side = QWidget()
-        side.setFixedWidth(430)
+        side.setFixedWidth(scaled(430))
         column = QVBoxLayout(side)
         column.setContentsMargins(20, 0, 0, 0)
         column.addWidget(section(_tr("ONE PERSON")))

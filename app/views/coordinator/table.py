@@ -36,7 +36,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.control.coordination_ports import Row
-from app.views.theme import ERROR
+from app.views.theme import ERROR, scaled
 
 Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole
@@ -122,16 +122,27 @@ class _Shown(QSortFilterProxyModel):
         return str(one).casefold() < str(two).casefold()
 
 
-def fitted(wanted: Sequence[int], room: int) -> list[int]:
-    """Return widths of columns, px, for a room: whole texts where they fit, else the widest give way first."""
+def fitted(wanted: Sequence[int], room: int, rigid: frozenset[int] = frozenset()) -> list[int]:
+    """Return widths of columns, px, for a room: whole texts where they fit, else the widest give way first.
+
+    ``rigid`` columns are drawn and not written, and give nothing away. Where even narrow columns do not fit the table
+    scrolls, and then nothing is pressed.
+    """
+    least = scaled(_NARROWEST_PX)
+    if rigid:
+        kept = sum(wanted[column] for column in rigid if column < len(wanted))
+        loose = fitted([w for column, w in enumerate(wanted) if column not in rigid], room - kept)
+        return [w if column in rigid else loose.pop(0) for column, w in enumerate(wanted)]
     widths = [min(width, _WIDEST_PX) for width in wanted]
     for column, width in enumerate(wanted):
         widths[column] += max(0, min(width - widths[column], room - sum(widths)))
-    while sum(widths) > room and max(widths, default=0) > _NARROWEST_PX:
+    if sum(min(width, least) for width in widths) > room:
+        return widths
+    while sum(widths) > room:
         widest = max(widths)
-        second = max((w for w in widths if w < widest), default=_NARROWEST_PX)
+        second = max((w for w in widths if w < widest), default=least)
         many = widths.count(widest)
-        cut = min(widest - max(second, _NARROWEST_PX), -(-(sum(widths) - room) // many))
+        cut = min(widest - max(second, least), -(-(sum(widths) - room) // many))
         widths = [w - max(1, cut) if w == widest else w for w in widths]
     return widths
 
@@ -242,14 +253,15 @@ class DataTable(QWidget):
         header = self.view.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self._wanted = [
-            max(header.sectionSize(column) + 14, self.least_px.get(column, 56))
+            max(header.sectionSize(column) + 14, scaled(self.least_px.get(column, 56)))
             for column in range(len(self.model.columns))
         ]
         self._fit()
 
     def _fit(self) -> None:
         """Share the room out: nothing is cut while there is room, nothing needs scrolling while texts can give way."""
-        for column, width in enumerate(fitted(self._wanted, self.view.viewport().width())):
+        room = self.view.viewport().width()
+        for column, width in enumerate(fitted(self._wanted, room, frozenset(self.least_px))):
             self.view.horizontalHeader().resizeSection(column, width)
 
     def rows(self) -> tuple[Row, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QCheckBox, QLineEdit
+from PySide6.QtWidgets import QApplication, QCheckBox, QLineEdit
 
 from app.bootstrap import coordinator_station
 from app.control.coordinating import Coordinating
@@ -17,7 +17,7 @@ from app.views.coordinator.coordinator_view import CoordinatorView
 from app.views.coordinator.monitor_page import MonitorPage, spans_of
 from app.views.coordinator.table import DataTable, fitted
 from app.views.main_window import MainWindow
-from app.views.theme import stylesheet
+from app.views.theme import font, scaled, stylesheet
 from inference.engine import FakeEngine
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
@@ -190,11 +190,34 @@ def test_rs_d4_the_calendar_keeps_the_washout_of_a_session_that_has_begun() -> N
         ([100, 600, 80], 500, [100, 320, 80]),  # the widest gives way
         ([400, 400, 80], 400, [160, 160, 80]),  # like ones alike
         ([90, 90, 90], 100, [90, 90, 90]),  # below the least it scrolls
+        ([600, 200, 200], 300, [330, 200, 200]),  # and then nothing is pressed
         ([], 100, []),
     ],
 )
 def test_columns_share_the_room_of_their_table(wanted: list[int], room: int, widths: list[int]) -> None:
     assert fitted(wanted, room) == widths
+
+
+def test_a_drawn_column_gives_nothing_away() -> None:
+    assert fitted([400, 170, 80], 400, frozenset({1})) == [150, 170, 80]
+
+
+def test_the_keys_of_the_pages_are_read_at_every_text_scale(qtbot, window: MainWindow) -> None:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    before = app.font(), app.styleSheet()
+    try:
+        app.setFont(font(scale=1.5))
+        app.setStyleSheet(stylesheet(1.5))
+        window.setStyleSheet("")
+        view = _begin(window, "S1")
+        qtbot.wait(50)
+        assert view.list.sizeHintForColumn(0) < view.list.viewport().width()
+        picture = view.monitor.times
+        assert picture.sizeHint().height() == scaled(54 + 26)
+    finally:
+        app.setFont(before[0])
+        app.setStyleSheet(before[1])
 
 
 def test_no_table_scrolls_sideways_while_its_texts_can_give_way(qtbot) -> None:
