@@ -113,7 +113,7 @@ def of_libraries(folder: Path) -> list[Shipped]:
     """Describe the compiled libraries that are no extension modules; BuildError lists those of no known licence."""
     known, found, unknown = declared(), {}, []
     for path in frozen_libraries.binaries(folder):
-        if not path.name.startswith("lib") or "plugins" in path.parts:
+        if not path.name.startswith("lib") or ".cpython-" in path.name or "plugins" in path.parts:
             continue
         licence = of_library(path.name, known)
         if licence is None:
