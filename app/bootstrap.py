@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 
 from app.control.coordinating import Coordinating
+from app.control.pacs import PacsDesk
+from app.control.tasks import TaskRunner
 from app.demo_study import COORDINATOR, PASSWORD, READER, DemoStudy, with_coordinator
 from app.doctor import HealthReport, Told
 from app.files import ProgramFolders, program_folders
@@ -229,6 +231,13 @@ def keep_settings(station: Workstation) -> None:
 
     station.settings = JsonSettings()
     station.examine = _examine
+    station.open_pacs = _open_pacs
+
+
+def _open_pacs(runner: TaskRunner) -> PacsDesk:
+    from app.pacs_station import open_desk  # with the network's libraries, which no start waits for
+
+    return open_desk(runner)
 
 
 def _examine(told: Told) -> HealthReport:

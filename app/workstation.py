@@ -9,6 +9,7 @@ from pathlib import Path
 from app.control.browsing import BrowseController, BrowsingScreen
 from app.control.coordinating import Coordinating
 from app.control.decoded import machine_bytes
+from app.control.pacs import PacsDesk
 from app.control.reading import ReadingController, ReadingScreen
 from app.control.reading_after import TruthOf
 from app.control.tasks import TaskRunner
@@ -52,6 +53,7 @@ class Workstation:
     anchor: Path | None = None
     office: Coordinating | None = None  # the way into the coordinator's area; None = readers only
     practice_truth: PracticeTruth | None = None  # None = no truth of practice cases at this station
+    open_pacs: Callable[[TaskRunner], PacsDesk] | None = None  # None = no PACS at this station
     hint: str = ""
     settings: SettingsKeeper = field(default_factory=MemorySettings)
     examine: Callable[[Told], HealthReport] | None = None  # checks this installation; None = not offered

@@ -26,6 +26,7 @@ from app.views.exam_browser import ExamBrowser
 from app.views.first_look import watch_first_looks
 from app.views.hanging_editor import HangingEditor
 from app.views.image_facts import ImageFacts
+from app.views.pacs_area import PacsArea
 from app.views.picture_export import PictureExport
 from app.views.preferences import Preferences
 from app.views.qt_tasks import QtTaskRunner
@@ -72,6 +73,7 @@ class MainWindow(QMainWindow):
         self._browser: BrowseController | None = None
         self._writer: ObjectWriter | None = None
         self._report = ImportReport()
+        self._opened: Path | None = None  # what the exams on the list were read from
         self._dialog: QDialog | None = None
         self._was_shown = False
         self.stack = QStackedWidget()
@@ -91,6 +93,7 @@ class MainWindow(QMainWindow):
         for page in (self.sign_in, self.worklist, self.reading, self.exams, self.done):
             self.stack.addWidget(page)
         self.area = CoordinatorArea(workstation, self.stack, self.runner)
+        self.pacs = PacsArea(workstation, self.stack)
         self.preferences = Preferences(self, self.reading, self._station.settings, self._today)
         self.settings: SettingsView | None = None
         self.desk = StudyDesk(self.stack, self.runner, self._show_sign_in)
@@ -212,6 +215,8 @@ class MainWindow(QMainWindow):
             "view.full": view.grid.maximise,
             "settings.open": self._show_settings,
             "exams.open": self._choose_exams,
+            "pacs.open": self.pacs.show,
+            "pacs.send": self._send_to_pacs,
             "study.plan": self.desk.show_planner,
             "study.analyse": self.desk.show_analysis,
             "session.sign_out": self._show_sign_in,
@@ -232,7 +237,7 @@ class MainWindow(QMainWindow):
                 else Qt.ShortcutContext.WidgetWithChildrenShortcut
             )
             pages: dict[str, QWidget] = {"exams.open": self.sign_in, "session.sign_out": self.worklist}
-            pages |= dict.fromkeys(("study.plan", "study.analyse"), self.sign_in)
+            pages |= dict.fromkeys(("study.plan", "study.analyse", "pacs.open"), self.sign_in)
             page = self if everywhere else pages.get(command_id, self.reading)
             if command_id.startswith("measure."):
                 page = self.reading.grid  # Tab walks the form's fields elsewhere
@@ -266,6 +271,11 @@ class MainWindow(QMainWindow):
         self.sign_in.analyse_asked.connect(self.desk.show_analysis)
         self.sign_in.coordinator_asked.connect(self.area.begin)
         self.area.left.connect(self._left_area)
+        self.area.pacs_asked.connect(self.pacs.show_for_import)
+        self.pacs.imported.connect(self.area.show_imported)
+        self.pacs.open_asked.connect(self._open_fetched)
+        self.pacs.failed.connect(self.sign_in.show_problem)
+        self.sign_in.pacs_asked.connect(self.pacs.show)
         self.sign_in.study_chosen.connect(self._choose_study)
         self.preferences.note_changed.connect(self._on_monitor_note)
         self.preferences.failed.connect(self._on_settings_failed)
@@ -315,6 +325,8 @@ class MainWindow(QMainWindow):
             else _tr("No study is open on this station."),
             self._station.hint,
         )
+        self.pacs.forget()
+        self.sign_in.pacs.setVisible(self.pacs.is_offered)
         self.stack.setCurrentWidget(self.sign_in)
         self.sign_in.first_coordinator.setVisible(self.area.lacks_coordinator)
         self.sign_in.offer_studies(self.area.studies(), study.study_id if study else "")
@@ -528,14 +540,27 @@ class MainWindow(QMainWindow):
         if folder:
             self.open_exams(Path(folder))
 
-    def open_exams(self, path: Path) -> None:
-        """List the exams of a folder, zip or manifest."""
+    def _open_fetched(self, folder: Path, day: object) -> None:
+        """Show the exam that was fetched from the PACS at once; the list behind it has her earlier ones."""
+
+        def listed(exams: tuple[ExamSummary, ...]) -> None:
+            chosen = [exam for exam in exams if exam.study_date == day] or list(exams)
+            if chosen:
+                self._open_exam(chosen[0].exam_id)
+
+        self.open_exams(folder, listed)
+
+    def open_exams(
+        self, path: Path, then: Callable[[tuple[ExamSummary, ...]], None] = lambda _exams: None
+    ) -> None:
+        """List the exams of a folder, zip or manifest, then do something with the list."""
         self._end_session()
         try:
             source = self._station.exams_to_browse(path)
         except UserFacingError as error:
             self.sign_in.show_problem(str(error))
             return
+        self._opened = path
         self._browser = self._station.browsing(source, self.runner, self.reading)
         self._writer = ObjectWriter(
             root=path, runner=self.runner, clock=self._station.clock, version=self._version,
@@ -556,6 +581,7 @@ class MainWindow(QMainWindow):
             self.exams.show_state(
                 words if exams else f"{words}  {_tr('The import report (Ctrl+R) says why.')}"
             )
+            then(exams)
 
         self._browser.list_exams(listed, self.exams.show_state)
 
@@ -603,6 +629,13 @@ class MainWindow(QMainWindow):
             self._writer.save_displays(case.exam, view.objects.displays(), folder)
         else:
             self._writer.save_keys(case.exam, view.objects.key_images(), folder)
+
+    def _send_to_pacs(self) -> None:
+        case = self._browser.case if self._browser is not None and self._controller is None else None
+        if case is None or self._opened is None:
+            self.reading.show_message(_tr("Nothing is sent from a study; open the exam from the exam list."))
+            return
+        self.pacs.ask_send(self.reading, case.exam, self._opened, self._version, self._open_dialog)
 
     def _show_why(self) -> None:
         dialog = self.reading.why_here()
@@ -680,6 +713,7 @@ class MainWindow(QMainWindow):
         self.preferences.keep_places(panel_apart=panel.is_apart, panel_place=place)
         panel.hide()
         self.area.close()
+        self.pacs.close()
         app = QApplication.instance()
         if app is not None:
             app.removeEventFilter(self)

@@ -37,6 +37,7 @@ class SignInView(QWidget):
 
     asked = Signal(str, str)  # reader id, password
     open_exams_asked = Signal()
+    pacs_asked = Signal()
     settings_asked = Signal()
     coordinator_asked = Signal()
     study_chosen = Signal(str)
@@ -68,9 +69,12 @@ class SignInView(QWidget):
         self._button = QPushButton(_tr("Sign in   Enter"))
         self._button.setObjectName("submit")
         self._button.setProperty("role", "primary")
-        self._browse = browse = QPushButton(_tr("Open exams without a study …"))
-        browse.setProperty("role", "quiet")
+        self._browse = browse = self._quiet_button(
+            _tr("Open exams without a study …"), self.open_exams_asked.emit
+        )
         browse.setToolTip(_tr("Look at a folder or zip of images"))
+        self.pacs = self._quiet_button(_tr("Search the PACS …"), self.pacs_asked.emit)
+        self.pacs.hide()  # shown where anybody may search it
         self._settings = self._quiet_button(_tr("Settings …"), self.settings_asked.emit)
         self.first_coordinator, self.studies = self._offer(), self._chooser()
         self._plan, self._analyse = (
@@ -92,6 +96,7 @@ class SignInView(QWidget):
             self._problem,
             self._button,
             browse,
+            self.pacs,
             self._plan,
             self._analyse,
             self._settings,
@@ -112,7 +117,6 @@ class SignInView(QWidget):
         self._button.clicked.connect(self._ask)
         self.reader.returnPressed.connect(lambda: self.password.setFocus(Qt.FocusReason.OtherFocusReason))
         self.password.returnPressed.connect(self._ask)
-        browse.clicked.connect(self.open_exams_asked)
 
     @staticmethod
     def _quiet_button(text: str, action: Callable[[], object]) -> QPushButton:

@@ -15,6 +15,7 @@ from resources.files import UserFacingError
 class CoordinatorArea(QObject):
     """The two pages of the window's stack that belong to coordinators; made when they are first needed."""
 
+    pacs_asked = Signal(object)  # what imports, hers from the click on
     left = Signal(str)  # back to the sign-in page, with a sentence or nothing
 
     def __init__(self, station: Workstation, stack: QStackedWidget, runner: TaskRunner) -> None:
@@ -46,9 +47,16 @@ class CoordinatorArea(QObject):
             self.view = CoordinatorView(self._runner)
             self.view.signed_out.connect(self._leave)
             self.view.study.new_asked.connect(self.begin_another)
+            self.view.cases.pacs_asked.connect(self.pacs_asked)
+            self.view.cases.pacs.setVisible(self._station.open_pacs is not None)
             self._stack.addWidget(self.view)
         self.view.open(office)
         self._stack.setCurrentWidget(self.view)
+
+    def show_imported(self) -> None:
+        """The page of cases shows what came from the PACS, where somebody is still signed in."""
+        if self.view is not None:
+            self.view.cases.changed.emit()
 
     def begin(self) -> None:
         """Show the page that makes a study, or names the first coordinator of the one that is there."""

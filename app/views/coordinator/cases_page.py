@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication
+from PySide6.QtCore import QCoreApplication, Signal
 from PySide6.QtWidgets import QFileDialog, QLabel, QLineEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.control.coordinating import Coordinating
@@ -25,10 +25,13 @@ def _tr(text: str) -> str:
 class CasesPage(Page):
     """The study's cases above, what became of each file or cell below."""
 
+    pacs_asked = Signal(object)  # what imports, hers from the click on
+
     def __init__(self, runner: TaskRunner) -> None:
         super().__init__(_tr("Cases"), runner, "coordinator.cases")
         self.folder = button(_tr("Import folder …"), self._ask_folder, role="primary")
         self.file = button(_tr("Import zip or manifest …"), self._ask_file)
+        self.pacs = button(_tr("From the PACS …"), self.ask_pacs)
         self.truth = button(_tr("Import truth (CSV) …"), self._ask_truth)
         self.cases = DataTable(
             "cases",
@@ -42,11 +45,11 @@ class CasesPage(Page):
         self.stratum = QLineEdit()
         self.stratum.setPlaceholderText(_tr("Stratum"))
         self.stratum.setMaximumWidth(140)
-        self.waiting = (self.folder, self.file, self.truth)
+        self.waiting = (self.folder, self.file, self.pacs, self.truth)
         self._lay_out()
 
     def _lay_out(self) -> None:
-        self.body.addLayout(row_of(self.folder, self.file, self.truth))
+        self.body.addLayout(row_of(self.folder, self.file, self.pacs, self.truth))
         self.body.addWidget(
             quiet(
                 _tr("De-identified by the basic profile of PS3.15: ages kept, dates moved for each woman, the key kept "
@@ -123,7 +126,7 @@ class CasesPage(Page):
         lacking = frozenset(n for n, row in enumerate(rows) if not row[6])
         self.cases.set_rows(columns, rows, wrong=lacking)
         refusal = work.why_not(Action.IMPORT_CASES)
-        for tool in (self.folder, self.file):
+        for tool in (self.folder, self.file, self.pacs):
             tool.setEnabled(refusal is None)
             tool.setToolTip(told(refusal or ""))
         self._show_coverage(work)
@@ -161,6 +164,15 @@ class CasesPage(Page):
         self.run(
             _tr("Importing {0}").format(source.name), lambda context: bring(source, context), self._imported
         )
+
+    def ask_pacs(self) -> None:
+        """Ask for the PACS screen, with what imports from there."""
+        if self.work is None:
+            return
+        try:
+            self.pacs_asked.emit(self.work.importer())
+        except UserFacingError as error:
+            self.fail(error)
 
     def _imported(self, made: CaseImport) -> None:
         columns = (_tr("Source file"), _tr("Outcome"), _tr("Case"), _tr("File"), _tr("Done"), _tr("Remark"))

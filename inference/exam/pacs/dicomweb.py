@@ -168,7 +168,9 @@ class DicomWebPeer:
     def instances(self, series: SeriesMatch) -> tuple[Instance, ...]:
         with self._client() as client:
             found = client.search_for_instances(
-                checked_uid(series.study_uid), checked_uid(series.series_uid), fields=["SOPClassUID"]
+                checked_uid(series.study_uid),
+                checked_uid(series.series_uid),
+                fields=["SOPClassUID", "ImageLaterality", "ViewPosition"],
             )
             return tuple(
                 Instance(
@@ -176,6 +178,7 @@ class DicomWebPeer:
                     series_uid=series.series_uid,
                     sop_uid=text_of(one, "SOPInstanceUID"),
                     sop_class=text_of(one, "SOPClassUID"),
+                    view=f"{text_of(one, 'ImageLaterality')} {text_of(one, 'ViewPosition')}".strip(),
                 )
                 for one in checked(found)
             )

@@ -14,7 +14,7 @@ _TAGS = {
     "StudyDescription": "00081030", "ModalitiesInStudy": "00080061", "NumberOfStudyRelatedSeries": "00201206",
     "NumberOfStudyRelatedInstances": "00201208", "SeriesInstanceUID": "0020000E", "Modality": "00080060",
     "SeriesDescription": "0008103E", "NumberOfSeriesRelatedInstances": "00201209", "SOPInstanceUID": "00080018",
-    "SOPClassUID": "00080016",
+    "SOPClassUID": "00080016", "ImageLaterality": "00200062", "ViewPosition": "00185101",
 }  # fmt: skip
 Json = Mapping[str, Any]
 

@@ -214,6 +214,7 @@ class Instance:
     series_uid: str
     sop_uid: str
     sop_class: str = ""
+    view: str = ""  # e.g. "R CC", where the PACS tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

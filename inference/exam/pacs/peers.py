@@ -38,6 +38,11 @@ class Receiver:
                 self._running = listener
             return self._running
 
+    def change(self, settings: ListenerSettings) -> None:
+        """Use other settings from now on; what runs is stopped."""
+        self.stop()
+        self._settings = settings
+
     def stop(self) -> None:
         """Listen no more."""
         with self._lock:

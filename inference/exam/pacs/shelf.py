@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ class Shelf:
         self._entries: dict[str, _Entry] = {}
         self._used = 0
         self._arriving: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()  # objects by study
         with _writing(root):
             (root / INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700)
             root.chmod(0o700)
@@ -107,8 +109,7 @@ class Shelf:
 
     def count_of(self, study_uid: str) -> int:
         """How many objects of a study are here."""
-        study = _short(study_uid, 16)
-        return sum(entry.study == study for entry in list(self._entries.values()))
+        return self._counts[_short(study_uid, 16)]
 
     def put(
         self, chunks: Iterable[bytes], *, sop_uid: str = "", max_bytes: int = MAX_OBJECT_BYTES
@@ -149,6 +150,7 @@ class Shelf:
                 for empty in (folder, folder.parent):
                     if empty.is_dir() and not any(empty.iterdir()):
                         empty.rmdir()
+            self._count()
             self._write_index()
 
     def damaged(self) -> tuple[Path, ...]:
@@ -232,7 +234,9 @@ class Shelf:
             with (self._root / INDEX).open("a", encoding="utf-8") as index:
                 index.write(_line(key, entry))
             self._arriving.pop(part.name, None)
-            self._used += size
+            old = self._entries.get(key)  # its file was lost
+            self._used += size - (old.size if old is not None else 0)
+            self._counts[exam] += old is None
             self._entries[key] = entry
         return Shelved(path=path, size=size, sop_uid=sop, study_uid=study, modality=found["Modality"])
 
@@ -262,8 +266,12 @@ class Shelf:
             except (ValueError, KeyError, TypeError, OSError):
                 continue  # a line cut off by a crash: its object is fetched again
         self._used = sum(entry.size for entry in self._entries.values())
+        self._count()
         for old in (self._root / INCOMING).glob("*.part"):
             old.unlink(missing_ok=True)
+
+    def _count(self) -> None:
+        self._counts = Counter(entry.study for entry in self._entries.values())
 
     def _write_index(self) -> None:
         scratch = self._root / f"{INDEX}.new"
