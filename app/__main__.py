@@ -25,8 +25,10 @@ def opens_window(arguments: Sequence[str]) -> bool:
     named = [word for word in arguments[1:] if not word.startswith("-")]
     if arguments[0] == "open" and named and not any(Path(word).exists() for word in named):
         return False  # a sentence in the terminal says so, and no window opens before it
-    return arguments[0] in {"demo", "start"} or (
-        arguments[0] in {"read", "open", "coordinate"} and bool(named)
+    return (
+        arguments[0] in {"demo", "start"}
+        or list(arguments[:2]) == ["pacs", "browse"]
+        or (arguments[0] in {"read", "open", "coordinate"} and bool(named))
     )
 
 
@@ -53,7 +55,7 @@ def main() -> None:
             from app.views import start_window
 
             sys.setswitchinterval(SWITCH_S)
-            first = start_window.open_first(sign_in=sys.argv[1] not in {"open", "start"})
+            first = start_window.open_first(sign_in=sys.argv[1] not in {"open", "start", "pacs"})
             first.beside(import_program)()
             return
         from app import cli, logs

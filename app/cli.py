@@ -11,7 +11,7 @@ import typer
 
 import inference.__main__
 import reader_study.__main__
-from app import crossover_command, doctor_command, import_commands
+from app import crossover_command, doctor_command, import_commands, pacs_command
 from app.report_edges import EDGES
 from reader_study import report_command
 
@@ -26,6 +26,7 @@ reader_study.__main__.register(app)
 report_command.register(app, EDGES)
 import_commands.register(app)
 crossover_command.register(app)
+pacs_command.register(app)
 
 
 def program_version() -> str:

@@ -174,6 +174,17 @@ def open_exams(*, path: Path, model: str, version: str) -> int:
     return _run_window(prepare, version, sign_in=False, first=lambda window: window.open_exams(path))
 
 
+def browse_pacs(*, model: str, version: str) -> int:
+    """Open the workstation on the PACS screen, without a study."""
+    folders = program_folders("station")
+    bootstrap.start_logging(folders)
+
+    def prepare(_tell: Tell) -> Workstation:
+        return bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
+
+    return _run_window(prepare, version, sign_in=False, first=lambda window: window.pacs.show())
+
+
 def coordinate(
     *, database: str, study: str | None, cases: Path | None, anchor: Path | None, model: str, version: str
 ) -> int:
@@ -198,6 +209,8 @@ def choose_and_run(*, version: str) -> int:
     if chosen is None:
         return 0
     what, path = chosen
+    if what is Choice.PACS:
+        return browse_pacs(model=bootstrap.DEFAULT_MODEL, version=version)
     if what is Choice.DEMO or path is None:
         return run(no_display=False, fresh=False, out=None, version=version)
     if what is Choice.EXAMS:

@@ -105,7 +105,7 @@ COMMANDS: tuple[Command, ...] = (
     _c("keys.save", "Save key images …", "Ctrl+Shift+K", "View"),
     _c("display.next", "Next saved display", "Ctrl+D", "View"),
     _c("display.save", "Save display as presentation state …", "Ctrl+S", "View"),
-    _c("pacs.send", "Send AI result, display and key images to the PACS …", "Ctrl+Alt+S", "View"),
+    _c("pacs.send", "Send AI result, display and key images to the PACS …", "Ctrl+Alt+S", "AI", ai=True),
     _c("view.picture", "Picture of the view (PNG, not in a study) …", "Ctrl+P", "View"),
     _c("case.submit", "Submit the case", "F12", "Reading"),
     _c("case.pause", "Pause and blank", "Pause Ctrl+B", "Reading"),

@@ -26,6 +26,7 @@ class Choice(Enum):
     DEMO = auto()
     STUDY = auto()
     EXAMS = auto()
+    PACS = auto()
 
 
 class StartCards(QWidget):
@@ -54,8 +55,19 @@ class StartCards(QWidget):
         layout.addSpacing(24)
         layout.addLayout(row)
         layout.addSpacing(24)
+        layout.addWidget(self._pacs(), 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(12)
         layout.addWidget(note)
         layout.addStretch(3)
+
+    def _pacs(self) -> QPushButton:
+        """A quieter way, for stations that a PACS is connected to or will be."""
+        self.pacs = QPushButton(_tr("Search the PACS …   4"))
+        self.pacs.setProperty("role", "quiet")
+        self.pacs.setAutoDefault(True)
+        self.pacs.setShortcut("4")
+        self.pacs.clicked.connect(lambda _checked: self.chosen.emit(Choice.PACS, None))
+        return self.pacs
 
     def _cards(self) -> tuple[tuple[str, str, str, Callable[[], None]], ...]:
         return (
