@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import Cancelled, Progress
+from inference.engine import Cancelled, FakeEngine, InferenceCancelled, Progress
 from inference.exam.manifest import ManifestLesion, resolve_inside
 from inference.exam.pictures import decode_picture
 from inference.exam.types import Box, Exam, ExamError, InferenceError, ViewImage
@@ -66,6 +66,33 @@ class LesionEngine(Protocol):
     def score_lesions(
         self, exam: Exam, lesions: Sequence[GivenLesion], progress: Progress, cancelled: Cancelled
     ) -> tuple[LesionScore, ...]: ...
+
+
+class FakeLesionEngine(FakeEngine):
+    """The fake engine with the port: a lesion's score is the share of its image that its box fills."""
+
+    def score_lesions(
+        self, exam: Exam, lesions: Sequence[GivenLesion], progress: Progress, cancelled: Cancelled
+    ) -> tuple[LesionScore, ...]:
+        """Score each lesion in each of its images, without a model."""
+        images = {image.key: image for image in exam.images}
+        out = []
+        for index, lesion in enumerate(lesions):
+            if cancelled():
+                raise InferenceCancelled("The analysis was cancelled.")
+            progress(index / len(lesions), lesion.lesion_id)
+            image = images[lesion.image_key]
+            area = (lesion.box.row1 - lesion.box.row0) * (lesion.box.col1 - lesion.box.col0)
+            out.append(
+                LesionScore(
+                    lesion_id=lesion.lesion_id,
+                    laterality=lesion.laterality,
+                    score=area / image.pixels.size,
+                    view=image.view.projection,
+                    kind=image.kind,
+                )
+            )
+        return tuple(out)
 
 
 def given_lesions(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from inference.evaluation.figures import ROUNDS
+from inference.evaluation import ROUNDS
 from resources.vocabulary import ImageKind
 
 

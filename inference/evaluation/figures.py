@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.evaluation import ROUNDS
 from inference.metrics import Estimate
 
 Weights = NDArray[np.float64]
-ROUNDS = 1000
 
 
 class Patients:

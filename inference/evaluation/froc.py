@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.evaluation.figures import ROUNDS, Patients, Weights, bootstrap, interval, number
+from inference.evaluation import ROUNDS
+from inference.evaluation.figures import Patients, Weights, bootstrap, interval, number
 from inference.evaluation.regions import is_hit
 from inference.evaluation.run_tables import FoundRow
 from inference.evaluation.truth import Truth, TruthImage, TruthLesion

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.evaluation.figures import ROUNDS, Patients, Weights, bootstrap, share_json
+from inference.evaluation import ROUNDS
+from inference.evaluation.figures import Patients, Weights, bootstrap, share_json
 from inference.evaluation.froc import best_outlined
 from inference.evaluation.regions import holds, outline_dice
 from inference.evaluation.run_tables import FoundRow

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.evaluation.figures import ROUNDS, Patients, Weights, bootstrap, interval, number
+from inference.evaluation import ROUNDS
+from inference.evaluation.figures import Patients, Weights, bootstrap, interval, number
 from inference.evaluation.units import Unit, arrays
 from inference.metrics import youden_threshold
 from inference.registry import load_card

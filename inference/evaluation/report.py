@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.evaluation.figures import ROUNDS, Patients, estimate_json
+from inference.evaluation import ROUNDS
+from inference.evaluation.figures import Patients, estimate_json
 from inference.evaluation.froc import RULES, collect, froc_json, paired_images
 from inference.evaluation.maps import dice_json, pointing_json
 from inference.evaluation.operating import (
@@ -149,6 +150,14 @@ def _places(
             f"froc: the run holds boxes down to the model's own threshold (lowest score {lowest:.3f}); the curve "
             "ends there (infer --floor 0.01 goes on)."
         )
+    marked = {image.entry.kind for image, marks in pairs if marks}
+    for kind in sorted({image.entry.kind for image in truth.images} - marked) if marked else ():
+        silent = sum(len(image.lesions) for image in truth.images if image.entry.kind is kind)
+        if silent:
+            notes.append(
+                f"froc: the run marks nothing on images of kind {kind.value}; their {silent} lesions count as missed "
+                "(--kind judges the other kinds alone)."
+            )
     how = {"seed": question.seed, "rounds": question.rounds}
     for rule in RULES:
         data = collect(pairs, rule, patients, malignant_only=question.malignant_lesions_only)

@@ -20,6 +20,7 @@ from inference.exam.types import Box, InferenceError
 from resources.vocabulary import FindingType, ImageKind, Laterality, Projection
 
 LEVELS = ("view", "breast", "exam", "lesion")
+_FAR_PX = 65536  # no stored image is larger; a corner out there would ask for a canvas of that size
 _SCORE_REQUIRED = ("case_id", "level", "laterality", "view", "kind", "lesion_id", "score")
 _FOUND_REQUIRED = ("case_id", "path", "laterality", "view", "x0", "y0", "x1", "y1", "score")
 
@@ -188,6 +189,8 @@ def outline_of(text: str, where: str) -> tuple[tuple[float, float], ...]:
         if len(parts) != 2:
             raise EvaluationError(f"{where}: expected corners as x,y, found {pair!r}.")
         x, y = (_number(part, where) for part in parts)
+        if max(abs(x), abs(y)) > _FAR_PX:
+            raise EvaluationError(f"{where}: expected corners in or near the image, found {pair!r}.")
         corners.append((y, x))
     if len(corners) < 3:
         raise EvaluationError(f"{where}: expected three corners or more, found {len(corners)}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -12,10 +11,16 @@ import numpy as np
 import pytest
 
 from inference.__main__ import LESIONS_UNUSED, main
-from inference.engine import Cancelled, FakeEngine, Progress
 from inference.exam.manifest import exams_of, load_case, read_manifest
 from inference.exam.types import Box, Exam
-from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead, given_lesions, mask_of
+from inference.lesions import (
+    FakeLesionEngine,
+    LesionEngine,
+    LesionScore,
+    LesionsNotRead,
+    given_lesions,
+    mask_of,
+)
 from inference.run_output import RunOutput
 from inference.worker import EngineSpec, WorkerEngine, _work
 from resources.vocabulary import ImageKind, Laterality, Projection
@@ -33,29 +38,6 @@ def exam_of(folder: Path, case: str) -> Exam:
     return load_case(case, dict(exams_of(manifest))[case], folder)
 
 
-class SizeEngine(FakeEngine):
-    """Scores a lesion by the share of its image that it fills."""
-
-    def score_lesions(
-        self, exam: Exam, lesions: Sequence[GivenLesion], progress: Progress, cancelled: Cancelled
-    ) -> tuple[LesionScore, ...]:
-        images = {image.key: image for image in exam.images}
-        out = []
-        for lesion in lesions:
-            image = images[lesion.image_key]
-            area = (lesion.box.row1 - lesion.box.row0) * (lesion.box.col1 - lesion.box.col0)
-            out.append(
-                LesionScore(
-                    lesion_id=lesion.lesion_id,
-                    laterality=lesion.laterality,
-                    score=area / image.pixels.size,
-                    view=image.view.projection,
-                    kind=image.kind,
-                )
-            )
-        return tuple(out)
-
-
 def test_a_tables_lesions_are_placed_in_their_images_and_scored_as_rows_of_level_lesion(
     phantoms: Path, tmp_path: Path
 ) -> None:
@@ -66,7 +48,7 @@ def test_a_tables_lesions_are_placed_in_their_images_and_scored_as_rows_of_level
     lesions, notes = given_lesions(exam, case, manifest.lesions, phantoms)
     assert notes == ()
     assert len(lesions) == sum(mark.case_id == case for mark in manifest.lesions)
-    engine = SizeEngine()
+    engine = FakeLesionEngine()
     assert isinstance(engine, LesionEngine)
     scores = _work(engine, (exam, lesions), lambda f, t: None, lambda: False)
     assert isinstance(scores, tuple)

@@ -18,6 +18,7 @@ from inference.evaluation.report import Question, evaluate
 from inference.metrics import delong_auc
 from inference.run_output import DETECTION_COLUMNS, SCORE_COLUMNS
 from reader_study.statistics.delong import auc_interval, delong_covariance
+from resources.vocabulary import ImageKind
 
 IMAGE_COLUMNS = (
     "case_id",
@@ -235,6 +236,7 @@ def test_subgroups_hold_age_density_type_and_size(folder: Folder) -> None:
         ("found", 0, {"score": -0.1}, "detections.csv, row 2, score: expected 0..1, found -0.1"),
         ("found", 1, {"x1": 40}, "detections.csv, row 3, x1: expected x1 > x0"),
         ("found", 1, {"type": "lump"}, "detections.csv, row 3, type: expected mass, calcification"),
+        ("found", 0, {"outline": "1,2 3,4 1e9,5"}, "detections.csv, row 2, outline: expected corners in or near"),
         ("found", 0, {"outline": "1,2 3"}, "detections.csv, row 2, outline: expected corners as x,y, found '3'"),
     ],
 )  # fmt: skip
@@ -271,6 +273,36 @@ def test_a_row_that_fits_nothing_is_left_out_and_named(
 ) -> None:
     getattr(folder, where)[row] |= cells
     assert any(said.startswith(sentence) for said in folder.report()["warnings"])
+
+
+def test_a_kind_that_the_run_leaves_unread_is_said(folder: Folder) -> None:
+    for row in list(folder.images):
+        folder.images.append({**row, "kind": "cesm_recombined", "path": f"r-{row['path']}"})
+        cv2.imwrite(str(folder.root / f"r-{row['path']}"), np.zeros((100, 80), np.uint8))
+        row["kind"] = "cesm_low"
+    for found in folder.found:
+        found["kind"] = "cesm_low"
+    for lesion in folder.lesions:
+        lesion["kind"] = ""  # every kind of that view
+    report = folder.report()
+    assert report["froc"]["centre"]["all"]["n_lesions"] == 6
+    assert any("kind cesm_recombined; their 3 lesions count as missed" in said for said in report["warnings"])
+    alone = folder.report(kinds=(ImageKind.CESM_LOW,))["froc"]["centre"]["all"]
+    assert (alone["n_lesions"], alone["n_images"]) == (3, 10)
+
+
+def test_a_view_taken_twice_may_have_two_scores_and_counts_once_by_the_higher(folder: Folder) -> None:
+    twice = {**folder.images[0], "path": "A-L2.png"}
+    folder.images.append(twice)
+    view = {"level": "view", "laterality": "L", "view": "CC", "kind": "ffdm"}
+    folder.scores += [
+        {**view, "case_id": case, "score": score} for case, score in (("A", 0.2), ("A", 0.9), ("C", 0.5))
+    ]
+    report = folder.report()
+    assert report["auc"]["view"]["all"] == {"value": 1.0, "lo": None, "hi": None, "n_pos": 1, "n_neg": 1}
+    assert any(
+        "1 of level view have several scores; the highest was taken" in said for said in report["warnings"]
+    )
 
 
 def test_missing_scores_are_counted_and_named(folder: Folder) -> None:

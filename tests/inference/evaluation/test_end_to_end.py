@@ -13,6 +13,8 @@ from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_manifest
 from resources.vocabulary import Pathology
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
