@@ -54,6 +54,7 @@ class MeasurementBoard:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._changed = changed
         self._items: dict[str, Measurement] = {}
+        self._told: dict[str, Measurement] = {}
         self._done: list[Step] = []
         self._undone: list[Step] = []
         self._ghost: Measurement | None = None
@@ -81,11 +82,19 @@ class MeasurementBoard:
         """Return the nipple marked on an image, stored (row, col)."""
         return next((i.points[0] for i in self.on_image(image_key) if i.kind is MeasurementKind.NIPPLE), None)
 
+    def news(self) -> tuple[tuple[Measurement | None, Measurement | None], ...]:
+        """Return what is new, other or gone since this was asked last or the case began, each as before and after."""
+        before, after = self._told, dict(self._items)
+        self._told = after
+        names = [name for name in before | after if before.get(name) != after.get(name)]
+        return tuple((before.get(name), after.get(name)) for name in names)
+
     # ------------------------------------------------------------ changing
 
     def restore(self, items: Iterable[Measurement] = ()) -> None:
         """Begin a case with these measurements and nothing to undo."""
         self._items = {item.measurement_id: item for item in items}
+        self._told = dict(self._items)
         self._done, self._undone = [], []
         self._ghost = self.selection = None
         self._changed()

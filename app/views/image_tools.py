@@ -71,7 +71,6 @@ class ImageTools(QObject):
             None  # image key, number and count of the tile on screen
         )
         self._kept: dict[str, tuple[Measurement, ...]] = {}
-        self._told: dict[str, Measurement] | None = {}  # as last said by ``measured``; None = a case begins
         grid.viewport_made.connect(self._equip)
         grid.hovered.connect(self._on_hover)
         grid.viewport_changed.connect(self._on_viewport_changed)
@@ -105,9 +104,7 @@ class ImageTools(QObject):
         self.links.images = dict(images)
         self.enhancement.set_case(images, pyramids)
         self.cancel()
-        self._told = None
         self.board.restore(self._kept.get(case_id, ()) if keep else ())
-        self._told = {item.measurement_id: item for item in self.board.items()}
         self.coverage.set_case(images, pyramids)
 
     def add_images(self, images: Mapping[str, ViewImage], pyramids: Mapping[str, Pyramid]) -> None:
@@ -151,18 +148,9 @@ class ImageTools(QObject):
 
     # ------------------------------------------------------------ what the pointer does
 
-    def _tell_measured(self) -> None:
-        """Say each measurement that is new, other or gone since the last time; what is only being drawn is none."""
-        if self._told is None:
-            return
-        before, after = self._told, {item.measurement_id: item for item in self.board.items()}
-        self._told = after
-        for name in before | after:
-            if before.get(name) != after.get(name):
-                self.measured.emit(before.get(name), after.get(name))
-
     def _on_board(self) -> None:
-        self._tell_measured()
+        for old, new in self.board.news():
+            self.measured.emit(old, new)
         for view in self.grid.viewports():
             if view.image is not None:
                 view.refresh()
