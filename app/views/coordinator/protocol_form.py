@@ -192,8 +192,8 @@ class ArmsEditor(QWidget):
         shown = row["shown"]
         assert isinstance(shown, QCheckBox)
         inside = [row[name] for name in (*_LAYERS, "operating_threshold", "threshold_choice")]
-        shown.toggled.connect(lambda on: [part.setEnabled(on) for part in inside])
         for part in inside:  # an arm without AI has no layers to choose: dimmed, its values are kept
+            shown.toggled.connect(part.setEnabled)
             part.setEnabled(shown.isChecked())
         line = self._grid.rowCount()
         titles = (

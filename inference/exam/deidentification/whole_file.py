@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from pydicom import config, dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from inference.exam.deidentification.burned_in import header_warning
 from inference.exam.deidentification.codestream import blank_comments
@@ -28,7 +29,7 @@ _IMPLEMENTATION = "2.25.92233720368547758071"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanFile:
-    """A de-identified file; ``counts`` as ``deidentify_dataset`` and "comments" for blanked pixel comments."""
+    """A de-identified file; ``counts`` as ``deidentify_dataset``, "comments" for blanked pixel comments, "unused bits"."""
 
     data: bytes = field(repr=False)
     sop_instance_uid: str
@@ -73,6 +74,8 @@ def _cleaned(ds: FileDataset, name: str, *, key: SiteKey, who: Pseudonym) -> Cle
     if "PixelData" in ds and syntax.is_encapsulated:
         ds.PixelData, blanked = blank_comments(ds.PixelData)
         counts |= {"comments": blanked} if blanked else {}
+    elif _clear_unused_bits(ds, little=syntax != ExplicitVRBigEndian):
+        counts |= {"unused bits": 1}
     ds.file_meta = _meta(ds, syntax)
     ds.preamble = b"\0" * 128
     out = io.BytesIO()
@@ -84,6 +87,31 @@ def _cleaned(ds: FileDataset, name: str, *, key: SiteKey, who: Pseudonym) -> Cle
         counts=counts,
         warnings=told,
     )
+
+
+def _clear_unused_bits(ds: Dataset, *, little: bool) -> bool:
+    """Set the bits above and below the stored values to 0, where older files kept overlays; True when any was set.
+
+    Uncompressed unsigned pixels only: signed ones carry their sign there.
+    """
+    allocated, stored = int(ds.get("BitsAllocated", 0) or 0), int(ds.get("BitsStored", 0) or 0)
+    data = ds.get("PixelData")
+    if (
+        data is None
+        or allocated not in {8, 16}
+        or not 0 < stored < allocated
+        or ds.get("PixelRepresentation")
+    ):
+        return False
+    shift = int(ds.get("HighBit", stored - 1)) + 1 - stored
+    if not 0 <= shift <= allocated - stored or len(data) * 8 % allocated:
+        return False
+    words = np.frombuffer(data, np.dtype(f"{'<' if little else '>'}u{allocated // 8}"))
+    kept = words & words.dtype.type(((1 << stored) - 1) << shift)
+    if np.array_equal(kept, words):
+        return False
+    ds.PixelData = kept.tobytes()
+    return True
 
 
 def _meta(ds: Dataset, syntax: UID) -> FileMetaDataset:

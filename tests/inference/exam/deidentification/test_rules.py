@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import config, dcmwrite
+from pydicom import config, dcmread, dcmwrite
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -281,6 +281,31 @@ def test_rsa6_an_overlay_hidden_in_the_pixels_unused_bits_is_refused() -> None:
     ds.save_as(out, enforce_file_format=True)
     with pytest.raises(ExamError, match="unused bits"):
         deidentify(out.getvalue(), "x.dcm", key=KEY, who=WHO)
+
+
+def test_rsa6_an_overlay_left_in_the_unused_bits_is_wiped_and_the_values_stay() -> None:
+    """Its group may be gone from the header while its bits are still there: other programs bring them to light."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.3"
+    ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (
+        2,
+        3,
+        16,
+        12,
+        11,
+        0,
+    )
+    values = np.array([[0, 1, 4095], [7, 8, 9]], np.uint16)
+    overlay = np.array([[1, 0, 1], [0, 1, 0]], np.uint16)
+    ds.add_new(0x7FE00010, "OW", (values | overlay << 15).tobytes())
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    clean = deidentify(out.getvalue(), "x.dcm", key=KEY, who=WHO)
+    assert clean.counts["unused bits"] == 1
+    kept = np.frombuffer(dcmread(io.BytesIO(clean.data)).PixelData, np.uint16).reshape(2, 3)
+    assert kept.tolist() == values.tolist()
 
 
 def test_rsa6_burned_in_text_is_warned_of_by_the_header() -> None:
