@@ -29,6 +29,7 @@ from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
 from inference.preprocessing.four_view import PreparedView, prepare_exam
+from inference.preprocessing.input_checks import check
 from inference.preprocessing.layout import box_to_stored, point_to_stored
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
@@ -177,7 +178,7 @@ class FourViewEngine:
             view_scores=views,
             detections=kept,
             score_meaning=self.card.score_meaning,
-            warnings=(*warnings, *described.warnings),
+            warnings=tuple(dict.fromkeys((*warnings, *described.warnings))),
             nipples=described.nipples,
             unread=unread,
         )
@@ -198,8 +199,8 @@ class FourViewEngine:
                 runs.append(network(views, self._fused))
                 if self._flips:
                     runs.append(turned_back(network(upside_down(views), self._fused), used))
-        on_cpu = [[on_cpu(found) for found in run] for run in runs]
-        return on_cpu[0] if len(on_cpu) == 1 else [merged(same) for same in zip(*on_cpu, strict=True)]
+        answers = [[on_cpu(found) for found in run] for run in runs]
+        return answers[0] if len(answers) == 1 else [merged(same) for same in zip(*answers, strict=True)]
 
     def _precision(self) -> torch.autocast:
         bf16 = self.device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
@@ -239,19 +240,28 @@ class FourViewEngine:
 
 
 def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
-    """The CC and MLO images that are read, in FOUR_VIEWS' order; why others are not; what was left out."""
+    """The CC and MLO images that are read, in FOUR_VIEWS' order; why others are not; what must be said."""
     images, warnings = readable_images(exam)
-    chosen = [image for image in images if image.view in FOUR_VIEWS]
-    if not chosen:
-        found = ", ".join(sorted({image.view.label for image in exam.images}))
-        raise InferenceError(
-            f"Exam {exam.exam_id}: expected a CC or MLO view, found only {found}; choose another exam or model."
-        )
     unread = {
-        image.key: f"{image.view.label}: the model reads CC and MLO views only."
-        for image in images
-        if image.view not in FOUR_VIEWS
+        image.key: f"{image.view.label}: the model reads one ordinary, film or low-energy image of each CC and MLO."
+        for image in exam.images
+        if image.view not in FOUR_VIEWS or all(image is not other for other in images)
     }
+    chosen: list[ViewImage] = []
+    for image in (image for image in images if image.view in FOUR_VIEWS):
+        flags = check(image)
+        refusal = next((flag.sentence for flag in flags if flag.refused), None)
+        if refusal is None:
+            chosen.append(image)
+            warnings += [flag.sentence for flag in flags]
+        else:
+            unread[image.key] = refusal
+    if not chosen:
+        why = " ".join(dict.fromkeys(unread.values()))
+        raise InferenceError(
+            f"Exam {exam.exam_id}: expected a CC or MLO view that can be read, found none. {why} Choose another "
+            "exam or model."
+        )
     missing = [view.label for view in FOUR_VIEWS if view not in {image.view for image in chosen}]
     if missing:
         warnings.append(
