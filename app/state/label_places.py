@@ -5,8 +5,12 @@ Pure geometry in logical pixels of one viewport; drawing belongs to ``app.views.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 _GAP_PX = 8.0  # between label and skin
 _BESIDE_PX = 4.0  # between label and box where there is no air
@@ -73,12 +77,14 @@ def place_labels(
     """
     placed: list[Rect] = []
     found: list[PlacedLabel | None] = []
-    bands = _bands(height, ground)
+    bands = _bands(height, ground, len(boxes))
     for box, width in zip(boxes, widths, strict=True):
         place: PlacedLabel | None = None
         if _is_seen(box, ground):
             others = (*placed, *(other for other in boxes if other is not box))
-            place = _in_air(box, width, bands, ground, placed) or _beside(box, width, height, ground, others)
+            place = _in_air(box, width, height, bands, ground, placed) or _beside(
+                box, width, height, ground, others
+            )
         if place is not None:
             placed.append(place.rect)
         found.append(place)
@@ -86,25 +92,28 @@ def place_labels(
 
 
 @dataclass(frozen=True, slots=True)
-class _Band:
-    """A height at which a label may stand in the air: its place, the skin and what words cover."""
+class _Bands:
+    """Heights at which a label may stand in the air, (n,) each: middle, room for it, and where the room ends."""
 
-    top: float
-    bottom: float
-    free: float
-    taken: float
+    top: NDArray[np.float64]
+    room: NDArray[np.float64]
+    near: NDArray[np.float64]  # from the air's edge to the label's inner end
 
 
-def _bands(height: float, ground: Ground) -> tuple[_Band, ...]:
-    """All heights in steps of half a label."""
-    bands: list[_Band] = []
-    top = 0.0
-    while ground.free and top + height <= ground.height:
-        first, last = int(top / ground.step), int((top + height) / ground.step) + 1
-        free = min(ground.free[first:last], default=0.0)
-        bands.append(_Band(top, top + height, free, max(ground.taken[first:last], default=0.0)))
-        top += height / 2
-    return tuple(bands)
+def _bands(height: float, ground: Ground, count: int) -> _Bands:
+    """Heights for ``count`` labels: every ``ground.step``, or, where they are many, packed without gaps."""
+    nothing = np.zeros(0)
+    covers = math.ceil(height / ground.step) + 1
+    rows = min(len(ground.free), len(ground.taken))
+    if rows < covers:
+        return _Bands(nothing, nothing, nothing)
+    free, taken = np.asarray(ground.free, np.float64), np.asarray(ground.taken, np.float64)
+    stride = ground.step if 2 * count * height < ground.height else height
+    top = np.arange(0.0, ground.height - height, stride)
+    first = np.minimum((top / ground.step).astype(np.int64), rows - covers)
+    window = first[:, None] + np.arange(covers)
+    near = free[window].min(axis=1) - _GAP_PX
+    return _Bands(top, near - taken[window].max(axis=1), near)
 
 
 def _is_seen(box: Rect, ground: Ground) -> bool:
@@ -112,18 +121,15 @@ def _is_seen(box: Rect, ground: Ground) -> bool:
 
 
 def _in_air(
-    box: Rect, width: float, bands: Sequence[_Band], ground: Ground, placed: Sequence[Rect]
+    box: Rect, width: float, height: float, bands: _Bands, ground: Ground, placed: Sequence[Rect]
 ) -> PlacedLabel | None:
     """The free place nearest to the height of the box; farther than half a viewport is too far."""
-    middle = (box.top + box.bottom) / 2
-    for band in sorted(bands, key=lambda one: abs((one.top + one.bottom) / 2 - middle)):
-        if abs((band.top + band.bottom) / 2 - middle) > ground.height / 2:
-            return None
-        near = band.free - _GAP_PX  # from the air's edge
-        if near - width < band.taken:
-            continue
+    away = np.abs(bands.top + (height - box.top - box.bottom) / 2)
+    fits = np.flatnonzero((bands.room >= width) & (away <= ground.height / 2))
+    for k in fits[np.argsort(away[fits], kind="stable")].tolist():
+        near, top = float(bands.near[k]), float(bands.top[k])
         left = near - width if ground.air_left else ground.width - near
-        rect = Rect(left=left, top=band.top, right=left + width, bottom=band.bottom)
+        rect = Rect(left=left, top=top, right=left + width, bottom=top + height)
         if not any(rect.meets(other) for other in placed):
             return PlacedLabel(rect=rect, in_air=True)
     return None

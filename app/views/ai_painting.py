@@ -5,22 +5,28 @@ Decides nothing about what may be shown; where labels stand is ``app.state.label
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QCoreApplication, QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
 
 from app.state.label_places import Ground, PlacedLabel, Rect, place_labels
 from app.state.overlays import OverlayItem
 from app.views import theme
-from app.views.lettering import text
+from app.views.lettering import advance, text
 from app.views.painting import BEHIND_WORDS, GLOW_ALPHA, GLOW_PX, ScreenMap, draw_glyph
 
 _ROOM_PX = 5.0  # between a finding and the box drawn around it, so that the line covers none of it
 _CORNER_SHARE, _CORNER_PX = 0.28, 14.0  # of a side, and at most: what of a box's edges is drawn
 _PAD_PX = 3.0
 _DASHES = [4.0, 3.0]
+_LARGE_PX = 160_000  # logical pixels; a larger outline is few on screen and is drawn anew
+_MOST_OUTLINES = 256
+_Outline = tuple[QImage | None, QPointF, QPolygonF]
+_OUTLINES: OrderedDict[tuple[object, ...], _Outline] = OrderedDict()
 
 
 def _tr(words: str) -> str:
@@ -49,7 +55,7 @@ def paint_findings(painter: QPainter, items: Sequence[OverlayItem], canvas: Canv
     metrics = QFontMetricsF(canvas.font)
     high = metrics.height()
     words = [_words(item) for item in ranked]
-    widths = [metrics.horizontalAdvance(line) + high * 1.1 + 2 * _PAD_PX for line in words]
+    widths = [advance(canvas.font, line) + high * 1.1 + 2 * _PAD_PX for line in words]
     boxes = [_rect_of(rects[item.item_id]) for item in ranked]
     places = place_labels(boxes, widths, high, canvas.ground)
     for item, line, place in zip(ranked, words, places, strict=True):
@@ -84,7 +90,6 @@ def _pen(item: OverlayItem, scale: float, *, thin: bool = False) -> QPen:
 def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas) -> None:
     """The outline where the model draws one, with the corners of its box; the whole box where it does not."""
     pen = _pen(item, canvas.scale)
-    outline = [QPolygonF([canvas.screen.point(*p) for p in points]) for points, _ in item.outlines]
     if item.selected:  # around the lesion, never on its margin, which is what the reader looks at
         glow = QColor(pen.color())
         glow.setAlpha(GLOW_ALPHA)
@@ -92,17 +97,58 @@ def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Can
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.drawLines(_corners(rect, canvas.scale))
     painter.setPen(pen)
-    if outline:
-        painter.setPen(_pen(item, canvas.scale, thin=True))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-        for shape in outline:
-            painter.drawPolygon(shape)
-        painter.setPen(pen)
+    if item.outlines:
+        for points, _ in item.outlines:
+            _paint_outline(painter, points, _pen(item, canvas.scale, thin=True), canvas.screen)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.drawLines(_corners(rect, canvas.scale))
     else:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
         painter.drawRect(rect)
+
+
+def _paint_outline(
+    painter: QPainter, points: tuple[tuple[float, float], ...], pen: QPen, screen: ScreenMap
+) -> None:
+    """Lay down a closed line; drawn once a size, because smooth lines cost most of what a finding costs to paint."""
+    device = painter.device()
+    ratio = 1.0 if device is None else device.devicePixelRatioF()
+    key = (points, screen.geometry, screen.scale, pen.color().rgba(), pen.widthF(), pen.style(), ratio)
+    kept = _OUTLINES.get(key)
+    if kept is None:
+        # The picture's corner lies on whole device pixels, so a line drawn from there fits wherever it is panned to.
+        home = replace(screen, top=0.0, left=0.0)
+        kept = _OUTLINES[key] = _drawn(QPolygonF([home.point(*p) for p in points]), pen, ratio)
+        if len(_OUTLINES) > _MOST_OUTLINES:
+            _OUTLINES.popitem(last=False)
+    picture, corner, shape = kept
+    if picture is None:
+        painter.setPen(pen)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+        painter.drawPolygon(shape.translated(screen.left, screen.top))
+    else:
+        painter.drawImage(corner + QPointF(screen.left, screen.top), picture)
+    painter.setPen(pen)
+
+
+def _drawn(shape: QPolygonF, pen: QPen, ratio: float) -> _Outline:
+    """Picture of a line, where its corner lies, and the line itself; no picture of one that is large."""
+    bounds = shape.boundingRect().adjusted(-3, -3, 3, 3)
+    corner = QPointF(math.floor(bounds.left()), math.floor(bounds.top()))
+    wide, high = math.ceil(bounds.width() + 1), math.ceil(bounds.height() + 1)
+    if wide * high > _LARGE_PX:
+        return None, corner, shape
+    form = QImage.Format.Format_ARGB32_Premultiplied
+    picture = QImage(math.ceil(wide * ratio), math.ceil(high * ratio), form)
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(0)
+    inner = QPainter(picture)
+    inner.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    inner.setPen(pen)
+    inner.translate(-corner)
+    inner.drawPolygon(shape)
+    inner.end()
+    return picture, corner, shape
 
 
 def _corners(rect: QRectF, scale: float) -> list[QLineF]:
@@ -154,9 +200,7 @@ def _paint_tag(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canva
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         return
     if canvas.ground.air_left:
-        at = QPointF(
-            rect.left() - metrics.horizontalAdvance(item.tag) - 2, rect.top() + metrics.capHeight() * 0.5
-        )
+        at = QPointF(rect.left() - advance(canvas.font, item.tag) - 2, rect.top() + metrics.capHeight() * 0.5)
     else:
         at = QPointF(rect.right() + 3, rect.top() + metrics.capHeight() * 0.5)
     text(painter, at, item.tag, colour)

@@ -6,6 +6,7 @@ ellipsis says that something was left out (the image information panel has it al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -20,7 +21,7 @@ from app.state.display import Pyramid, ViewportState, ZoomMode, scale_text
 from app.state.geometry import EdgeLetters
 from app.state.overlays import AnnotationText
 from app.views import theme
-from app.views.lettering import text
+from app.views.lettering import advance, text
 from app.views.painting import ScreenMap
 from inference.exam.types import ViewImage
 
@@ -210,30 +211,33 @@ def taken(size: QRectF, info: EdgeInfo, step: float, *, scale: float = 1.0) -> t
 
     Errs on the side of more: a line counts where it might stand, whether or not tissue leaves it out.
     """
-    small = QFontMetricsF(theme.font(theme.SMALL_PX, scale=scale))
-    label = QFontMetricsF(theme.font(theme.VIEW_LABEL_PX, scale=scale, bold=True))
-    words, line, high = info.words, small.height(), size.height()
+    font, large = (
+        theme.font(theme.SMALL_PX, scale=scale),
+        theme.font(theme.VIEW_LABEL_PX, scale=scale, bold=True),
+    )
+    words, line, high = info.words, QFontMetricsF(font).height(), size.height()
 
     def widest(lines: Sequence[str]) -> float:
-        return _PAD + max((small.horizontalAdvance(one) for one in lines), default=0.0)
+        return _PAD + max((advance(font, one) for one in lines), default=0.0)
 
     loud = [one for one in (words.score, words.ai, *_flags(info)) if one]
-    top = _PAD + label.ascent()
+    top = _PAD + QFontMetricsF(large).ascent()
     below = top + line * (0.5 + len(loud))
     lower = (*words.technique, *words.evidence) if info.shown else ()
-    reaches = [
-        (0.0, top + line * 0.4, _PAD + label.horizontalAdvance(words.view_label)),
+    reaches = (
+        (0.0, top + line * 0.4, _PAD + advance(large, words.view_label)),
         (top, below, widest(loud)),
         (below, high * 0.36 + line, widest(words.identity if info.shown else ())),
-        (0.0, high, _PAD + small.horizontalAdvance("100 mm") if info.mm_per_px is not None else _PAD),
+        (0.0, high, _PAD + advance(font, "100 mm") if info.mm_per_px is not None else _PAD),
         (high * 0.74, high, widest(lower)),
         (high - _PAD - 2 * line, high, widest((size_line(info.state),))),
         (high - _PAD - 5 * line, high, _PAD + 128.0 * scale if info.legend else 0.0),
-    ]
-    return tuple(
-        max((reach for first, last, reach in reaches if first <= k * step < last), default=0.0) + _GAP_PX
-        for k in range(int(high / step) + 2)
     )
+    covered = np.zeros(int(high / step) + 2)
+    for first, last, reach in reaches:
+        rows = slice(max(0, math.ceil(first / step)), math.ceil(last / step))
+        covered[rows] = np.maximum(covered[rows], reach)
+    return tuple((covered + _GAP_PX).tolist())
 
 
 def _flags(info: EdgeInfo) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from PySide6.QtCore import QPointF, QRectF
-from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 
 _HALO = QColor(0, 0, 0, 200)
 _RIM = 3.0  # logical pixels around the words: halo, and what leans over
 _MOST = 1024
+_WIDTHS: OrderedDict[tuple[str, str], float] = OrderedDict()
 _TILES: OrderedDict[tuple[str, str, int, float], tuple[QImage, QPointF, float]] = OrderedDict()
 
 
@@ -34,6 +35,16 @@ def text(painter: QPainter, place: QPointF, words: str, colour: QColor, *, right
     x = place.x() - wide if right else place.x()
     at = QPointF(round(x * ratio) / ratio, round(place.y() * ratio) / ratio)
     painter.drawImage(at - corner, picture)
+
+
+def advance(font: QFont, words: str) -> float:
+    """Width of words, logical pixels; looked up once, because Qt takes longer to measure than to draw."""
+    key = (font.key(), words)
+    if key not in _WIDTHS:
+        _WIDTHS[key] = QFontMetricsF(font).horizontalAdvance(words)
+        if len(_WIDTHS) > _MOST:
+            _WIDTHS.popitem(last=False)
+    return _WIDTHS[key]
 
 
 def _drawn(painter: QPainter, words: str, colour: QColor, ratio: float) -> tuple[QImage, QPointF, float]:

@@ -127,6 +127,11 @@ def _bare_ms() -> float:
     return median_ms(once, n=24, warm=4)
 
 
+def _outline(row: float, col: float) -> tuple[tuple[float, float], ...]:
+    turns = np.arange(24) * (2 * np.pi / 24)
+    return tuple((row + 130.0 * float(np.sin(t)), col + 130.0 * float(np.cos(t))) for t in turns)
+
+
 def _boxes(key: str) -> tuple[OverlayItem, ...]:
     kinds = list(FindingType)
     return tuple(
@@ -135,9 +140,11 @@ def _boxes(key: str) -> tuple[OverlayItem, ...]:
             image_key=key,
             item_id=f"{key}{n}",
             box=Box(row0=300 + 600 * n, col0=300 + 200 * n, row1=600 + 600 * n, col1=600 + 200 * n),
-            label="mass 78 %",
+            label=f"{n + 1} mass 78 %",
+            tag=str(n + 1),
             finding=kinds[n % len(kinds)],
             ai=True,
+            outlines=((_outline(450 + 600 * n, 450 + 200 * n), False),),
         )
         for n in range(5)
     )
@@ -201,7 +208,7 @@ def run(_f_ms: float, _c_ms: float) -> list[Row]:
     boxes = {key: _boxes(key) for key in bench.images}
     for name, show, hide, target, stretch in (
         ("heat map on", lambda: grid.set_heats(heats), lambda: grid.set_heats({}), 4, 2),
-        ("20 boxes on", lambda: grid.set_overlays(boxes), lambda: grid.set_overlays({}), 2, None),
+        ("20 AI findings on", lambda: grid.set_overlays(boxes), lambda: grid.set_overlays({}), 2, None),
     ):
         plain = bench.operation(Change.WINDOW, *nudge)
         show()
@@ -209,6 +216,14 @@ def run(_f_ms: float, _c_ms: float) -> list[Row]:
         hide()
         ms -= (plain + bench.operation(Change.WINDOW, *nudge)) / 2
         rows.append(judged(f"{name}, added to window/level", ms, ms / c, "C", target, stretch))
+
+    pans = ((7, 5), (-9, 11), (2, -16))
+    plain = bench.operation(Change.PAN, *pans)
+    grid.set_overlays(boxes)
+    ms, c = _beside(lambda: bench.operation(Change.PAN, *pans), screen_copy_ms)
+    grid.set_overlays({})
+    ms -= (plain + bench.operation(Change.PAN, *pans)) / 2
+    rows.append(judged("20 AI findings on, added to pan", ms, ms / c, "C", 2))
 
     plain = bench.operation(Change.WINDOW, *nudge)
     bench.tools.board.restore(_measurements(bench.images))
