@@ -29,7 +29,7 @@ def probe() -> dict[str, object]:
     if not torch.version.cuda:
         return facts
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         for number in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(number)
             ones = torch.ones(64, 64, device=f"cuda:{number}")

@@ -64,14 +64,12 @@ def safe_value(value: object) -> object:
         )
     if isinstance(value, str) and value in _SYSTEM_WORDS:
         return value
-    try:  # numpy's numbers
-        return (
-            value.item()
-            if type(value).__module__ == "numpy" and value.ndim == 0
-            else f"<{_digest(str(value))}>"
-        )  # type: ignore[attr-defined]
-    except (AttributeError, ValueError):
-        return f"<{_digest(str(value))}>"
+    item = getattr(value, "item", None)
+    if callable(item) and type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        plain: object = item()
+        if isinstance(plain, bool | int | float):  # numpy has texts, too
+            return plain
+    return f"<{_digest(str(value))}>"
 
 
 _SUFFIXES = frozenset(
@@ -108,7 +106,7 @@ def chain_lines(error: BaseException | None) -> Iterator[str]:
 class LogLine(logging.Formatter):
     """UTC, level, logger, text; then an error's classes and places. No value that could name a person."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
 
     def __init__(self) -> None:
         super().__init__(datefmt="%Y-%m-%dT%H:%M:%SZ")
