@@ -6,20 +6,14 @@ Decides and says; reading files is ``inference.exam``, writing cases is ``app.ca
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-
 from inference.exam.archive import Member
 from inference.exam.dicom import patient_key
 from inference.exam.grouping import Group, Item
-from inference.exam.header import patient_id_of
-from inference.exam.objects.content import BROKEN
+from inference.exam.objects.folder import identity_of
 from inference.exam.sources import ImportEntry
 from inference.exam.types import Exam, ExamError
 
@@ -115,11 +109,11 @@ def whose(
     women = tokens.get(entry.study_uid, set())
     if not women or entry.found is None:
         return None, "An object of no imported exam. "
-    header = _header(entry.found.member)
-    own = patient_key(patient_id_of(header))
+    header = identity_of(entry.found.member)
+    own = patient_key(header.patient)
     if own in women:
         return own, ""
-    written = str(header.get("PatientID", "") or "").strip()
+    written = header.patient_id
     if len(women) == 1 and (not own or not ids.get(entry.study_uid) or written in ids[entry.study_uid]):
         return next(iter(women)), ""
     return None, "Whose it is cannot be told: its study holds several patient ids, or it names another. "
@@ -150,17 +144,5 @@ def remarks(groups: Sequence[Group], exams: Sequence[Exam]) -> list[str]:
     return told
 
 
-def _header(member: Member) -> Dataset:
-    wanted = ["SOPInstanceUID", "PatientID", "IssuerOfPatientID"]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            source = member.header_source()
-            data = DicomBytesIO(source) if isinstance(source, bytes) else source
-            return dcmread(data, specific_tags=wanted, stop_before_pixels=True, force=True)
-    except BROKEN:
-        return Dataset()
-
-
 def _instance(member: Member) -> str:
-    return str(_header(member).get("SOPInstanceUID", "") or "").strip()
+    return identity_of(member).sop_instance_uid

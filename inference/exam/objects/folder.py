@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
 from inference.exam.archive import Member
+from inference.exam.header import patient_id_of
 from inference.exam.objects.cad_sr_read import MAMMOGRAPHY_CAD_SR, cad_report
 from inference.exam.objects.content import BROKEN, read_object, told
 from inference.exam.objects.key_object import KEY_OBJECTS, key_objects
@@ -36,6 +37,33 @@ class FoundObject:
     member: Member
     study_uid: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileIdentity:
+    """Which instance a file is and whose: ``patient`` with its issuer, '' where the id tells nobody apart."""
+
+    sop_instance_uid: str = ""
+    patient: str = ""
+    patient_id: str = ""  # as written
+
+
+def identity_of(member: Member) -> FileIdentity:
+    """Read instance and patient id of a DICOM file from its header; all '' where it cannot be read."""
+    wanted = ["SOPInstanceUID", "PatientID", "IssuerOfPatientID"]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = member.header_source()
+            source = DicomBytesIO(data) if isinstance(data, bytes) else data
+            ds = dcmread(source, specific_tags=wanted, stop_before_pixels=True, force=True)
+            return FileIdentity(
+                sop_instance_uid=str(ds.get("SOPInstanceUID", "") or "").strip(),
+                patient=patient_id_of(ds),
+                patient_id=str(ds.get("PatientID", "") or "").strip(),
+            )
+    except BROKEN:
+        return FileIdentity()
 
 
 def recognised(data: Path | bytes, member: Member) -> FoundObject | None:
