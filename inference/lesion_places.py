@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from inference.exam.types import ViewImage
 from inference.matching import Matcher, matched_groups
 from inference.matching_features import Candidate, candidate_of
-from inference.preprocessing.landmarks import Landmarks, SmallView, find_landmarks, small_view
+from inference.preprocessing.landmarks import (
+    ASSUMED_BREAST_MM,
+    Landmarks,
+    SmallView,
+    find_landmarks,
+    small_view,
+)
 from inference.results import Detection
 from resources.vocabulary import Laterality, Projection
 
@@ -55,7 +61,7 @@ def describe(
     there and where the pixel's size is unknown.
     """
     small = dict(views or {})
-    small.update({i.key: small_view(i) for i in images if i.key not in small})
+    small.update(small_views([i for i in images if i.key not in small]))
     marks = dict(landmarks or {})
     marks.update({key: find_landmarks(view) for key, view in small.items() if key not in marks})
     placed = [_placed(detection, marks.get(detection.image_key)) for detection in detections]
@@ -66,6 +72,20 @@ def describe(
         nipples={key: mark.nipple for key, mark in marks.items() if mark.nipple is not None},
         warnings=tuple(_sentence(image, marks[image.key]) for image in images if _doubtful(marks[image.key])),
     )
+
+
+def small_views(images: Sequence[ViewImage]) -> dict[str, SmallView]:
+    """The small views of one exam by key; files that tell no pixel size are taken to share one.
+
+    The size is guessed from the tallest breast, an oblique view's as a rule: a guess a view would make
+    distances in CC and MLO incomparable.
+    """
+    out = {image.key: small_view(image) for image in images}
+    blind = [image for image in images if image.spacing is None and out[image.key].found]
+    if len(blind) > 1:
+        guess = ASSUMED_BREAST_MM / max(out[image.key].placement.extent[0] for image in blind)
+        out.update({image.key: small_view(image, guess) for image in blind})
+    return out
 
 
 def _placed(detection: Detection, marks: Landmarks | None) -> Detection:

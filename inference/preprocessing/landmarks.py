@@ -75,12 +75,18 @@ class Landmarks:
         )
 
 
-def small_view(image: ViewImage) -> SmallView:
-    """Cut the breast out of a view and draw it at ``LANDMARK_MM``, chest wall at column 0."""
+def small_view(image: ViewImage, guessed_mm: float | None = None) -> SmallView:
+    """Cut the breast out of a view and draw it at ``LANDMARK_MM``, chest wall at column 0.
+
+    Parameters
+    ----------
+    guessed_mm
+        Size of the file's pixel to go by where the file tells none; None guesses from the breast's height.
+    """
     mirror = image.view.laterality is Laterality.RIGHT
     canonical = np.ascontiguousarray(to_canonical(displayed_grey(image), image.orientation, mirror))
     region = find_breast(canonical)
-    guess = ASSUMED_BREAST_MM / region.shape[0]
+    guess = guessed_mm or ASSUMED_BREAST_MM / region.shape[0]
     mm = (guess, guess)
     if image.spacing is not None:
         mm = (image.spacing.row_mm, image.spacing.col_mm)
@@ -114,8 +120,8 @@ def small_view(image: ViewImage) -> SmallView:
 
 def _without_glow(grey: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Leave out what is far darker than the breast at its rim: film that glows beside the skin."""
-    near = cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    if not mask.any() or (grey[near & ~mask] == 0).mean() > 0.9:  # digital: air is black up to the skin
+    air = grey[(cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0) & ~mask]
+    if not mask.any() or not len(air) or (air == 0).mean() > 0.9:  # digital: air is black up to the skin
         return mask
     lit = (mask & (grey > _GLOW_SHARE * np.median(grey[mask]))).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))

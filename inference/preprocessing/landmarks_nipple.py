@@ -19,11 +19,12 @@ Array = NDArray[np.float64]
 _STEP_MM = 1.0  # along the skin
 _BUMP_MM = 7.0  # radius of the disc that cannot enter a nipple
 _PROFILE_MM = 0.55  # a lower bump is the skin line's own waviness
+_FAINT_MM = 0.35  # enough where the breast reaches out farthest anyway
 _BORDER_MM = 12.0  # the skin's ends at the picture's edges are no nipple
 _NEAR_MM = np.arange(1.0, 7.0, 1.0)  # where the density of a nipple in profile lies behind the skin
 _DEEP_MM = np.arange(6.0, 18.0, 1.0)  # and that of one turned out of it
-_DOUBT_MM = 6.0  # how far inward when nothing shows
-_CLEAR = 2.0  # standard deviations of the density along the skin
+_DOUBT_MM = 4.0  # how far inward when nothing shows
+_CLEAR, _SPOT = 2.5, 2.4  # standard deviations, along the skin and of spots of a nipple's size in the breast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +55,14 @@ def find_nipple(
     prior = _prior(skin, wall, pixel_mm)
     bump = _bump(skin, mask, pixel_mm)
     dense = _density(skin, outward, grey, _NEAR_MM / pixel_mm)
-    score = prior + 3.0 * np.minimum(bump, 2.0) + 0.5 * np.clip(dense, -1.0, 3.0)
+    score = prior + 3.0 * np.minimum(bump, 2.0) + 0.25 * np.clip(dense, -1.0, 3.0)
     score = _smooth(score, 1.0)
     best = int(np.argmax(score))
     rest = score.copy()
     rest[max(0, best - 12) : best + 13] = -np.inf
     lead = float(score[best] - rest.max()) if np.isfinite(rest).any() else 3.0
-    if bump[max(0, best - 3) : best + 4].max() >= _PROFILE_MM:
+    height = float(bump[max(0, best - 3) : best + 4].max())
+    if height >= _PROFILE_MM or (height >= _FAINT_MM and prior[best] > -0.3):
         sure = 1 / (1 + np.exp(-1.5 * (lead - 0.3)))
         return Nipple(
             at=(float(skin[best, 0]), float(skin[best, 1])), confidence=float(sure), in_profile=True
@@ -94,7 +96,7 @@ def _prior(skin: Array, wall: WallLine, pixel_mm: float) -> Array:
     """0 where the skin is farthest from the wall, less elsewhere; the wall and the picture's edge count alike."""
     out = np.zeros(len(skin))
     for line in (wall, WallLine(point=(0.0, 0.0), normal=(0.0, 1.0))):
-        reach = _smooth(np.array([line.distance(r, c) for r, c in skin]) * pixel_mm, 6.0)
+        reach = _smooth(np.array([line.distance(r, c) for r, c in skin]) * pixel_mm, 3.0)
         out -= 0.5 * (reach.max() - reach) / 6.0
     return np.maximum(out, -12.0)
 
@@ -129,7 +131,7 @@ def _out_of_profile(
 ) -> Nipple:
     """Where it is densest some way behind the outermost skin; never outside it, so inward when in doubt."""
     dense = _density(skin, outward, grey, _DEEP_MM / pixel_mm)
-    score = _smooth(prior + 0.5 * np.clip(dense, -1.0, 3.0), 1.0)
+    score = _smooth(2.0 * prior + 0.5 * np.clip(dense, -1.0, 3.0), 1.0)
     best = int(np.argmax(score))
     inward, sure = _DOUBT_MM, 0.15
     if dense[best] > _CLEAR:
@@ -138,6 +140,8 @@ def _out_of_profile(
         )
         line = skin[best] - outward[best] * (_DEEP_MM / pixel_mm)[:, None]
         rows, cols = (np.clip(line[:, k], 0, grey.shape[k] - 1).astype(int) for k in (0, 1))
-        inward, sure = float(_DEEP_MM[int(np.argmax(blurred[rows, cols]))]), 0.3
+        peak = int(np.argmax(blurred[rows, cols]))
+        if blurred[rows[peak], cols[peak]] > _SPOT * blurred[grey > 0].std():
+            inward, sure = float(_DEEP_MM[peak]), 0.3
     row, col = skin[best] - outward[best] * inward / pixel_mm
     return Nipple(at=(float(row), float(col)), confidence=sure, in_profile=False)

@@ -1,0 +1,107 @@
+"""Detections of a phantom exam get region, depth, nipple distance and their partner in the other view."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
+from inference.lesion_places import describe
+from inference.matching import Matcher
+from inference.results import CC_REGIONS, MLO_REGIONS, Detection
+from inference.training.places_data import load_views
+from inference.training.places_matching import breasts, fit_trees, pair_table
+from resources.vocabulary import FindingType, Pathology, Projection
+
+
+@pytest.fixture(scope="module")
+def exam() -> PhantomExam:
+    return phantom_exam(
+        PhantomSpec(
+            seed=9_100_002,
+            pixel_mm=0.3,
+            lesions=2,
+            pathology=Pathology.MALIGNANT,
+            finding=FindingType.MASS,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
+    """Trees from a handful of phantoms: enough to tell two lesions apart."""
+    views = load_views(range(9_200_000, 9_200_010), tmp_path_factory.mktemp("places"))
+    trees, _ = fit_trees(*pair_table(breasts(views, np.random.default_rng(0))))
+    return Matcher(trees=trees, floor=0.05)
+
+
+def _detections(exam: PhantomExam) -> list[Detection]:
+    return [
+        Detection(
+            detection_id=f"{key}:{lesion.lesion_id}",
+            image_key=key,
+            box=view.box,
+            score=0.9,
+            finding=lesion.finding,
+            malignancy=0.9 if lesion.malignant else 0.2,
+        )
+        for lesion in exam.lesions
+        for key, view in lesion.views.items()
+    ]
+
+
+def test_each_detection_gets_its_place_in_words_of_its_projection(exam: PhantomExam) -> None:
+    found = describe(exam.exam.images, _detections(exam), None)
+    lesions = {x.lesion_id: x for x in exam.lesions}
+    assert len(found.detections) == 2 * len(exam.lesions) >= 4
+    for detection in found.detections:
+        truth = lesions[detection.detection_id.rpartition(":")[2]].views[detection.image_key]
+        assert detection.region in (CC_REGIONS if "CC" in detection.image_key else MLO_REGIONS)
+        assert detection.depth == pytest.approx(truth.depth, abs=0.06)
+        assert detection.nipple_distance_mm == pytest.approx(truth.nipple_distance_mm, abs=6.0)
+        assert detection.group is None
+        assert detection.match_probability is None
+    assert set(found.nipples) == {image.key for image in exam.exam.images}
+
+
+def test_the_two_views_of_a_lesion_share_a_group_and_two_lesions_do_not(
+    exam: PhantomExam, matcher: Matcher
+) -> None:
+    found = describe(exam.exam.images, _detections(exam), matcher)
+    groups: dict[str, list[Detection]] = {}
+    for detection in found.detections:
+        if detection.group is not None:
+            groups.setdefault(detection.group, []).append(detection)
+    assert groups
+    for members in groups.values():
+        assert len(members) == 2
+        assert len({m.image_key for m in members}) == 2
+        assert len({m.image_key[0] for m in members}) == 1, "a group stays in one breast"
+        assert members[0].match_probability == members[1].match_probability
+    right = [len({m.detection_id.rpartition(":")[2] for m in ms}) == 1 for ms in groups.values()]
+    assert np.mean(right) >= 0.5
+
+
+def test_a_lesion_with_nothing_in_the_other_view_stays_single(exam: PhantomExam, matcher: Matcher) -> None:
+    only_cc = [d for d in _detections(exam) if "CC" in d.image_key]
+    assert all(d.group is None for d in describe(exam.exam.images, only_cc, matcher).detections)
+    images = [i for i in exam.exam.images if i.view.projection is Projection.CC]
+    assert describe(images, only_cc, matcher).detections, "views may be missing"
+
+
+def test_without_a_pixel_size_no_distance_is_said_but_region_and_depth_are(exam: PhantomExam) -> None:
+    images = [replace(i, spacing=None) for i in exam.exam.images]
+    for detection in describe(images, _detections(exam), None).detections:
+        assert detection.nipple_distance_mm is None
+        assert detection.region is not None
+        assert detection.depth is not None
+
+
+def test_an_mlo_without_a_visible_muscle_is_said(exam: PhantomExam) -> None:
+    image = next(i for i in exam.exam.images if i.view.projection is Projection.CC)
+    as_mlo = replace(image, view=type(image.view)(image.view.laterality, Projection.MLO))
+    found = describe([as_mlo], [], None)
+    assert any("no pectoral muscle" in sentence for sentence in found.warnings)
+    assert describe([image], [], None).warnings == ()
