@@ -238,7 +238,7 @@ def _device() -> str:
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="four-view, or a recipe of another model: dib_mg_small.")],
+    name: Annotated[str, typer.Argument(help="four-view, places, or a recipe of another model: dib_mg_small.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run found there is continued.")],
     cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
     model_folder: Annotated[Path | None, typer.Option(help="Write the packaged model here.")] = None,
@@ -266,6 +266,12 @@ def train(
             member=member,
         )
         print(f"model folder: {train_and_package(order, model_folder or out / 'model', version=version)}")
+        return
+    if name == "places":
+        from inference.training.places import PAGE, train_places
+
+        train_places(out, cache, workers=workers)
+        print((out / PAGE).read_text(encoding="utf-8"))
         return
     from inference.training.loop import run_recipe
     from inference.training.packaging import package

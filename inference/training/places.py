@@ -35,6 +35,7 @@ from inference.training.places_matching import (
     pair_table,
 )
 from inference.training.places_outlines import dice_by_finding, drawn_by
+from inference.training.places_page import document
 from resources.vocabulary import FindingType, Pathology
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ TRAIN_EXAMS, FLOOR_SHARE, TEST_EXAMS = 400, 0.2, 120
 LOCATION_EXAMS = 200
 OUTLINE_SEEDS, INPUT_SEEDS = 7_000_000, 8_000_000
 OUTLINE_EXAMS, INPUT_EXAMS = 32, 12
-FIGURES = "places.json"
+FIGURES, PAGE = "places.json", "places.md"
 
 
 def train_places(
@@ -56,7 +57,7 @@ def train_places(
 ) -> dict[str, Any]:
     """Train the matching trees and the region and depth network, measure, and write all to ``folder``.
 
-    Writes ``matching.safetensors`` and ``location.safetensors`` (names without a prefix) and ``places.json``.
+    Writes ``matching.safetensors`` and ``location.safetensors`` (names without a prefix), ``places.json`` and the page ``places.md``.
 
     Parameters
     ----------
@@ -93,6 +94,7 @@ def train_places(
     figures["outlines"] = outline_figures()
     figures["inputs"] = input_rates({"phantoms": _input_phantoms(), **(real or {})})
     (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(document(figures), encoding="utf-8")
     return figures
 
 
