@@ -11,6 +11,7 @@ from inference.evaluation.reliability import reliability_plot
 from inference.evaluation.run_tables import EvaluationError, read_run
 from inference.evaluation.truth import read_truth
 from inference.evaluation.units import arrays, units_of
+from inference.metrics import delong_auc
 
 
 def calibrate_scores(
@@ -44,6 +45,12 @@ def calibrate_scores(
         choice = choose(flags, scores, patients.indices([u.patient for u in units]), seed=seed)
     except ValueError as error:
         raise EvaluationError(f"{run.name}, level {level}: {error}; name a run on more cases.") from error
+    area = delong_auc(flags, scores)
+    if area.lo is not None and area.lo <= 0.5:
+        notes.append(
+            f"level {level}: the AUC is {area}: on these data the score does not tell malignant from other, "
+            "and a calibrated probability is little more than their share."
+        )
     plots = []
     if plot is not None:
         beside = plot.with_name(f"{plot.stem}-dark.png")

@@ -380,6 +380,21 @@ def test_comparison_pairs_the_runs_by_case_and_patient(
     assert gap["lo"] <= gap["value"] <= gap["hi"]
 
 
+def test_calibrating_a_score_that_tells_nothing_says_so(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, _, run = folder.write()
+    words = ["calibrate", str(images), "--run", str(run), "--json"]
+    assert main(words) == 0  # 5 of 6 pairs, but two positives: the interval reaches below 0.5
+    report = json.loads(capsys.readouterr().out)
+    assert any("does not tell malignant from other" in said for said in report["warnings"])
+    for row, score in zip(folder.scores, (0.9, 0.8, 0.3, 0.2, 0.1), strict=True):
+        row["score"] = score
+    folder.write()
+    assert main(words) == 0
+    assert not [s for s in json.loads(capsys.readouterr().out)["warnings"] if "does not tell" in s]
+
+
 def test_a_run_against_itself_differs_by_nothing(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     images, lesions, run = folder.write()
     assert (
