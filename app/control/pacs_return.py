@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def write_outcome(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
             _run(outcome), outcome.root, folder, created=outcome.created, version=outcome.version
         )
     for shown in outcome.shown:
-        state = gsps(shown, headers, created=outcome.created, version=outcome.version)
+        state = gsps(_within_image(shown), headers, created=outcome.created, version=outcome.version)
         paths.append(save(state, folder, f"display_{file_stem(shown.image.key)}.dcm"))
     if outcome.keys:
         made = key_object_documents(outcome.keys, headers, created=outcome.created, version=outcome.version)
@@ -67,6 +67,18 @@ def write_outcome(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
             _tr("Nothing to send: wait for the AI, mark key images, or show an exam first.")
         )
     return tuple(paths)
+
+
+def _within_image(shown: ShownImage) -> ShownImage:
+    """The displayed area without the black around the image: other viewers and checkers stumble over negative corners.
+
+    Scaled to fit, the same part of the breast is shown.
+    """
+    rows, cols = shown.image.pixels.shape
+    first, last = ((min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)) for row, col in shown.corners)
+    if first[0] == last[0] or first[1] == last[1]:
+        return shown  # nothing of the image is on screen
+    return replace(shown, corners=(first, last))
 
 
 def _run(outcome: Outcome) -> CadRun:

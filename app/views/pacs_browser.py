@@ -175,7 +175,8 @@ class PacsBrowser(QWidget):
         self._show_connections()
         self.refresh()
         self._tick.start()
-        self.search.patient_id.setFocus(Qt.FocusReason.OtherFocusReason)
+        if self.connection.count():
+            self.search.patient_id.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def forget(self) -> None:
         """Leave no name on the screen; downloads go on."""
@@ -242,8 +243,12 @@ class PacsBrowser(QWidget):
         self.say(sentence, problem=True)
 
     def _chose(self) -> None:
-        self.strip.clear()
         chosen = self.table.chosen()
+        uids = tuple(study.study_uid for study in chosen)
+        if uids == self._chosen and uids:
+            return  # the lines were sorted anew
+        self._chosen = uids
+        self.strip.clear()
         for button in (self.fetch, self.bring):
             button.setEnabled(bool(chosen))
         self.open.setEnabled(len(chosen) == 1)
@@ -265,6 +270,8 @@ class PacsBrowser(QWidget):
             return
         self.strip.set_thumbnails(thumbnails)
         self._strip_state.setText("" if thumbnails else _tr("No preview: fetch the study to see it."))
+
+    _chosen: tuple[str, ...] = ()
 
     # ---- fetch, open, import
 

@@ -178,15 +178,14 @@ class PacsTable(QTableWidget):
 
     def refresh_here(self, here: Callable[[StudyMatch], int]) -> None:
         """Show anew how many images of each study are here."""
-        self.setSortingEnabled(False)
-        for row in range(self.rowCount()):
-            item = self.item(row, 8)
-            if item is None:
-                continue
-            count = here(item.data(_STUDY)) or ""
-            if item.data(Qt.ItemDataRole.DisplayRole) != count:
+        items = [item for item in (self.item(row, 8) for row in range(self.rowCount())) if item is not None]
+        counts = [(item, here(item.data(_STUDY)) or "") for item in items]
+        changed = [(item, count) for item, count in counts if item.data(Qt.ItemDataRole.DisplayRole) != count]
+        if changed:  # sorting moves lines under the cursor, so only then
+            self.setSortingEnabled(False)
+            for item, count in changed:
                 item.setData(Qt.ItemDataRole.DisplayRole, count)
-        self.setSortingEnabled(True)
+            self.setSortingEnabled(True)
 
     def current(self) -> StudyMatch | None:
         """The study under the cursor."""

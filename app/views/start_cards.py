@@ -65,8 +65,10 @@ class StartCards(QWidget):
         self.pacs = QPushButton(_tr("Search the PACS …   4"))
         self.pacs.setProperty("role", "quiet")
         self.pacs.setAutoDefault(True)
-        self.pacs.setShortcut("4")
         self.pacs.clicked.connect(lambda _checked: self.chosen.emit(Choice.PACS, None))
+        shortcut = QShortcut(QKeySequence("4"), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(self.pacs.click)
         return self.pacs
 
     def _cards(self) -> tuple[tuple[str, str, str, Callable[[], None]], ...]:
