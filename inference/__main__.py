@@ -238,7 +238,9 @@ def _device() -> str:
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="four-view, places, or a recipe of another model: dib_mg_small.")],
+    name: Annotated[
+        str, typer.Argument(help="four-view, places, or a recipe of another model: dib_mg_small.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run found there is continued.")],
     cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
     model_folder: Annotated[Path | None, typer.Option(help="Write the packaged model here.")] = None,
