@@ -244,4 +244,4 @@ def _contour(mask: NDArray[np.uint8], patch: Patch) -> Points:
     if not found or cv2.contourArea(max(found, key=cv2.contourArea)) < 0.15 * np.pi * high * wide:
         return ellipse(patch)
     line = max(found, key=cv2.contourArea).reshape(-1, 2)[:, ::-1].astype(np.float64) + 0.5
-    return line[np.linspace(0, len(line) - 1, min(len(line), 96)).astype(int)]
+    return np.asarray(line[np.linspace(0, len(line) - 1, min(len(line), 96)).astype(int)], np.float64)

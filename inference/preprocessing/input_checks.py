@@ -7,6 +7,7 @@ header declares is ``exam``'s; an unmeasured pixel size is estimated here and fl
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,6 +80,37 @@ class Measures:
     guessed_mm: float  # pixel size if the breast were ``ASSUMED_BREAST_MM`` high
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triage:
+    """The views that a model may read, why others are not (by ViewImage.key), and what a reader must be told."""
+
+    images: tuple[ViewImage, ...]
+    unread: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def triage(images: Sequence[ViewImage], *, spacing: bool = True) -> Triage:
+    """Check the views of an exam before a model reads them.
+
+    Parameters
+    ----------
+    spacing
+        False leaves out sentences on missing spacing, for a chain that says them itself.
+    """
+    flags = {image.key: check(image) for image in images}
+    refused = {key: next((f.sentence for f in found if f.refused), "") for key, found in flags.items()}
+    return Triage(
+        images=tuple(image for image in images if not refused[image.key]),
+        unread={key: sentence for key, sentence in refused.items() if sentence},
+        warnings=tuple(
+            flag.sentence
+            for found in flags.values()
+            for flag in found
+            if not flag.refused and (spacing or flag.fault is not Fault.SPACING_MISSING)
+        ),
+    )
+
+
 def measure(image: ViewImage) -> Measures:
     """Measure one view as first shown, chest wall to the left if its labels are right."""
     mirror = image.view.laterality is Laterality.RIGHT
@@ -118,8 +150,8 @@ def measure_grey(grey: NDArray[np.float32], scale: float, mm: tuple[float, float
         black_air=digital,
         bright_border=_bright_border(grey),
         rim_over_middle=_rim_over_middle(grey, mask),
-        breast_mm=None if mm is None else tuple(n / scale * m for n, m in zip(region.shape, mm, strict=True)),  # type: ignore[arg-type]
-        field_mm=None if mm is None else tuple(n / scale * m for n, m in zip(grey.shape, mm, strict=True)),  # type: ignore[arg-type]
+        breast_mm=None if mm is None else _size_mm(region.shape, scale, mm),
+        field_mm=None if mm is None else _size_mm(grey.shape, scale, mm),
         cut_front=_cut_front(mask),
         cut_ends=_cut_ends(mask),
         smooth_bright=_smooth_bright(grey, mask),
@@ -127,6 +159,10 @@ def measure_grey(grey: NDArray[np.float32], scale: float, mm: tuple[float, float
         wall_share=share,
         guessed_mm=ASSUMED_BREAST_MM / (region.shape[0] / scale),
     )
+
+
+def _size_mm(shape: tuple[int, ...], scale: float, mm: tuple[float, float]) -> tuple[float, float]:
+    return shape[0] / scale * mm[0], shape[1] / scale * mm[1]
 
 
 def check(image: ViewImage, found: Measures | None = None) -> tuple[InputFlag, ...]:

@@ -76,7 +76,7 @@ def train_places(
     rng = np.random.default_rng(TRAIN_SEEDS)
     figures: dict[str, Any] = {"train_exams": train_exams, "test_exams": test_exams}
     matcher, figures["matching"] = _train_matching(train, test, rng)
-    safetensors.numpy.save_file(matcher_arrays(matcher), folder / "matching.safetensors")  # type: ignore[arg-type]
+    safetensors.numpy.save_file(matcher_arrays(matcher), folder / "matching.safetensors")
     _LOG.info("matching: %s", figures["matching"]["trees"])
     network = train_location(train[:LOCATION_EXAMS])
     safetensors.torch.save_file(

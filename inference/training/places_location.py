@@ -64,7 +64,7 @@ def train_location(
     rng = np.random.default_rng(LOCATION_SEED)
     items = [item for exam in exams for item in exam]
     greys = [view_plane(item.view) for item in items]
-    network = LesionLocation().to(memory_format=torch.channels_last)
+    network = LesionLocation()
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     steps = epochs * -(-len(items) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=2e-3, total_steps=steps, pct_start=0.15)
@@ -74,12 +74,13 @@ def train_location(
             chosen = order[start : start + batch]
             loss = _loss(network, [(items[k], greys[k]) for k in chosen], rng, extra)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             losses.append(float(loss.detach()))
         _LOG.info("location epoch %d of %d: loss %.3f", epoch + 1, epochs, float(np.mean(losses)))
-    return network.eval()
+    network.eval()
+    return network
 
 
 def _loss(
@@ -99,15 +100,13 @@ def _loss(
             regions.append(names.index(region))
             depths.append(depth)
             axial.append(is_axial)
-    oblique_logits, axial_logits, depth = network(
-        torch.from_numpy(np.stack(planes)).to(memory_format=torch.channels_last)
-    )
-    sides, region = torch.tensor(axial), torch.tensor(regions)
-    said = torch.where(sides, depth[:, 1], depth[:, 0])
+    oblique_logits, axial_logits, found = network(torch.from_numpy(np.stack(planes)))
+    sides, true = torch.tensor(axial), torch.tensor(regions)
+    said = torch.where(sides, found[:, 1], found[:, 0])
     loss = functional.smooth_l1_loss(said, torch.tensor(depths, dtype=torch.float32), beta=0.05) * 4.0
     for mine, logits in ((sides, axial_logits), (~sides, oblique_logits)):
         if mine.any():
-            loss = loss + functional.cross_entropy(logits[mine], region[mine]) * mine.float().mean()
+            loss = loss + functional.cross_entropy(logits[mine], true[mine]) * mine.float().mean()
     return loss
 
 

@@ -11,7 +11,7 @@ import pytest
 from inference.exam.manifest import ManifestImage, load_picture
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import ImageFlags, ViewImage
-from inference.preprocessing.input_checks import Fault, check
+from inference.preprocessing.input_checks import Fault, check, triage
 from inference.training.places_inputs import MADE, respaced
 from resources.vocabulary import ImageKind, Laterality, Projection, ViewModifier, ViewName
 
@@ -65,6 +65,15 @@ def test_an_implant_that_the_file_declares_is_flagged_whatever_the_picture_shows
     (flag,) = check(replace(views[0], flags=ImageFlags(implant=True)))
     assert flag.fault is Fault.IMPLANT
     assert "the file says so" in flag.sentence
+
+
+def test_an_exam_is_read_without_its_refused_views_and_the_reasons_are_kept(views: list[ViewImage]) -> None:
+    first, second, third = views[0], views[1], views[2]
+    found = triage([MADE["inverted"][1](first), second, replace(third, spacing=None)])
+    assert [image.key for image in found.images] == [second.key, third.key]
+    assert list(found.unread) == [first.key]
+    assert len(found.warnings) == 1
+    assert triage([replace(third, spacing=None)], spacing=False).warnings == ()
 
 
 def test_a_spot_view_is_not_called_cropped_or_wrongly_spaced(views: list[ViewImage]) -> None:
