@@ -29,6 +29,7 @@ from inference.engine import (
     Progress,
 )
 from inference.exam.types import Exam, InferenceError
+from inference.exam_pipe import receive_job, send_job
 from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead
 from inference.model_card import ModelError, read_card
 from inference.registry import FOUR_VIEW, family_of
@@ -114,7 +115,7 @@ class WorkerEngine:
             pipe, stop = self._ready()
             stop.clear()
             try:
-                pipe.send(job)
+                send_job(pipe, *(job if isinstance(job, tuple) else (job,)))
                 return self._answer(pipe, stop, progress, cancelled)
             except (EOFError, OSError) as error:
                 code = self._discard()
@@ -209,11 +210,13 @@ def _serve(spec: EngineSpec, pipe: Connection, stop: Event) -> None:
     engine: InferenceEngine | None = None
     while True:
         try:
-            job: _Job | None = pipe.recv()
+            received = receive_job(pipe)
         except (EOFError, OSError):
             return
-        if job is None:
+        if received is None:
             return
+        exam, lesions = received
+        job: _Job = exam if lesions is None else (exam, lesions)
         try:
             if engine is None:
                 pipe.send(("progress", 0.0, "loading the model"))

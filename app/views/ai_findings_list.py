@@ -17,7 +17,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
@@ -33,7 +33,11 @@ from app.views.painting import draw_glyph
 
 _ROLE = Qt.ItemDataRole.UserRole
 _PAD = 4
-ROWS_SHOWN = 5  # the list grows to so many entries, then scrolls
+ROWS_SHOWN, MOST_ROWS = (
+    5,
+    12,
+)  # the list grows to so many entries, then scrolls; more where the window is high
+_FULL_HD_PX = 1080
 
 
 def _tr(text: str) -> str:
@@ -160,8 +164,14 @@ class AiFindingsList(QListWidget):
         self._fit()
 
     def _fit(self) -> None:
-        heights = [self.sizeHintForRow(row) for row in range(min(self.count(), ROWS_SHOWN))]
+        spare = (self.window().height() / self.text_scale - _FULL_HD_PX) / (4 * _step(1.0))
+        rows = min(MOST_ROWS, ROWS_SHOWN + max(0, int(spare)))
+        heights = [self.sizeHintForRow(row) for row in range(min(self.count(), rows))]
         self.setFixedHeight(sum(heights) + 2 * self.frameWidth() + 2)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
 
     def _on_current(self, item: QListWidgetItem | None) -> None:
         if item is not None:
