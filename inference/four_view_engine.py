@@ -29,7 +29,8 @@ from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
 from inference.preprocessing.four_view import PreparedView, prepare_exam
-from inference.preprocessing.input_checks import check
+from inference.preprocessing.input_checks import triage
+from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, point_to_stored
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
@@ -141,10 +142,15 @@ class FourViewEngine:
         InferenceCancelled
             ``cancelled()`` was true between two steps.
         InferenceError
-            The exam has no CC or MLO view that this model reads.
+            The exam has no CC or MLO view that this model reads, or only blank and inverted ones.
         """
         begun = time.perf_counter()
         images, unread, warnings = _standard(exam)
+        sound = triage(images, spacing=False)
+        if not sound.images:
+            raise InferenceError(f"Exam {exam.exam_id}: {' '.join(sound.unread.values())}")
+        images, unread = list(sound.images), {**unread, **sound.unread}
+        warnings += sound.warnings
         _check(cancelled)
         progress(0.05, "preparing the views")
         prepared = prepare_exam(images, self.card.preprocessing)
@@ -247,15 +253,9 @@ def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
         for image in exam.images
         if image.view not in FOUR_VIEWS or all(image is not other for other in images)
     }
-    chosen: list[ViewImage] = []
-    for image in (image for image in images if image.view in FOUR_VIEWS):
-        flags = check(image)
-        refusal = next((flag.sentence for flag in flags if flag.refused), None)
-        if refusal is None:
-            chosen.append(image)
-            warnings += [flag.sentence for flag in flags]
-        else:
-            unread[image.key] = refusal
+    sound = triage([image for image in images if image.view in FOUR_VIEWS], spacing=False)
+    chosen, warnings = list(sound.images), [*warnings, *sound.warnings]
+    unread |= sound.unread
     if not chosen:
         why = " ".join(dict.fromkeys(unread.values()))
         raise InferenceError(

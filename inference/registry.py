@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -119,19 +119,19 @@ def build_four_view(card: ModelCard) -> FourViewDetector:
     """Make the four-view detector that the card describes, with fresh weights (imports torch and timm)."""
     from inference.models.four_view import FourViewConfig, FourViewDetector
 
-    spec = card.architecture.get("network", {})
+    spec: dict[str, Any] = {
+        name: _frozen(value) for name, value in card.architecture.get("network", {}).items()
+    }
     try:
-        config = FourViewConfig(
-            **{
-                name: tuple(tuple(x) if isinstance(x, list) else x for x in value)
-                if isinstance(value, list)
-                else value
-                for name, value in spec.items()
-            }
-        )
+        config = FourViewConfig(**spec)
     except TypeError as error:
         raise ModelError(
             f"Model {card.model_id}: architecture/network: {error}; correct the card or install a program "
             "version that knows it."
         ) from error
     return FourViewDetector(config)
+
+
+def _frozen(value: object) -> object:
+    """JSON's lists as the tuples that a configuration holds."""
+    return tuple(_frozen(x) for x in value) if isinstance(value, list) else value

@@ -71,6 +71,14 @@ class PreparedView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """One view as first shown, chest wall to the left, and where its breast is."""
+
+    canonical: NDArray[np.float32]
+    region: BreastRegion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Cut:
     """One view before it is laid on the canvas."""
 
@@ -108,20 +116,27 @@ def prepare_exam(images: Sequence[ViewImage], preprocessing_id: str = FOUR_VIEW)
     One prepared view for each image, in order; all of one canvas shape, a multiple of 32.
     """
     kind = chain(preprocessing_id)
-    return lay_out([cut_view(image, kind) for image in images], kind)
+    seen = [_seen(image) for image in images]
+    blind = [s.region.shape[0] for i, s in zip(images, seen, strict=True) if i.spacing is None]
+    guess = ASSUMED_BREAST_MM / max(blind) if blind else None  # one guess an exam keeps its views comparable
+    return lay_out([_cut(i, s, kind, guess) for i, s in zip(images, seen, strict=True)], kind)
 
 
-def cut_view(image: ViewImage, kind: Chain) -> _Cut:
-    """Find the breast of one view and draw its planes, without a place on a canvas yet."""
+def _seen(image: ViewImage) -> _Seen:
     mirror = image.view.laterality is Laterality.RIGHT
     canonical = np.ascontiguousarray(to_canonical(displayed_grey(image), image.orientation, mirror))
-    region = find_breast(canonical)
+    return _Seen(canonical=canonical, region=find_breast(canonical))
+
+
+def _cut(image: ViewImage, seen: _Seen, kind: Chain, guess_mm: float | None) -> _Cut:
+    """Draw the planes of one view's breast, without a place on a canvas yet."""
+    canonical, region = seen.canonical, seen.region
     warnings: list[str] = []
     if not region.found:
         warnings.append(
             f"{image.view.label}: the breast could not be told from the background; whole image used."
         )
-    mm = _pixel_mm(image, region, warnings)
+    mm = _pixel_mm(image, region, guess_mm, warnings)
     if max(mm) > COARSEST_MM:
         warnings.append(
             f"{image.view.label}: pixels of {max(mm):.2f} mm are too coarse to show calcifications "
@@ -198,10 +213,13 @@ def _laid(cut: _Cut, kind: Chain, shape: tuple[int, int], top: int, used: int) -
     )
 
 
-def _pixel_mm(image: ViewImage, region: BreastRegion, warnings: list[str]) -> tuple[float, float]:
+def _pixel_mm(
+    image: ViewImage, region: BreastRegion, guess_mm: float | None, warnings: list[str]
+) -> tuple[float, float]:
     """Size of a canonical pixel, rows then columns; estimated from the breast's height when unknown or absurd."""
     estimate = ASSUMED_BREAST_MM / region.shape[0]
     if image.spacing is None:
+        estimate = guess_mm or estimate
         warnings.append(
             f"{image.view.label}: no pixel spacing; {estimate:.3f} mm was assumed from the breast's height "
             f"({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."

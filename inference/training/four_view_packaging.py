@@ -78,13 +78,14 @@ def package(
         state |= {PREFIX + name: value for name, value in safetensors.torch.load_file(matcher).items()}
     target = folder / "weights.safetensors"
     safetensors.torch.save_file(state, target)
-    entries = [] if history is None else list(read_json(history))
+    read = None if history is None else read_json(history)
+    entries = read if isinstance(read, list) else []
     return write_card(folder, _card(recipe, version, file_sha256(target), entries))
 
 
 def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]:
     """Set calibration, floor and operating points of a packaged model on validation phantoms, in its card."""
-    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     for name in ("lesion", "malignancy"):
         raw["architecture"] |= {f"{name}_slope": 1.0, f"{name}_intercept": 0.0}
     raw["architecture"]["floor"] = _FALLBACK_FLOOR
