@@ -9,11 +9,9 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSplitter,
     QStackedWidget,
@@ -24,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.control.coordination_ports import CaseImport
 from app.control.pacs import Batch, Importer, PacsDesk
 from app.state.thumbnails import Thumbnail
+from app.views.pacs_actions import PacsActions
 from app.views.pacs_connections import PacsConnections
 from app.views.pacs_empty import EmptyPacs
 from app.views.pacs_queue import PacsQueue
@@ -62,18 +61,7 @@ class PacsBrowser(QWidget):
         self.receiving.setCheckable(True)
         self.receiving.setToolTip(_tr("Take images that a modality or PACS pushes to this station"))
         self.receiver_state = _quiet("")
-        self.fetch = self._button(_tr("Fetch"), self.fetch_chosen, _tr("Fetch the chosen studies  (Ctrl+G)"))
-        self.open = self._button(_tr("Fetch and open"), self.open_current, _tr("Enter in the table"))
-        self.bring = self._button(
-            _tr("Import into the study (de-identified)"), self.import_chosen,
-            _tr("Fetched, de-identified, checked; copies with names are deleted afterwards"),
-        )  # fmt: skip
-        self.earlier = QCheckBox(_tr("With her earlier mammograms"))
-        self.earlier.setChecked(True)
-        self.objects = QCheckBox(_tr("With CAD reports and saved displays"))
-        self.import_bar = QProgressBar()
-        self.import_bar.setFixedSize(220, 14)
-        self.import_bar.hide()
+        self.steps = PacsActions()
         self.empty = EmptyPacs()
         self._pages = QStackedWidget()
         self._pages.addWidget(self.empty)
@@ -122,13 +110,7 @@ class PacsBrowser(QWidget):
         top.addWidget(self.table, 1)
         top.addWidget(self._strip_state)
         top.addWidget(self.strip)
-        actions = QHBoxLayout()
-        for part in (self.open, self.fetch, self.earlier, self.objects):
-            actions.addWidget(part)
-        actions.addStretch(1)
-        actions.addWidget(self.import_bar)
-        actions.addWidget(self.bring)
-        top.addLayout(actions)
+        top.addWidget(self.steps)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
         split.addWidget(upper)
@@ -146,6 +128,9 @@ class PacsBrowser(QWidget):
         self.search.asked.connect(self._search)
         self.table.itemSelectionChanged.connect(self._chose)
         self.table.entered.connect(self.open_current)
+        self.steps.fetch_asked.connect(self.fetch_chosen)
+        self.steps.open_asked.connect(self.open_current)
+        self.steps.import_asked.connect(self.import_chosen)
         self._rest.timeout.connect(self._preview)
         self._tick.timeout.connect(self.refresh)
         self.receiving.clicked.connect(self._receive)
@@ -169,8 +154,8 @@ class PacsBrowser(QWidget):
         An exam that is to be read blinded must not be seen with its name by who prepares it at a reader's station.
         """
         self._importer = importer
-        self.bring.setVisible(importer is not None)
-        for part in (self.open, self.queue.open):
+        self.steps.bring.setVisible(importer is not None)
+        for part in (self.steps.open, self.queue.open):
             part.setVisible(importer is None)
         self._show_connections()
         self.refresh()
@@ -249,9 +234,7 @@ class PacsBrowser(QWidget):
             return  # the lines were sorted anew
         self._chosen = uids
         self.strip.clear()
-        for button in (self.fetch, self.bring):
-            button.setEnabled(bool(chosen))
-        self.open.setEnabled(len(chosen) == 1)
+        self.steps.show_chosen(len(chosen))
         if len(chosen) == 1:
             self._strip_state.setText(_tr("Asking for a preview …"))
             self._rest.start()
@@ -313,14 +296,14 @@ class PacsBrowser(QWidget):
         if not studies or not name:
             self.say(_tr("Choose studies in the table first (Shift or Ctrl for several)."))
             return
-        objects = self.objects.isChecked()
+        objects = self.steps.objects.isChecked()
 
         def done(jobs: tuple[int, ...]) -> None:
             self.say(_tr("{0} studies are in the queue.").format(len(jobs)))
             queued(jobs)
             self.refresh()
 
-        if self.earlier.isChecked():
+        if self.steps.earlier.isChecked():
             self.say(_tr("Asking {0} for earlier mammograms …").format(name))
             self.desk.fetch_with_earlier(
                 name, studies, objects=objects, done=done, failed=lambda said: self.say(said, problem=True)
@@ -329,18 +312,17 @@ class PacsBrowser(QWidget):
             done(self.desk.fetch(name, studies, objects=objects))
 
     def _import_progress(self, fraction: float, words: str) -> None:
-        self.import_bar.show()
-        self.import_bar.setValue(round(100 * fraction))
+        self.steps.show_progress(fraction)
         self.say(_tr("Importing: {0}").format(words))
 
     def _imported(self, made: CaseImport) -> None:
-        self.import_bar.hide()
+        self.steps.show_progress(None)
         self.say(made.sentence)
         self.refresh()
         self.imported.emit()
 
     def _import_failed(self, sentence: str) -> None:
-        self.import_bar.hide()
+        self.steps.show_progress(None)
         self.say(sentence, problem=True)
 
     def _open_job(self, number: int) -> None:

@@ -133,7 +133,7 @@ class PacsConnections(QDialog):
 
     def _make_fields(self) -> None:
         self.name, self.url, self.user = QLineEdit(), QLineEdit(), QLineEdit()
-        self.url.setPlaceholderText("https://pacs.example.org/dicom-web")
+        self.url.setPlaceholderText(_tr("https://pacs.example.org/dicom-web"))
         self.secret = QLineEdit()
         self.secret.setEchoMode(QLineEdit.EchoMode.Password)
         self.kind, self.auth, self.retrieve = (self._choice(rows) for rows in (_kinds(), _auths(), _ways()))

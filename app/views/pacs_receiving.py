@@ -41,7 +41,7 @@ class ReceivingPage(QWidget):
         self.desk = desk
         self._kept = ListenerSettings()
         self.ae_title, self.host, self.peers = QLineEdit(), QLineEdit(), QPlainTextEdit()
-        self.peers.setPlaceholderText("MAMMO1 10.20.0.11\nPACS")
+        self.peers.setPlaceholderText(_tr("MAMMO1 10.20.0.11"))
         self.peers.setFixedHeight(110)
         self.port, self.megabytes, self.at_once, self.per_minute = (
             QSpinBox(),

@@ -239,7 +239,7 @@ def test_pacs_a_download_that_failed_is_resumed_from_the_list(qtbot, browser, or
     search(qtbot, browser)
     right = browser.desk.book.connection("web")
     browser.desk.book.keep(Connection(name="web", url=right.url, auth=Auth.PASSWORD, user="nobody"))
-    browser.earlier.setChecked(False)
+    browser.steps.earlier.setChecked(False)
     browser.fetch_chosen()
     idle(qtbot, browser)
     browser.refresh()
@@ -364,8 +364,8 @@ def test_pacs_a_coordinator_imports_de_identified_and_no_name_stays(qtbot, ortha
     assert window.stack.currentWidget() is browser
     browser.desk.book.keep(orthanc.web(), secret="pässword")
     browser._show_connections("web")
-    assert browser.bring.isVisible()
-    assert not browser.open.isVisible(), "an exam that is read blinded is not looked at with its name"
+    assert browser.steps.bring.isVisible()
+    assert not browser.steps.open.isVisible(), "an exam that is read blinded is not looked at with its name"
     search(qtbot, browser)
     browser.table.selectAll()
     browser.import_chosen()
