@@ -30,7 +30,6 @@ from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
 from inference.preprocessing.four_view import PreparedView, prepare_exam
 from inference.preprocessing.input_checks import triage
-from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, point_to_stored
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
@@ -146,11 +145,6 @@ class FourViewEngine:
         """
         begun = time.perf_counter()
         images, unread, warnings = _standard(exam)
-        sound = triage(images, spacing=False)
-        if not sound.images:
-            raise InferenceError(f"Exam {exam.exam_id}: {' '.join(sound.unread.values())}")
-        images, unread = list(sound.images), {**unread, **sound.unread}
-        warnings += sound.warnings
         _check(cancelled)
         progress(0.05, "preparing the views")
         prepared = prepare_exam(images, self.card.preprocessing)
