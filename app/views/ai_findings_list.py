@@ -33,10 +33,8 @@ from app.views.painting import draw_glyph
 
 _ROLE = Qt.ItemDataRole.UserRole
 _PAD = 4
-ROWS_SHOWN, MOST_ROWS = (
-    5,
-    12,
-)  # the list grows to so many entries, then scrolls; more where the window is high
+# The list grows to so many entries in a window of full HD, then scrolls: beside a form, and without one; and at most.
+ROWS_BESIDE_FORM, ROWS_ALONE, MOST_ROWS = 3, 8, 14
 _FULL_HD_PX = 1080
 
 
@@ -131,7 +129,7 @@ class AiFindingsList(QListWidget):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
-        self.text_scale = 1.0
+        self.text_scale, self._rows = 1.0, ROWS_ALONE
         self._shown: tuple[AiFinding, ...] = ()
         self.setItemDelegate(_Entry(self))
         self.currentItemChanged.connect(self._on_current)
@@ -157,6 +155,11 @@ class AiFindingsList(QListWidget):
             self.clearSelection()
         self.blockSignals(False)
 
+    def make_room(self, *, form: bool) -> None:
+        """Leave room for the assessment form, where there is one."""
+        self._rows = ROWS_BESIDE_FORM if form else ROWS_ALONE
+        self._fit()
+
     def set_text_scale(self, scale: float) -> None:
         """Draw entries for text of this scale (0.8 to 2)."""
         self.text_scale = scale
@@ -165,7 +168,7 @@ class AiFindingsList(QListWidget):
 
     def _fit(self) -> None:
         spare = (self.window().height() / self.text_scale - _FULL_HD_PX) / (4 * _step(1.0))
-        rows = min(MOST_ROWS, ROWS_SHOWN + max(0, int(spare)))
+        rows = min(MOST_ROWS, self._rows + max(0, int(spare)))
         heights = [self.sizeHintForRow(row) for row in range(min(self.count(), rows))]
         self.setFixedHeight(sum(heights) + 2 * self.frameWidth() + 2)
 

@@ -23,6 +23,7 @@ _ROOM_PX = 5.0  # between a finding and the box drawn around it, so that the lin
 _CORNER_SHARE, _CORNER_PX = 0.28, 14.0  # of a side, and at most: what of a box's edges is drawn
 _PAD_PX = 3.0
 _DASHES = [4.0, 3.0]
+_HALO = QColor(0, 0, 0, 130)
 _LARGE_PX = 160_000  # logical pixels; a larger outline is few on screen and is drawn anew
 _MOST_OUTLINES = 256
 _Outline = tuple[QImage | None, QPointF, QPolygonF]
@@ -87,6 +88,10 @@ def _pen(item: OverlayItem, scale: float, *, thin: bool = False) -> QPen:
     return pen
 
 
+def _halo(pen: QPen) -> QPen:
+    return QPen(_HALO, pen.widthF() + 1.8)
+
+
 def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas) -> None:
     """The outline where the model draws one, with the corners of its box; the whole box where it does not."""
     pen = _pen(item, canvas.scale)
@@ -95,13 +100,23 @@ def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Can
         glow.setAlpha(GLOW_ALPHA)
         painter.setPen(QPen(glow, GLOW_PX * canvas.scale))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.drawLines(_corners(rect, canvas.scale))
+        corners = _corners(rect, canvas.scale)
+        if not item.selected:  # which has its glow
+            painter.setPen(_halo(pen))
+            painter.drawLines(corners)
+        painter.setPen(pen)
+        painter.drawLines(corners)
     painter.setPen(pen)
     if item.outlines:
         for points, _ in item.outlines:
             _paint_outline(painter, points, _pen(item, canvas.scale, thin=True), canvas.screen)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.drawLines(_corners(rect, canvas.scale))
+        corners = _corners(rect, canvas.scale)
+        if not item.selected:  # which has its glow
+            painter.setPen(_halo(pen))
+            painter.drawLines(corners)
+        painter.setPen(pen)
+        painter.drawLines(corners)
     else:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
         painter.drawRect(rect)
@@ -144,9 +159,10 @@ def _drawn(shape: QPolygonF, pen: QPen, ratio: float) -> _Outline:
     picture.fill(0)
     inner = QPainter(picture)
     inner.setRenderHint(QPainter.RenderHint.Antialiasing, True)
-    inner.setPen(pen)
     inner.translate(-corner)
-    inner.drawPolygon(shape)
+    for line in (_halo(pen), pen):  # thin colours are lost on dense tissue without a dark rim
+        inner.setPen(line)
+        inner.drawPolygon(shape)
     inner.end()
     return picture, corner, shape
 

@@ -211,7 +211,12 @@ class AiPanel(QFrame):
         notes = [*ai.problems, *(result.warnings if result is not None else ())]
         _say(self._warnings, "\n".join(f"⚠ {QCoreApplication.translate('model', note)}" for note in notes))
         self._set_models(state)
-        _say(self._scores, _score_table(result) if result is not None and state.show_scores else "")
+        shown = result if state.show_scores else None
+        _say(self._scores, "" if shown is None else _score_table(shown))
+        views = {} if shown is None else shown.view_scores  # they stand on the pictures
+        self._scores.setToolTip(
+            "\n".join(f"{image_term(key)}  {one:.2f}" for key, one in sorted(views.items()))
+        )
         self._set_findings(state)
         self._set_meaning(state)
 
@@ -295,7 +300,6 @@ def _score_table(result: ExamResult) -> str:
     for side, name in ((Laterality.RIGHT, _tr("Right breast")), (Laterality.LEFT, _tr("Left breast"))):
         if side in result.breast_scores:
             rows.append((name, result.breast_scores[side]))
-    rows += [(image_term(key), value) for key, value in sorted(result.view_scores.items())]
     cells = "".join(
         f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>"
         for name, value in rows

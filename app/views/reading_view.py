@@ -405,6 +405,8 @@ class ReadingView(QWidget):
             panel.threshold_moved.connect(lambda at, rests: self.ai_layers.set_threshold(at, rests=rests))
             panel.finding_chosen.connect(self.go_to_finding)
             self._side_layout.insertWidget(1, panel, 2)
+        if self.ai_panel is not None:
+            self.ai_panel.list.make_room(form=self._case is not None and self._case.in_study)
         self._layers_label.setVisible(shown)
 
     def show_ai(self, ai: AiView) -> None:

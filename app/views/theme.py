@@ -164,6 +164,7 @@ QLabel#aiState[phase="absent"] {{ color: {TEXT}; border-left: {px(2)} dashed {TE
 QLabel#aiState[phase="stopped"] {{ color: {ACCENT}; border-left-color: {ACCENT}; }}
 QLabel#aiDetail {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(3)};
   padding: {px(4)}; font-size: {px(SMALL_PX)}; }}
+QLabel#aiMeaning {{ font-size: {px(SMALL_PX)}; }}
 *[role="point"] {{ padding: {px(2)} {px(5)}; font-size: {px(SMALL_PX)}; }}
 QListWidget#aiFindings {{ background: {CHROME_FIELD}; outline: 0; }}
 QPushButton[role="primary"] {{

@@ -88,6 +88,7 @@ class ThresholdRow(QWidget):
             )
             button.clicked.connect(lambda _on, at=point.threshold: self.moved.emit(at, True))
             self._points.addWidget(button)
+            button.show()  # at once: a layout would show it in the next round of events only
             self.buttons.append(button)
 
 
