@@ -39,6 +39,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--only", choices=("folder", "deb", "single"), help="one step on a folder that is made"
     )
+    parser.add_argument("--fast", action="store_true", help="compress little: quicker and larger, for trials")
     return parser.parse_args()
 
 
@@ -101,9 +102,11 @@ def build(options: argparse.Namespace) -> None:
     made: dict[str, Path] = {}
     version = frozen.program_version(ROOT)
     if options.only in (None, "deb"):
-        made["deb"] = package_deb.make_deb(folder, out, version=version, variant=options.variant, linux=ROOT / "installer" / "linux")  # fmt: skip
+        made["deb"] = package_deb.make_deb(folder, out, version=version, variant=options.variant, linux=ROOT / "installer" / "linux", fast=options.fast)  # fmt: skip
     if options.only in (None, "single"):
-        made["single"] = package_single.make_single(folder, out, version=version, variant=options.variant)
+        made["single"] = package_single.make_single(
+            folder, out, version=version, variant=options.variant, fast=options.fast
+        )
     report_sizes(folder, left, options.variant, made, time.monotonic() - started)
 
 

@@ -60,6 +60,15 @@ LEFT_OUT: dict[str, str] = {
     "timm/data/_info/imagenet*": "names of ImageNet's classes",
     "PIL/_avif*": "a picture format that no exam has",
     "*.dist-info/RECORD": "lists of files",
+    "torch/bin/*Test": "torch's own test programs",
+    "pydicom/data/test_files/*": "samples",
+    "sqlalchemy/testing/*": "tests of the packages",
+    "matplotlib/mpl-data/fonts/afm/*": "fonts that no figure uses",
+    "matplotlib/mpl-data/fonts/pdfcorefonts/*": "fonts that no figure uses",
+    "matplotlib/mpl-data/fonts/ttf/STIX*": "fonts that no figure uses",
+    "matplotlib/mpl-data/fonts/ttf/cm*": "fonts that no figure uses",
+    "*.dist-info/licenses/*": "gathered in THIRD-PARTY.txt",
+    "*.dist-info/LICEN*": "gathered in THIRD-PARTY.txt",
     "PySide6/libpyside6qml*": "QML is not used",
     # timm looks for these to download weights; the program never does, and none of it is shipped.
     "huggingface_hub/*": "downloads weights",
@@ -74,6 +83,7 @@ LEFT_OUT: dict[str, str] = {
 }
 # On a CPU build of torch, PyPI's torchvision brings operators linked to CUDA that cannot load there.
 LEFT_OUT_CPU: dict[str, str] = {
+    "torch/_vendor/quack/*": "kernels for NVIDIA GPUs",
     "torchvision/*.so": "linked to CUDA; inference/models/vision_ops.py stands in",
     "torchvision.libs/*": "CUDA's runtime",
 }

@@ -79,8 +79,8 @@ def control(*, version: str, variant: str, size_bytes: int, needs: list[str]) ->
     )
 
 
-def make_deb(folder: Path, out: Path, *, version: str, variant: str, linux: Path) -> Path:
-    """Make the package; the folder itself is hard-linked into it, not copied."""
+def make_deb(folder: Path, out: Path, *, version: str, variant: str, linux: Path, fast: bool = False) -> Path:
+    """Make the package; the folder itself is hard-linked into it, not copied. zstd: dpkg reads it from Debian 12 on."""
     frozen_tools.say("Debian package")
     stage = out / f"deb-{variant}"
     if stage.exists():
@@ -98,7 +98,9 @@ def make_deb(folder: Path, out: Path, *, version: str, variant: str, linux: Path
     assert architecture is not None
     name = text.split("\n", 1)[0].removeprefix("Package: ")
     target = out / f"{name}_{version}_{architecture[1]}.deb"
-    frozen_tools.run("dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--build", stage, target)
+    frozen_tools.run(
+        "dpkg-deb", "--root-owner-group", "-Zzstd", "-z1" if fast else "-z15", "--build", stage, target
+    )
     shutil.rmtree(stage)
     return target
 

@@ -67,7 +67,7 @@ def header(*, version: str, variant: str, digest: str, need_kb: int) -> bytes:
         offset = len(made) + 1
 
 
-def make_single(folder: Path, out: Path, *, version: str, variant: str) -> Path:
+def make_single(folder: Path, out: Path, *, version: str, variant: str, fast: bool = False) -> Path:
     """Make the file; the archive is sorted and owned by nobody in particular, so that equal folders give equal files."""
     frozen_tools.say("single file")
     archive = out / f"single-{variant}.tar.xz"
@@ -85,7 +85,9 @@ def make_single(folder: Path, out: Path, *, version: str, variant: str) -> Path:
     )
     with archive.open("wb") as file:
         with subprocess.Popen(tar, stdout=subprocess.PIPE) as packing:
-            done = subprocess.run(("xz", "-3", "-T1"), stdin=packing.stdout, stdout=file, check=False)
+            done = subprocess.run(
+                ("xz", "-0" if fast else "-4", "-T1"), stdin=packing.stdout, stdout=file, check=False
+            )
         if packing.returncode or done.returncode:
             raise frozen_tools.BuildError(
                 f"{archive}: tar ended with {packing.returncode}, xz with {done.returncode}; check the disk."
