@@ -32,7 +32,7 @@ TRIAL_TOOLS = (
     "man-db",
 )
 USER = "reader"
-HOME = f"/home/{USER}"
+HOME = str(Path("/", "home", USER))
 
 
 class SmokeError(Exception):
