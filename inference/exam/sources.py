@@ -98,6 +98,10 @@ class FolderSource:
         """Return all exams, sorted by title; headers only."""
         return tuple(_summary(group) for group in self._scan().values())
 
+    def groups(self) -> tuple[Group, ...]:
+        """Return the files of every exam, in the order of the list, for whoever loads them elsewhere."""
+        return tuple(self._scan().values())
+
     def load(self, exam_id: str) -> Exam:
         """Decode the images of one exam in a thread pool.
 
