@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.exam.types import InferenceError
 from inference.matching_features import PAIR_FEATURES, Candidate, pair_features
+from resources.files import resource_path
 
 PREFIX = "matching."
 _ARRAYS = (
@@ -132,6 +134,11 @@ def matcher_arrays(matcher: Matcher) -> dict[str, NDArray[np.generic]]:
         "baseline": np.array([trees.baseline], np.float64),
         "floor": np.array([matcher.floor], np.float64),
     }
+
+
+def matching_weights() -> Path:
+    """The trees that ship with the program (``negatoscope train places`` made them): names without a prefix."""
+    return resource_path("places") / "matching.safetensors"
 
 
 def load_matcher(arrays: Mapping[str, NDArray[np.generic]], prefix: str = PREFIX) -> Matcher:

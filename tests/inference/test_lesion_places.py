@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.lesion_places import describe
-from inference.matching import Matcher
+from inference.matching import Matcher, load_matcher, matching_weights
 from inference.results import CC_REGIONS, MLO_REGIONS, Detection
 from inference.training.places_data import load_views
-from inference.training.places_matching import breasts, fit_trees, pair_table
+from inference.training.places_matching import (
+    breasts,
+    fit_trees,
+    matcher_score,
+    matching_figures,
+    nearest_score,
+    pair_table,
+)
 from resources.vocabulary import FindingType, Pathology, Projection
 
 
@@ -105,3 +114,16 @@ def test_an_mlo_without_a_visible_muscle_is_said(exam: PhantomExam) -> None:
     found = describe([as_mlo], [], None)
     assert any("no pectoral muscle" in sentence for sentence in found.warnings)
     assert describe([image], [], None).warnings == ()
+
+
+def test_the_shipped_trees_link_nearly_all_lesions_of_held_out_phantoms_despite_false_marks(
+    tmp_path: Path,
+) -> None:
+    trees = load_matcher(safetensors.numpy.load_file(matching_weights()), prefix="")
+    exams = load_views(range(9_250_000, 9_250_008), tmp_path)
+    found = breasts(exams, np.random.default_rng(5))
+    figures = matching_figures(found, matcher_score(trees), trees.floor)
+    alone = matching_figures(found, nearest_score, 0.4)
+    assert figures["lesions"] >= 20
+    assert figures["lesions_right"] >= 0.8
+    assert figures["lesions_right"] > alone["lesions_right"] + 0.1
