@@ -28,7 +28,7 @@ from reader_study.store.database import Database, open_database
 from reader_study.verify import VerifyReport, verify_log
 from resources.files import UserFacingError, resource_path
 
-COORDINATOR, COORDINATOR_NAME, PASSWORD = "coordinator", "Ada Lind", "demo"
+COORDINATOR, COORDINATOR_NAME, PASSWORD = "coordinator", "Ada Lind", "negatoscope"
 IDLE_READER, KILLED_READER, EARLY_READER = "r02", "r03", "r04"
 PROTOCOL = "demo_crossover.yaml"
 OVERRIDE_REASON = "Reader leaves the hospital at the end of the month; decided by the study board."

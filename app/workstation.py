@@ -21,6 +21,7 @@ from app.state.settings import MemorySettings, SettingsKeeper
 from inference.engine import InferenceEngine
 from inference.exam.sources import ExamSource, FolderSource
 from reader_study.accounts import account_of, sign_in
+from reader_study.attempts import Door, tried
 from reader_study.domain.study import Reader, Study
 from reader_study.errors import StudyError
 from reader_study.permissions import Account, Role
@@ -66,9 +67,13 @@ class Workstation:
             raise StudyError(
                 _tr("Sign in: expected a study on this station, found none; open a study or the demo first.")
             )
-        reader = sign_in(self.study, reader_id, password)
-        if self.events is not None:
-            self.sessions().admit(account_of(reader))  # from now on her own list and nothing else
+        study, events = self.study, self.events
+        if events is None:
+            return sign_in(study, reader_id, password)
+        door = Door(store=events, clock=self.clock, study_id=study.study_id, anchor=self.anchor)
+        names = [one.reader_id for one in study.readers]
+        reader = tried(door, reader_id, names, lambda: sign_in(study, reader_id, password))
+        self.sessions().admit(account_of(reader))  # from now on her own list and nothing else
         return reader
 
     def enter(self, account_id: str, password: str) -> Account | Reader:

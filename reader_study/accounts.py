@@ -9,11 +9,12 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from reader_study.domain.study import Reader, Study
-from reader_study.errors import SignInRefused
+from reader_study.errors import SignInRefused, StudyError
 from reader_study.permissions import Account, Role
 from reader_study.ports import Clock
 
 _REFUSED = "Sign in: the reader or the password is not right; try again or ask the coordinator."
+LEAST_CHARACTERS = 8  # NIST SP 800-63B, 5.1.1.1: the least of a password that a person chooses
 # Checked when the reader does not exist, so that the answer takes equally long either way.
 _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$xTqxaWmrSx8SOYGvJAkDBhEIb3bnEw2G3FMJyyIGGmw"
 
@@ -29,9 +30,14 @@ def password_mark(password_hash: str | None) -> str | None:
 
 
 def hash_password(text: str) -> str:
-    """Return a salted Argon2id hash of a password of at least one character."""
-    if not text:
-        raise ValueError("password: expected at least one character, found none")
+    """Return a salted Argon2id hash of a new password; StudyError when it is shorter than ``LEAST_CHARACTERS``.
+
+    What was set before that rule still signs in: it is asked of new passwords only.
+    """
+    if len(text) < LEAST_CHARACTERS:
+        raise StudyError(
+            f"Password: expected at least {LEAST_CHARACTERS} characters, found {len(text)}; choose a longer one."
+        )
     return PasswordHasher().hash(text)
 
 
@@ -56,6 +62,15 @@ def account_of(reader: Reader) -> Account:
     return Account(
         account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=reader.password_hash
     )
+
+
+def fits(password_hash: str | None, password: str) -> bool:
+    """True when the password is the one of the hash."""
+    try:
+        _verify(password_hash, password)
+    except SignInRefused:
+        return False
+    return True
 
 
 def _verify(stored: str | None, password: str) -> None:

@@ -55,6 +55,7 @@ class StudyStage:
 
 
 _CHAIN = "audit."
+NOBODY = "not signed in"  # who did it, of a sign-in that was refused
 
 
 def audit_session(study_id: str) -> str:
@@ -79,9 +80,12 @@ class Deed:
 
 
 def sealed_deeds(
-    store: EventStore, clock: Clock, *, study_id: str, account: Account, deeds: Sequence[Deed]
+    store: EventStore, clock: Clock, *, study_id: str, account: Account | None, deeds: Sequence[Deed]
 ) -> tuple[Event, ...]:
-    """Return the audit entries of ``deeds``, to be kept in the very transaction that does them."""
+    """Return the audit entries of ``deeds``, to be kept in the very transaction that does them.
+
+    ``account`` is who does them; None = nobody who is signed in.
+    """
     session_id = audit_session(study_id)
     events = store.read(session_id)
     head = events[-1].hash if events else GENESIS
@@ -89,13 +93,13 @@ def sealed_deeds(
     return seal(session_id, drafts, seq=len(events), prev_hash=head)
 
 
-def _draft(clock: Clock, account: Account, deed: Deed) -> Draft:
+def _draft(clock: Clock, account: Account | None, deed: Deed) -> Draft:
     if deed.kind not in AUDIT_KINDS:
         raise ValueError(f"audit: expected one of {[k.value for k in AUDIT_KINDS]}, found {deed.kind.value}")
     body = plain(
         {
-            "who": account.account_id,
-            "role": account.role.value,
+            "who": NOBODY if account is None else account.account_id,
+            "role": "" if account is None else account.role.value,
             "subject": deed.subject,
             "old": deed.old,
             "new": deed.new,

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from reader_study.accounts import SignedIn, password_mark
 from reader_study.anchor import Anchor, append_anchor
+from reader_study.attempts import Door, tried
 from reader_study.audit import (
     AuditEntry,
     Deed,
@@ -269,7 +270,12 @@ class Desk:
             It is locked already; name or meaning is missing; or readings are open and no reason is given.
         """
         self._require(Action.LOCK)
-        self._signed_in.check(password)
+        tried(
+            Door(store=self._database.events, clock=self._clock, study_id=self._study_id, anchor=self._anchor),
+            self._signed_in.account.account_id,
+            (self._signed_in.account.account_id,),
+            lambda: self._signed_in.check(password),
+        )
         if self.stage().locked:
             raise StudyError(f"Study {self._study_id}: it is locked already; export it.")
         if self.stage().drafted and not self.stage().frozen:

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from reader_study.accounts import SignedIn, hash_password, sign_in_account
+from reader_study.accounts import SignedIn, hash_password
+from reader_study.attempts import Door, enter
 from reader_study.audit import study_stage
 from reader_study.clock import SystemClock
 from reader_study.desk import Desk
@@ -51,10 +52,15 @@ def _desk(db: str, study: str, who: str, password: str, anchor: Path | None) -> 
     with _said():
         database = open_database(db, create=False)
         try:
-            account = sign_in_account(database.accounts(study), who, password)
+            account = _account_of(database, study, who, password, anchor)
             yield _desk_of(database, account, study, anchor)
         finally:
             database.close()
+
+
+def _account_of(database: Database, study: str, who: str, password: str, anchor: Path | None) -> Account:
+    door = Door(store=database.events, clock=SystemClock(), study_id=study, anchor=anchor)
+    return enter(door, database.accounts(study), who, password)
 
 
 def _desk_of(database: Database, account: Account, study: str, anchor: Path | None) -> Desk:
@@ -71,7 +77,7 @@ def desk_for(database: Database, study: str, who: str, anchor: Path | None) -> D
     if not who:
         raise StudyError(f"Study {study}: expected the account that does it (--as), found none; give it.")
     password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
-    return _desk_of(database, sign_in_account(database.accounts(study), who, password), study, anchor)
+    return _desk_of(database, _account_of(database, study, who, password, anchor), study, anchor)
 
 
 def draft(
@@ -97,7 +103,7 @@ def draft(
                     account_id=who, name=name or who, role=Role.COORDINATOR, password_hash=hashed
                 )
             else:
-                account = sign_in_account(database.accounts(study.study_id), who, password)
+                account = _account_of(database, study.study_id, who, password, anchor)
             desk = _desk_of(database, account, study.study_id, anchor)
             desk.draft(study, why=why)
             if first:

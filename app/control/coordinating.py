@@ -23,7 +23,8 @@ from app.control.coordination_ports import (
 from app.control.monitoring import ReadingTimes
 from app.control.protocol_values import redrawn, study_of_text, study_of_values
 from app.control.tasks import TaskContext
-from reader_study.accounts import SignedIn, hash_password, sign_in_account
+from reader_study.accounts import SignedIn, hash_password
+from reader_study.attempts import Door, enter
 from reader_study.audit import AuditEntry, StudyStage
 from reader_study.desk import Desk, Done, next_version
 from reader_study.domain.events import EventKind
@@ -65,7 +66,8 @@ class Coordinating:
 
     def sign_in(self, study_id: str, account_id: str, password: str) -> Account:
         """Return the account of any role; SignInRefused otherwise. A reader gets no way in here, only her account."""
-        account = sign_in_account(self.records.accounts(study_id), account_id, password)
+        door = Door(store=self.records.events, clock=self.clock, study_id=study_id, anchor=self.anchor)
+        account = enter(door, self.records.accounts(study_id), account_id, password)
         if account.role is not Role.READER:
             self._enter(account, study_id, self.records.study(study_id).conduct.session_timeout_min)
         return account

@@ -113,6 +113,14 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
         re.compile(r"Sign in: the reader or the password is not right; .*"),
         lambda: _tr("Sign in: the name or the password is not right; try again or ask the coordinator."),
     ),
+    (
+        re.compile(r"Sign in: (\d+) attempts in a row were refused; try again in (\d+) s\."),
+        lambda times, wait: _tr("Sign in: {0} attempts in a row were refused; try again in {1} s.").format(times, wait),
+    ),
+    (
+        re.compile(r"Password: expected at least (\d+) characters, found (\d+); choose a longer one\."),
+        lambda least, found: _tr("Password: expected at least {0} characters, found {1}; choose a longer one.").format(least, found),
+    ),
     (re.compile(r"every case is read and locked\."), lambda: _tr("Every case is read and locked.")),
     (re.compile(r"Account (.+): nobody may (.+) before the study is locked; .*"), _closed),
     (re.compile(r"Account (.+): a (\w+) may not (.+); ask a (.+)\."), _not_hers),

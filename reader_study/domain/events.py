@@ -69,6 +69,11 @@ class EventKind(StrEnum):
     BACKUP_MADE = "BackupMade"
     RESULTS_SEEN = "ResultsSeen"
     AUDIT_TAKEN_IN = "AuditTakenIn"  # another station's entries, when its database was merged
+    SIGN_IN_REFUSED = "SignInRefused"
+    SIGNED_IN_AFTER_REFUSALS = "SignedInAfterRefusals"
+    EXPORT_BEGUN = "ExportBegun"  # before the first file is written; EXPORT_MADE follows with the files' digests
+    BACKUP_BEGUN = "BackupBegun"
+    DATABASE_MERGED = "DatabaseMerged"
 
 
 AUDIT_KINDS: tuple[EventKind, ...] = tuple(EventKind)[tuple(EventKind).index(EventKind.PROTOCOL_DRAFTED) :]

@@ -21,7 +21,7 @@ from reader_study.verify import verify_log
 
 SID = "ST.r1.p1"
 COORDINATOR = Account(
-    account_id="co", name="Carla Ordinata", role=Role.COORDINATOR, password_hash=hash_password("pw")
+    account_id="co", name="Carla Ordinata", role=Role.COORDINATOR, password_hash=hash_password("pass-word")
 )
 STATISTICIAN = replace(COORDINATOR, account_id="st", role=Role.STATISTICIAN)
 ADMINISTRATOR = replace(COORDINATOR, account_id="ad", role=Role.ADMINISTRATOR)
@@ -111,7 +111,7 @@ def test_rs_r2_a_coordinator_does_not_read(sessions):
 
 def test_rs_a3_an_administrator_has_accounts_and_backups_and_no_study(frozen, desk_of):
     desk = desk_of(ADMINISTRATOR)
-    desk.put_account(replace(STATISTICIAN, password_hash=hash_password("x")))
+    desk.put_account(replace(STATISTICIAN, password_hash=hash_password("long enough")))
     assert desk.audit()[-1].action is EventKind.ACCOUNT_CHANGED
     for reach in (desk.monitor, desk.freeze, lambda: desk.events(Action.EXPORT)):
         with pytest.raises(NotPermitted, match="administrator may not"):
@@ -122,8 +122,8 @@ def test_rs_a3_accounts_keep_role_and_password_and_never_show_the_hash(frozen, d
     desk_of(ADMINISTRATOR).put_account(STATISTICIAN)
     kept = {account.account_id: account for account in opened.accounts("ST")}
     assert kept["st"].role is Role.STATISTICIAN
-    assert sign_in_account(opened.accounts("ST"), "st", "pw").account_id == "st"
-    for wrong in (("st", "no"), ("nobody", "pw")):
+    assert sign_in_account(opened.accounts("ST"), "st", "pass-word").account_id == "st"
+    for wrong in (("st", "no"), ("nobody", "pass-word")):
         with pytest.raises(SignInRefused, match="the reader or the password is not right"):
             sign_in_account(opened.accounts("ST"), *wrong)
     assert "argon2" not in repr(kept["st"])
@@ -280,10 +280,10 @@ def test_rs_a4_sessions_and_study_are_signed_and_a_locked_study_takes_no_reading
     with pytest.raises(SignInRefused):
         frozen.lock(password="wrong", **words)
     with pytest.raises(StudyError, match="3 unfinished sessions, a reason"):
-        frozen.lock(password="pw", **words)
+        frozen.lock(password="pass-word", **words)
     with pytest.raises(NotPermitted, match="before the study is locked"):
         frozen.events(Action.SEE_RESULTS)
-    frozen.lock(password="pw", why="stopped early", **words)
+    frozen.lock(password="pass-word", why="stopped early", **words)
     signature = frozen.audit()[-1]
     assert signature.new["name"] == "Carla Ordinata"
     assert signature.new["heads"][SID] == opened.events.heads()[SID].hash
@@ -292,7 +292,7 @@ def test_rs_a4_sessions_and_study_are_signed_and_a_locked_study_takes_no_reading
     with pytest.raises(StudyError, match="the study is locked"):
         later.open("ST.r2.p1", "r2", {})
     with pytest.raises(StudyError, match="locked already"):
-        frozen.lock(password="pw", why="again", **words)
+        frozen.lock(password="pass-word", why="again", **words)
 
 
 def test_rs_r5_the_balance_shows_counts_and_nobodys_order(desk_of, make_study):

@@ -22,7 +22,7 @@ from resources.vocabulary import Density, Laterality
 def run(monkeypatch):
     app = typer.Typer()
     register(app)
-    monkeypatch.setenv("NEGATOSCOPE_PASSWORD", "pw")
+    monkeypatch.setenv("NEGATOSCOPE_PASSWORD", "pass-word")
 
     def invoke(*arguments, typed=""):
         return CliRunner().invoke(app, [str(argument) for argument in arguments], input=typed)
@@ -70,7 +70,7 @@ def test_a_study_goes_from_yaml_to_the_locked_export_by_commands(run, protocol, 
     assert "period 1  aided  -  2..2" in run("study", "balance", db, "--study", "ST", "--as", "co").output
     assert run("study", "freeze", db, "--study", "ST", *me).exit_code == 0
     made = ("--account", "st", "--role", "statistician", "--name", "Stat")
-    assert run("study", "account", db, "--study", "ST", *made, *me, typed="pw\npw\n").exit_code == 0
+    assert run("study", "account", db, "--study", "ST", *made, *me, typed="pass-word\npass-word\n").exit_code == 0
     _read(db)
     assert "ST.r1.p1  4/4" in run("study", "monitor", db, "--study", "ST", "--as", "co").output
 
@@ -129,14 +129,14 @@ def test_rs_r2_no_command_tells_a_reader_of_others_or_gives_her_their_password(r
     run("study", "draft", protocol, "--db", db, "--as", "co")
     run("study", "freeze", db, "--study", "ST", "--as", "co")
     mine = ("--study", "ST", "--reader", "r1")
-    assert run("study", "password", db, *mine, "--as", "co", typed="pw\npw\n").exit_code == 0
+    assert run("study", "password", db, *mine, "--as", "co", typed="pass-word\npass-word\n").exit_code == 0
     as_reader = ("--study", "ST", "--as", "r1")
     for command in ("protocol", "monitor", "balance", "audit", "freeze"):
         refused = run("study", command, db, *as_reader)
         assert (refused.exit_code, "a reader may not" in refused.output) == (2, True), command
     taken = ("study", "password", db, "--study", "ST", "--reader", "r2")
     for extra, told in (((), "--as"), (("--as", "r1"), "a reader may not"), (("--as", "zz"), "is not right")):
-        refused = run(*taken, *extra, typed="mine\nmine\n")
+        refused = run(*taken, *extra, typed="my own word\nmy own word\n")
         assert (refused.exit_code, told in refused.output) == (2, True), refused.output
     assert "r2" not in run("study", "list", db).output
     entry = run("study", "audit", db, "--study", "ST", "--as", "co").output

@@ -38,10 +38,10 @@ def desk(file, make_study, clock, show, normal_form):
     made.freeze()
     for reader in study.readers:
         account = Account(
-            account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=hash_password("x")
+            account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=hash_password("long enough")
         )
         made.put_account(account)
-    made.enrol(Reader(reader_id="r3", name="Third"), password_hash=hash_password("y"), why="one more")
+    made.enrol(Reader(reader_id="r3", name="Third"), password_hash=hash_password("long enough"), why="one more")
     sessions = Sessions(study=database.study("ST"), store=database.events, clock=clock)
     sessions.open("ST.r1.p1", "r1", {})
     show(sessions, "ST.r1.p1", clock)
@@ -164,7 +164,7 @@ def test_rs_a1_a_reader_enrolled_before_there_are_cases_is_audited_as_enrolled(t
     database = open_database(tmp_path / "early.sqlite")
     desk = Desk(database=database, clock=clock, signed_in=SignedIn(COORDINATOR, clock), study_id="ST")
     desk.draft(replace(make_study(), readers=(), cases=(), plans=()))
-    desk.enrol(Reader(reader_id="r9", name="Ninth"), password_hash=hash_password("z"))
+    desk.enrol(Reader(reader_id="r9", name="Ninth"), password_hash=hash_password("long enough"))
     assert [one.action.value for one in desk.audit()] == ["ProtocolDrafted", "ReaderEnrolled"]
     assert [one.reader_id for one in database.study("ST").readers] == ["r9"]
     with pytest.raises((StudyError, StoreError), match="once"):

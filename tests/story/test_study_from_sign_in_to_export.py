@@ -99,7 +99,7 @@ def confirmed(session_id, form, seen=None, **more):
     print("CONFIRMED", flush=True)
     return position
 sessions.submit = confirmed
-simulated_reader.read_study(window, reader="reader", password="demo", folder=Path(sys.argv[3]), say=lambda text: None)
+simulated_reader.read_study(window, reader="reader", password="negatoscope", folder=Path(sys.argv[3]), say=lambda text: None)
 """
 
 

@@ -39,6 +39,11 @@ def action_words() -> dict[EventKind, str]:
         EventKind.BACKUP_MADE: _tr("backup made or restored"),
         EventKind.RESULTS_SEEN: _tr("truth or results seen"),
         EventKind.AUDIT_TAKEN_IN: _tr("another station's entries merged"),
+        EventKind.SIGN_IN_REFUSED: _tr("sign-in refused"),
+        EventKind.SIGNED_IN_AFTER_REFUSALS: _tr("signed in after refusals"),
+        EventKind.EXPORT_BEGUN: _tr("export begun"),
+        EventKind.BACKUP_BEGUN: _tr("backup or restoring begun"),
+        EventKind.DATABASE_MERGED: _tr("another database merged"),
     }
 
 

@@ -147,7 +147,7 @@ def read(
 ) -> tuple[ReadingController, MemoryEventStore, _Screen, str]:
     arm = Arm(arm_id="a", title="A", ai=AiPolicy(shown=aided))
     case = Case(case_id="C", exam_id="E", exam_digest=EXAM.digest)
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("x"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("long enough"))
     plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S", title="S", protocol_version="1", seed=1, arms=(arm,), readers=(reader,), cases=(case,),

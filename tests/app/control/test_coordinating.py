@@ -55,7 +55,7 @@ def office(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) 
     opened = open_database(file)
     made = coordinators_office(file, opened, cases=None, anchor=tmp_path / "kept" / "anchor.jsonl")
     made.clock = clock
-    made.begin(draft(), account_id="co", name="Coordinator", password="pw")
+    made.begin(draft(), account_id="co", name="Coordinator", password="pass-word")
     yield made
     opened.close()
 
@@ -93,9 +93,9 @@ def test_rs_d1_a_draft_without_readers_or_cases_comes_back_equal() -> None:
 
 
 def test_rs_a3_a_reader_gets_no_way_into_the_coordinators_area(office: Coordinating) -> None:
-    office.save_reader(office.study.readers[0], password="secret")
+    office.save_reader(office.study.readers[0], password="secret-word")
     office.sign_out()
-    assert office.sign_in("ST", "r1", "secret").role is Role.READER
+    assert office.sign_in("ST", "r1", "secret-word").role is Role.READER
     for step in (
         lambda: office.study, office.monitor, office.audit, office.allocation_rows, office.truth_rows, office.accounts,
         office.verify, office.truth_coverage, lambda: office.export(Path("x"), TaskContext(report=lambda *_: None)),
@@ -110,7 +110,7 @@ def test_rs_r2_truth_allocation_and_export_are_closed_to_the_coordinator_until_l
     office.desk.freeze()
     read_all(office, clock)
     office.sign_out()
-    office.sign_in("ST", "co", "pw")
+    office.sign_in("ST", "co", "pass-word")
     quiet = TaskContext(report=lambda *_: None)
     for step in (office.truth_rows, office.allocation_rows, lambda: office.export(tmp_path / "out", quiet)):
         with pytest.raises(NotPermitted, match="before the study is locked"):
@@ -118,7 +118,7 @@ def test_rs_r2_truth_allocation_and_export_are_closed_to_the_coordinator_until_l
     assert not (tmp_path / "out").exists()
     with pytest.raises(SignInRefused):
         office.desk.lock(password="wrong", name="Coordinator", meaning="done")
-    office.desk.lock(password="pw", name="Coordinator", meaning="done")
+    office.desk.lock(password="pass-word", name="Coordinator", meaning="done")
     assert len(office.allocation_rows()) == 2 * 2 * 8
     assert office.truth_rows() == ()
     written = {path.name for path in office.export(tmp_path / "out", quiet).written}
@@ -128,13 +128,13 @@ def test_rs_r2_truth_allocation_and_export_are_closed_to_the_coordinator_until_l
 
 
 def test_rs_a3_a_statistician_may_draft_and_may_not_freeze_or_enrol(office: Coordinating) -> None:
-    office.save_account("stat", "Statistician", Role.STATISTICIAN, "pw2")
+    office.save_account("stat", "Statistician", Role.STATISTICIAN, "pass-word-2")
     office.sign_out()
-    office.sign_in("ST", "stat", "pw2")
+    office.sign_in("ST", "stat", "pass-word-2")
     office.save({**values_of(office.study), "title": "Another title"}, "")
     assert office.study.title == "Another title"
     for step in (office.desk.freeze, lambda: office.save_reader(Reader(reader_id="r9", name="R")),
-                 lambda: office.desk.lock(password="pw2", name="S", meaning="m")):  # fmt: skip
+                 lambda: office.desk.lock(password="pass-word-2", name="S", meaning="m")):  # fmt: skip
         with pytest.raises(NotPermitted):
             step()
 
@@ -157,7 +157,7 @@ def test_rs_a3_nobody_is_signed_in_after_the_protocols_time_without_input(
 def test_rs_a3_a_study_gets_a_first_coordinator_only_once(office: Coordinating) -> None:
     office.sign_out()
     with pytest.raises(NotPermitted):
-        office.name_coordinator("ST", account_id="me", name="Me", password="pw")
+        office.name_coordinator("ST", account_id="me", name="Me", password="pass-word")
 
 
 def test_rs_d1_an_amendment_of_a_frozen_protocol_wants_a_reason_and_is_kept_beside_the_first(
@@ -209,7 +209,7 @@ def test_rs_m1_watched_times_are_those_of_the_log_and_are_read_once(
     office.desk.freeze()
     read_all(office, clock, limit=3)
     office.sign_out()
-    office.sign_in("ST", "co", "pw")
+    office.sign_in("ST", "co", "pass-word")
     rows, seconds = office.monitor()
     session = rows[0].session_id
     events = office.records.events.read(session)

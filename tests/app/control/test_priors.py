@@ -74,7 +74,7 @@ def source() -> Source:
 def _study(source: Source, priors: tuple[PriorExam, ...]) -> Study:
     arm = Arm(arm_id="a", title="A", ai=AiPolicy(shown=False))
     case = Case(case_id="C", exam_id="now", exam_digest=source.exams["now"].digest, priors=priors)
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("x"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("long enough"))
     plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
     return Study(
         study_id="S",

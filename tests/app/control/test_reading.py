@@ -116,7 +116,7 @@ def make(
         Case(case_id=f"C{i}", exam_id=exam_id, exam_digest=exam.digest)
         for i, (exam_id, exam) in enumerate(source.exams.items())
     )
-    reader = Reader(reader_id="r1", name="R", password_hash=hash_password("x"))
+    reader = Reader(reader_id="r1", name="R", password_hash=hash_password("long enough"))
     plans = allocate(study_id="S", seed=1, cases=cases, readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S",

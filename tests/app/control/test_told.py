@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from app.control.told import told
-from reader_study.accounts import sign_in_account
+from reader_study.accounts import hash_password, sign_in_account
+from reader_study.attempts import Door, enter
+from reader_study.clock import ManualClock
 from reader_study.domain.study import Study
-from reader_study.errors import SignInRefused
+from reader_study.errors import SignInRefused, StudyError
 from reader_study.permissions import CLOSED_UNTIL_LOCK, RULES, Account, Action, Role, may
+from reader_study.ports import MemoryEventStore
 from reader_study.progress import Progress
 from reader_study.protocol_file import read_protocol
 from reader_study.worklist import session_status
@@ -55,6 +58,19 @@ def test_a_refused_sign_in_is_told_in_chinese() -> None:
     with pytest.raises(SignInRefused) as refused:
         sign_in_account((), "nobody", "pw")
     assert not _english(told(str(refused.value)))
+
+
+@pytest.mark.usefixtures("chinese")
+def test_rs_a3_a_short_password_and_too_many_attempts_are_told_in_chinese() -> None:
+    with pytest.raises(StudyError) as short:
+        hash_password("short")
+    door = Door(store=MemoryEventStore(), clock=ManualClock(), study_id="ST")
+    for _ in range(4):
+        with pytest.raises(SignInRefused) as waits:
+            enter(door, (), "nobody", "pass-word")
+    assert "try again in 2 s" in str(waits.value)
+    for sentence in (str(short.value), str(waits.value)):
+        assert not _english(told(sentence)), told(sentence)
 
 
 @pytest.mark.usefixtures("chinese")

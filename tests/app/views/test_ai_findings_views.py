@@ -94,7 +94,7 @@ def open_window(qtbot, exams: Path, tmp_path: Path) -> Iterator[Open]:
         digest = FolderSource(exams).load(summary.exam_id).digest
         arm = Arm(arm_id="a", title="A", ai=policy or AiPolicy(shown=True))
         case = Case(case_id="C1", exam_id=summary.exam_id, exam_digest=digest)
-        reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+        reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
         plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
         study = Study(
             study_id="S", title="S", protocol_version="1", seed=1, arms=(arm,), readers=(reader,), cases=(case,),
@@ -114,7 +114,7 @@ def open_window(qtbot, exams: Path, tmp_path: Path) -> Iterator[Open]:
         window.show()
         windows.append(window)
         QTest.keyClicks(window.sign_in.reader, "r")
-        QTest.keyClicks(window.sign_in.password, "secret")
+        QTest.keyClicks(window.sign_in.password, "secret-word")
         QTest.keyClick(window.sign_in.password, Qt.Key.Key_Return)
         QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
         qtbot.waitUntil(window.is_case_painted, timeout=60_000)

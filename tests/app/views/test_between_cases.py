@@ -68,7 +68,7 @@ def make_study(
         )
         for number, summary in enumerate(source.list()[: max(2, practice + 1)], 1)
     )
-    reader = Reader(reader_id="r", name="Rosa Lectora", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="Rosa Lectora", password_hash=hash_password("secret-word"))
     more = {"study_id": "S", "seed": 1, "cases": cases, "readers": (reader,), "arms": arms}
     return Study(
         **more,
@@ -130,7 +130,7 @@ def start(qtbot, window: MainWindow) -> None:
     page = window.sign_in
     page.reader.clear()
     QTest.keyClicks(page.reader, "r")
-    QTest.keyClicks(page.password, "secret")
+    QTest.keyClicks(page.password, "secret-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(window.is_case_painted, timeout=30_000)
@@ -362,7 +362,7 @@ def test_rs_a4_the_last_lock_asks_for_the_signature_and_the_session_shows_signed
     assert card.button.isEnabled()
     QTest.mouseClick(card.button, Qt.MouseButton.LeftButton)
     dialog = window.signing.dialog
-    QTest.keyClicks(dialog.password, "secret")
+    QTest.keyClicks(dialog.password, "secret-word")
     QTest.keyClick(dialog.password, Qt.Key.Key_Return)
     assert window._station.sessions().worklist("r")[0].signed
     assert "signed" in window.worklist.cards[0].button.text()

@@ -97,7 +97,7 @@ def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         Case(case_id=f"C{k}", exam_id=one.exam_id, exam_digest=source.load(one.exam_id).digest)
         for k, one in enumerate(listed)
     )
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
     plans = allocate(study_id="S", seed=1, cases=cases, readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S",
@@ -121,7 +121,7 @@ def window(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     qtbot.addWidget(made)
     made.show()
     QTest.keyClicks(made.sign_in.reader, "r")
-    QTest.keyClicks(made.sign_in.password, "secret")
+    QTest.keyClicks(made.sign_in.password, "secret-word")
     QTest.keyClick(made.sign_in.password, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: bool(made.worklist.cards), timeout=20_000)
     QTest.mouseClick(made.worklist.cards[0].button, Qt.MouseButton.LeftButton)

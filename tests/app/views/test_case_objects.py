@@ -254,8 +254,8 @@ def test_mg30_no_report_is_opened_in_a_study_whatever_the_arm(
     qtbot.addWidget(window)
     window.show()
     QTest.keyClicks(window.sign_in.reader, "r")
-    QTest.keyClicks(window.sign_in.password, "secret")
-    window.sign_in.asked.emit("r", "secret")
+    QTest.keyClicks(window.sign_in.password, "secret-word")
+    window.sign_in.asked.emit("r", "secret-word")
     window._start_session(window._station.sessions().worklist("r")[0].session_id)
     qtbot.waitUntil(window.is_case_painted, timeout=20_000)
     key(window, Qt.Key.Key_K)
@@ -270,7 +270,7 @@ def _study(exams: Path, tmp_path: Path, *, aided: bool) -> MainWindow:
     summary = source.list()[0]
     arm = Arm(arm_id="a", title="A", ai=AiPolicy(shown=aided))
     case = Case(case_id="C1", exam_id=summary.exam_id, exam_digest=source.load(summary.exam_id).digest)
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
     plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S", title="S", protocol_version="1", seed=1, arms=(arm,), readers=(reader,), cases=(case,),

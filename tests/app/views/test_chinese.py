@@ -70,7 +70,7 @@ def window(qtbot, chinese: str, tmp_path: Path) -> Iterator[MainWindow]:
     exam_id = source.list()[0].exam_id
     arm = Arm(arm_id="a", title="Aided", ai=AiPolicy(shown=True))
     case = Case(case_id="C1", exam_id=exam_id, exam_digest=source.load(exam_id).digest)
-    reader = Reader(reader_id="r", name="王医生", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="王医生", password_hash=hash_password("secret-word"))
     plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S",
@@ -101,7 +101,7 @@ def window(qtbot, chinese: str, tmp_path: Path) -> Iterator[MainWindow]:
 
 def _read(qtbot, window: MainWindow) -> None:
     QTest.keyClicks(window.sign_in.reader, "r")
-    QTest.keyClicks(window.sign_in.password, "secret")
+    QTest.keyClicks(window.sign_in.password, "secret-word")
     QTest.keyClick(window.sign_in.password, Qt.Key.Key_Return)
     assert window.worklist.cards[0].button.text().startswith("开始")
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)

@@ -37,7 +37,7 @@ def database(tmp_path: Path) -> Path:
     case = Case(
         case_id="C1", exam_id=exam_id, exam_digest=source.load(exam_id).digest, age_years=61, history="mother at 48"
     )  # fmt: skip
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
     more = {"study_id": "S", "seed": 1, "cases": (case,), "readers": (reader,), "arms": ARMS}
     study = Study(
         **more,
@@ -84,7 +84,7 @@ def test_rs_t2_and_c4_the_instruction_comes_first_and_the_ai_after_the_first_ans
 ) -> None:
     page = window.sign_in
     QTest.keyClicks(page.reader, "r")
-    QTest.keyClicks(page.password, "secret")
+    QTest.keyClicks(page.password, "secret-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
     dialog = window.reading._instruction
@@ -146,7 +146,7 @@ def test_a_call_of_each_lesion_is_asked_where_the_protocol_wants_it(qtbot) -> No
 def test_rs_a3_a_reader_without_input_is_signed_out_and_her_case_stays_open(qtbot, window, database) -> None:
     page = window.sign_in
     QTest.keyClicks(page.reader, "r")
-    QTest.keyClicks(page.password, "secret")
+    QTest.keyClicks(page.password, "secret-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
     QTest.keyClick(window.reading._instruction, Qt.Key.Key_Return)

@@ -33,7 +33,7 @@ def window(qtbot, tmp_path: Path) -> Iterator[MainWindow]:
     exam = source.load(source.list()[0].exam_id)
     arm = Arm(arm_id="a", title="A", ai=AiPolicy(shown=True))
     case = Case(case_id="C1", exam_id=exam.exam_id, exam_digest=exam.digest)
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
     plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S",
@@ -78,7 +78,7 @@ def test_mg42_a_whole_case_is_read_by_keys_alone(qtbot, window: MainWindow) -> N
     view = window.reading
     type_text(window, "r")
     press(window, Qt.Key.Key_Return)
-    type_text(window, "secret")
+    type_text(window, "secret-word")
     press(window, Qt.Key.Key_Return)
     assert window.stack.currentWidget() is window.worklist
     press(window, Qt.Key.Key_Space)  # the session that is due has the focus
@@ -140,7 +140,7 @@ def test_mg42_a_whole_case_is_read_by_keys_alone(qtbot, window: MainWindow) -> N
 def test_opening_the_settings_while_reading_pauses_the_case(qtbot, window: MainWindow) -> None:
     type_text(window, "r")
     press(window, Qt.Key.Key_Return)
-    type_text(window, "secret")
+    type_text(window, "secret-word")
     press(window, Qt.Key.Key_Return)
     press(window, Qt.Key.Key_Space)
     qtbot.waitUntil(window.is_case_painted, timeout=30_000)
@@ -157,7 +157,7 @@ def test_opening_the_settings_while_reading_pauses_the_case(qtbot, window: MainW
 def test_the_form_is_reached_by_key_in_a_window_of_its_own(qtbot, window: MainWindow) -> None:
     type_text(window, "r")
     press(window, Qt.Key.Key_Return)
-    type_text(window, "secret")
+    type_text(window, "secret-word")
     press(window, Qt.Key.Key_Return)
     press(window, Qt.Key.Key_Space)
     qtbot.waitUntil(window.is_case_painted, timeout=30_000)

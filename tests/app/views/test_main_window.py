@@ -41,7 +41,7 @@ def open_window(qtbot, exams: Path, tmp_path: Path) -> Iterator[Callable[[bool],
         digest = FolderSource(exams).load(summary.exam_id).digest
         arm = Arm(arm_id="a", title="A", ai=AiPolicy(shown=aided))
         case = Case(case_id="C1", exam_id=summary.exam_id, exam_digest=digest)
-        reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+        reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
         plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
         study = Study(
             study_id="S",
@@ -77,7 +77,7 @@ def open_window(qtbot, exams: Path, tmp_path: Path) -> Iterator[Callable[[bool],
 def start_reading(qtbot, window: MainWindow) -> None:
     page = window.sign_in
     QTest.keyClicks(page.reader, "r")
-    QTest.keyClicks(page.password, "secret")
+    QTest.keyClicks(page.password, "secret-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(window.is_case_painted, timeout=30_000)
@@ -90,7 +90,7 @@ def test_rs_a3_a_wrong_password_is_one_sentence_and_no_work_list(qtbot, open_win
     QTest.keyClick(window.sign_in.password, Qt.Key.Key_Return)
     assert window.stack.currentWidget() is window.sign_in
     assert window.sign_in._problem.text()
-    assert "secret" not in window.sign_in._problem.text()
+    assert "secret-word" not in window.sign_in._problem.text()
 
 
 def test_rs_r2_an_unaided_case_has_no_ai_control_at_all(qtbot, open_window) -> None:

@@ -39,7 +39,7 @@ def window(qtbot, tmp_path: Path, clock: ManualClock) -> Iterator[MainWindow]:
         "study_id": "S",
         "seed": 1,
         "cases": (Case(case_id="C1", exam_id=exam_id, exam_digest=source.load(exam_id).digest),),
-        "readers": (Reader(reader_id="r", name="R", password_hash=hash_password("secret")),),
+        "readers": (Reader(reader_id="r", name="R", password_hash=hash_password("secret-word")),),
         "arms": (Arm(arm_id="aided", title="With AI", ai=AiPolicy(shown=True)),),
     }
     study = Study(
@@ -91,7 +91,7 @@ def test_rs_m1_m2_a_scripted_reading_in_the_windows_has_exactly_the_scripts_time
 ) -> None:
     page, view = window.sign_in, window.reading
     QTest.keyClicks(page.reader, "r")
-    QTest.keyClicks(page.password, "secret")
+    QTest.keyClicks(page.password, "secret-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
     clock.advance(0.75)  # loading
@@ -160,7 +160,7 @@ def test_rs_m2_a_window_nobody_sees_is_unfocused_until_it_is_back(
     states = Qt.ApplicationState
     page, view = window.sign_in, window.reading
     QTest.keyClicks(page.reader, "r")
-    QTest.keyClicks(page.password, "secret")
+    QTest.keyClicks(page.password, "secret-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     QTest.mouseClick(window.worklist.cards[0].button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(window.is_case_painted, timeout=30_000)

@@ -38,7 +38,7 @@ def window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
     exam_id = source.list()[0].exam_id
     arm = Arm(arm_id="a", title="A", ai=AiPolicy(shown=False))
     case = Case(case_id="C1", exam_id=exam_id, exam_digest=source.load(exam_id).digest)
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("secret-word"))
     plans = allocate(study_id="S", seed=1, cases=(case,), readers=(reader,), arms=(arm,), design="single")
     study = Study(
         study_id="S",
@@ -62,7 +62,7 @@ def window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
     qtbot.addWidget(made)
     made.show()
     QTest.keyClicks(made.sign_in.reader, "r")
-    QTest.keyClicks(made.sign_in.password, "secret")
+    QTest.keyClicks(made.sign_in.password, "secret-word")
     QTest.keyClick(made.sign_in.password, KEY.Key_Return)
     qtbot.waitUntil(lambda: bool(made.worklist.cards), timeout=20_000)
     QTest.mouseClick(made.worklist.cards[0].button, Qt.MouseButton.LeftButton)

@@ -41,9 +41,9 @@ def test_rs_a3_the_coordinators_controller_does_the_same_on_sqlite_and_postgresq
     readers = (Reader(reader_id="r1", name="Reader One"),)
     office.begin(
         redrawn(replace(new_study("ST", "A study"), readers=readers, cases=cases)),
-        account_id="co", name="Ada Lind", password="pw",
+        account_id="co", name="Ada Lind", password="pass-word",
     )  # fmt: skip
-    office.save_reader(Reader(reader_id="r2", name="Reader Two"), password="two")
+    office.save_reader(Reader(reader_id="r2", name="Reader Two"), password="second-word")
     office.desk.freeze(why="ready")
     with pytest.raises(StoreError, match="frozen"):
         office.desk.draft(replace(office.study, title="Another"))
@@ -61,7 +61,7 @@ def test_rs_a3_the_coordinators_controller_does_the_same_on_sqlite_and_postgresq
     read("ST.r2.p1")
     clock.advance(5 * DAY_S)
     office.sign_out()
-    office.sign_in("ST", "co", "pw")
+    office.sign_in("ST", "co", "pass-word")
     with pytest.raises(StudyError, match="washout of 28 days is not over"):
         read("ST.r1.p2")
     office.desk.grant_override("ST.r1.p2", why="moves away")
@@ -72,8 +72,8 @@ def test_rs_a3_the_coordinators_controller_does_the_same_on_sqlite_and_postgresq
     }  # fmt: skip
     assert "washout" in str(rows["ST.r2.p2"].why_not)
     office.sign_out()
-    office.sign_in("ST", "co", "pw")
-    office.desk.lock(password="pw", name="Ada Lind", meaning="complete", why="r2 left")
+    office.sign_in("ST", "co", "pass-word")
+    office.desk.lock(password="pass-word", name="Ada Lind", meaning="complete", why="r2 left")
     office.export(tmp_path / "out", QUIET)
     with (tmp_path / "out" / "readings.csv").open(encoding="utf-8", newline="") as file:
         assert len(list(csv.DictReader(file))) == 3 * 4

@@ -75,7 +75,7 @@ def begin(window: MainWindow) -> CoordinatorView:
     QTest.keyClicks(page.name, "Ada Coordinator")
     for field in (page.password, page.again):
         field.setFocus()
-        QTest.keyClicks(field, "pw")
+        QTest.keyClicks(field, "pass-word")
     QTest.keyClick(page.again, Qt.Key.Key_Return)
     view = window.area.view
     assert view is not None, page.problem.text()
@@ -94,8 +94,8 @@ def enrol(view: CoordinatorView, name: str) -> None:
     page = view.readers
     type_into(page.name, name)
     type_into(page.full_name, f"Dr {name}")
-    type_into(page.password, "pw")
-    type_into(page.again, "pw")
+    type_into(page.password, "pass-word")
+    type_into(page.again, "pass-word")
     page.save_button.setFocus()
     QTest.keyClick(page.save_button, Qt.Key.Key_Return)
 
@@ -189,7 +189,7 @@ def test_rs_a4_a_study_goes_from_draft_to_lock_by_the_pages_and_a_changed_row_is
     view.lock.sign()
     assert "not right" in view.lock.said.text()
     assert view.lock.password.text() == ""
-    type_into(view.lock.password, "pw")
+    type_into(view.lock.password, "pass-word")
     view.lock.sign()
     assert "locked" in view.lock.said.text()
     QTest.keyClick(view, Qt.Key.Key_8, ALT)
@@ -234,7 +234,7 @@ def test_rs_a3_an_import_goes_on_after_signing_out_and_its_report_reaches_nobody
     assert view.cases.said.text() == ""
     office = window._station.office
     assert office is not None
-    office.sign_in("STUDY-01", "coordinator", "pw")
+    office.sign_in("STUDY-01", "coordinator", "pass-word")
     assert [case.case_id for case in office.study.cases] == ["C0001", "C0002", "C0003"]
 
 
@@ -249,8 +249,8 @@ def test_a_second_study_lives_in_the_same_database_and_is_chosen_at_sign_in(wind
     type_into(page.study_id, "STUDY-02")
     type_into(page.study_title, "Second")
     type_into(page.name, "Ada Coordinator")
-    type_into(page.password, "pw2")
-    type_into(page.again, "pw2")
+    type_into(page.password, "pass-word-2")
+    type_into(page.again, "pass-word-2")
     QTest.keyClick(page.again, Qt.Key.Key_Return)
     assert view.study.stage.text().startswith("STUDY-02")
     view.sign_out()
@@ -259,7 +259,7 @@ def test_a_second_study_lives_in_the_same_database_and_is_chosen_at_sign_in(wind
     sign_in.studies.setFocus()
     QTest.keyClick(sign_in.studies, Qt.Key.Key_Up)
     type_into(sign_in.reader, "coordinator")
-    type_into(sign_in.password, "pw")
+    type_into(sign_in.password, "pass-word")
     QTest.keyClick(sign_in.password, Qt.Key.Key_Return)
     assert window.stack.currentWidget() is view, sign_in._problem.text()
     assert view.study.stage.text().startswith("STUDY-01")
@@ -305,7 +305,7 @@ def test_rs_r2_a_reader_gets_her_work_list_and_no_page_of_the_coordinators(
     view.sign_out()
     page = window.sign_in
     QTest.keyClicks(page.reader, "anna")
-    QTest.keyClicks(page.password, "pw")
+    QTest.keyClicks(page.password, "pass-word")
     QTest.keyClick(page.password, Qt.Key.Key_Return)
     assert window.stack.currentWidget() is window.worklist, page._problem.text()
     assert len(window.worklist.cards) == 2

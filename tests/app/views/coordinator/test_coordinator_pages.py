@@ -51,7 +51,7 @@ def _begin(window: MainWindow, study_id: str) -> CoordinatorView:
     page.study_title.setText(study_id)
     page.name.setText("Ada Lind")
     for field in (page.password, page.again):
-        field.setText("pw")
+        field.setText("pass-word")
     page.begin()
     assert window.area.view is not None, page.problem.text()
     return window.area.view
@@ -131,12 +131,12 @@ def test_the_export_is_ready_to_be_analysed(qtbot, window: MainWindow, tmp_path:
         view.readers.name.setText(name)
         view.readers.full_name.setText(name)
         for field in (view.readers.password, view.readers.again):
-            field.setText("pw")
+            field.setText("pass-word")
         view.readers.save()
     view.go_to(0)
     view.study.freeze()
     view.go_to(5)
-    view.lock.password.setText("pw")
+    view.lock.password.setText("pass-word")
     view.lock.reason.setText("pilot only")
     view.lock.sign()
     view.go_to(6)
@@ -263,7 +263,7 @@ def test_rs_d1_an_empty_draft_is_neither_frozen_nor_locked(window: MainWindow) -
     view.study.freeze()
     assert "import cases and enrol readers first" in view.study.said.text()
     view.go_to(5)
-    view.lock.password.setText("pw")
+    view.lock.password.setText("pass-word")
     view.lock.reason.setText("wrong page")
     view.lock.sign()
     assert "freeze it first" in view.lock.said.text()
