@@ -70,7 +70,7 @@ def describe(
     return Described(
         detections=tuple(placed),
         nipples={key: mark.nipple for key, mark in marks.items() if mark.nipple is not None},
-        warnings=tuple(_sentence(image, marks[image.key]) for image in images if _doubtful(marks[image.key])),
+        warnings=_sentences(images, marks, {d.image_key for d in detections}),
     )
 
 
@@ -139,10 +139,22 @@ def _candidates(
     ]
 
 
-def _doubtful(marks: Landmarks) -> bool:
+def _sentences(
+    images: Sequence[ViewImage], marks: Mapping[str, Landmarks], used: set[str]
+) -> tuple[str, ...]:
+    """What a reader must know of the landmarks; of the nipple only in the views that show lesions."""
+    out = [
+        f"{image.view.label}: no pectoral muscle could be told; depth is measured to the image's edge instead."
+        for image in images
+        if _without_muscle(marks[image.key])
+    ]
+    unsure = [i.view.label for i in images if i.key in used and not marks[i.key].in_profile]
+    if unsure:
+        out.append(
+            f"{', '.join(unsure)}: the nipple is not seen in profile; distances from it are estimates."
+        )
+    return tuple(out)
+
+
+def _without_muscle(marks: Landmarks) -> bool:
     return marks.frame is not None and not marks.projection.is_axial and not marks.pectoral_edge
-
-
-def _sentence(image: ViewImage, marks: Landmarks) -> str:
-    del marks
-    return f"{image.view.label}: no pectoral muscle could be told; depth is measured to the image's edge instead."

@@ -12,6 +12,7 @@ import safetensors.numpy
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.lesion_places import describe
 from inference.matching import Matcher, load_matcher, matching_weights
+from inference.preprocessing.landmarks import find_landmarks, small_view
 from inference.results import CC_REGIONS, MLO_REGIONS, Detection
 from inference.training.places_data import load_views
 from inference.training.places_matching import (
@@ -127,3 +128,17 @@ def test_the_shipped_trees_link_nearly_all_lesions_of_held_out_phantoms_despite_
     assert figures["lesions"] >= 20
     assert figures["lesions_right"] >= 0.8
     assert figures["lesions_right"] > alone["lesions_right"] + 0.1
+
+
+def test_a_nipple_out_of_profile_is_said_once_and_only_where_a_lesion_needs_it(exam: PhantomExam) -> None:
+    marks = {i.key: find_landmarks(small_view(i)) for i in exam.exam.images}
+    hidden = {key: replace(mark, in_profile=False) for key, mark in marks.items()}
+    detections = _detections(exam)
+    said = describe(exam.exam.images, detections, None, landmarks=hidden).warnings
+    assert sum("not seen in profile" in sentence for sentence in said) == 1
+    side = detections[0].image_key[0]
+    (sentence,) = [s for s in said if "not seen in profile" in s]
+    labels = [i.view.label for i in exam.exam.images if i.key in {d.image_key for d in detections}]
+    assert all(label in sentence for label in labels)
+    assert side in sentence
+    assert describe(exam.exam.images, [], None, landmarks=hidden).warnings == ()
