@@ -95,31 +95,22 @@ def _halo(pen: QPen) -> QPen:
 def _paint_shape(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas) -> None:
     """The outline where the model draws one, with the corners of its box; the whole box where it does not."""
     pen = _pen(item, canvas.scale)
+    corners = _corners(rect, canvas.scale)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
     if item.selected:  # around the lesion, never on its margin, which is what the reader looks at
         glow = QColor(pen.color())
         glow.setAlpha(GLOW_ALPHA)
         painter.setPen(QPen(glow, GLOW_PX * canvas.scale))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        corners = _corners(rect, canvas.scale)
-        if not item.selected:  # which has its glow
-            painter.setPen(_halo(pen))
-            painter.drawLines(corners)
-        painter.setPen(pen)
         painter.drawLines(corners)
-    painter.setPen(pen)
-    if item.outlines:
-        for points, _ in item.outlines:
-            _paint_outline(painter, points, _pen(item, canvas.scale, thin=True), canvas.screen)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        corners = _corners(rect, canvas.scale)
-        if not item.selected:  # which has its glow
-            painter.setPen(_halo(pen))
+    for points, _ in item.outlines:
+        _paint_outline(painter, points, _pen(item, canvas.scale, thin=True), canvas.screen)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    for line in (pen,) if item.selected else (_halo(pen), pen):  # a selected one has its glow
+        painter.setPen(line)
+        if item.outlines:
             painter.drawLines(corners)
-        painter.setPen(pen)
-        painter.drawLines(corners)
-    else:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)  # upright edges need none
-        painter.drawRect(rect)
+        else:
+            painter.drawRect(rect)
 
 
 def _paint_outline(

@@ -17,6 +17,7 @@ from app.control.case_objects import ObjectWriter
 from app.control.commands import command_table, usable
 from app.control.picture_export import PictureWriter
 from app.control.reading import ReadingController
+from app.state.ai_view import AiView
 from app.state.display import Change
 from app.state.settings import Settings
 from app.state.tone import Tone
@@ -624,7 +625,9 @@ class MainWindow(QMainWindow):
             return
         view = self.reading
         if what == "ai":
-            self._writer.save_ai(case.exam, view.ai, folder, threshold=view.threshold)
+            shown = view.ai_layers.result  # of the model in force, where several have answered
+            ai = view.ai if shown is None else AiView(result=shown)
+            self._writer.save_ai(case.exam, ai, folder, threshold=view.threshold)
         elif what == "display":
             self._writer.save_displays(case.exam, view.objects.displays(), folder)
         else:

@@ -411,10 +411,9 @@ class ReadingView(QWidget):
 
     def show_ai(self, ai: AiView) -> None:
         self.ai_layers.show(ai)
-        if ai.result is None and ai.working is not None and self.ai_panel is not None:
-            self.ai_panel.set_state(
-                self.ai_layers.panel_state(self._keys)
-            )  # no picture changes with progress
+        if ai.working is not None and self.ai_panel is not None:  # no picture changes with progress
+            self.ai_panel.set_state(self.ai_layers.panel_state(self._keys))
+            self._layers_label.setText(self.ai_layers.line(self._keys))
         else:
             self._refresh_overlays()
 

@@ -322,6 +322,7 @@ def test_mg30_each_state_of_the_ai_has_words_and_a_look_of_its_own(open_window) 
 
     look("running", AiView(working="AI: at work", fraction=0.4))
     assert not panel.stop.isHidden()
+    assert window.reading._layers_label.text() == "AI:  at work"
     look("failed", AiView(failure="AI not available, the analysis failed: x"))
     assert not panel.retry.isHidden()
     assert panel._state.property("phase") == "failed"
