@@ -15,12 +15,16 @@ import torch
 
 from inference.device import chosen_device
 from inference.exam.types import InferenceError
+from inference.four_view_engine import FourViewEngine
+from inference.matching import matching_weights
+from inference.matching import matching_weights
 from inference.model_card import read_card
 from inference.models.four_view import FourViewDetector
 from inference.training.four_view_data import PreparedExam, load_exam, phantom_cache, phantom_path
 from inference.training.four_view_loop import Exams, run_recipe
-from inference.training.four_view_packaging import calibrate, evaluate, package
+from inference.training.four_view_packaging import calibrate, evaluate, note_real, package
 from inference.training.four_view_page import document
+from inference.training.four_view_real import real_lines
 from inference.training.four_view_recipe import FourViewRecipe, four_view_recipe
 from inference.training.four_view_report import write_report
 from inference.training.four_view_sources import ManifestExams, PhantomExams
@@ -87,7 +91,14 @@ def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Pa
     best = train_four_view(order)
     if not is_first_process():
         return folder
-    package(recipe, [best], folder, version=version, history=order.out / "history.json")
+    package(
+        recipe,
+        [best],
+        folder,
+        version=version,
+        matcher=matching_weights(),
+        history=order.out / "history.json",
+    )
     calibrate(folder)
     return folder
 
@@ -101,6 +112,7 @@ def measured_page(folder: Path, *, exams: int, cache: Path) -> str:
         return load_exam(phantom_path(home, seed, preprocessing))
 
     evaluate(folder, exams=exams, prepared=prepared)
+    note_real(folder, real_lines(FourViewEngine(folder, "cpu")))
     return document(folder)
 
 

@@ -160,6 +160,13 @@ def evaluate(
     return found
 
 
+def note_real(folder: Path, lines: Sequence[str]) -> None:
+    """Write what the model says of real exams into its card, as lines of words."""
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    raw["evaluation"] = {**raw.get("evaluation", {}), "real": {"level": "real, told", "lines": list(lines)}}
+    write_card(folder, raw)
+
+
 def _said(done: int) -> None:
     if done % 20 == 0:
         _LOG.info("%d phantoms measured", done)
