@@ -17,7 +17,6 @@ from inference.device import chosen_device
 from inference.exam.types import InferenceError
 from inference.four_view_engine import FourViewEngine
 from inference.matching import matching_weights
-from inference.matching import matching_weights
 from inference.model_card import read_card
 from inference.models.four_view import FourViewDetector
 from inference.training.four_view_data import PreparedExam, load_exam, phantom_cache, phantom_path
