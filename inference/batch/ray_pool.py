@@ -1,0 +1,159 @@
+"""Workers on a Ray cluster: the same units and products as on this machine, one actor a GPU or core.
+
+Ray is imported here only, when asked for. It is told to send no usage statistics. A unit is never retried by Ray itself:
+the run decides (``inference.batch.run``).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from inference.batch.pool import Died, Event, Finished, Hopeless
+from inference.batch.run_folder import BatchError
+from inference.batch.units import Unit
+from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, failed
+
+_LOG = logging.getLogger(__name__)
+LOCAL = "local"
+_STORE_BYTES = 256 << 20  # of a local cluster; a product is a few MB
+
+
+class RayWorker:
+    """What lives on the cluster: an analyst and who it is."""
+
+    def __init__(self, spec: WorkSpec, threads: int) -> None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        self._analyst = Analyst(spec)
+
+    def who(self) -> str:
+        """Name this worker: its machine and process."""
+        import socket
+
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    def analyse(self, unit: Unit) -> tuple[str, Product | str]:
+        """Analyse one unit: ("product", it) or ("hopeless", why)."""
+        try:
+            return "product", self._analyst.analyse(unit)
+        except EngineNotMade as error:
+            return "hopeless", str(error)
+        except Exception as error:  # noqa: BLE001 - one exam's trouble must not end an archive's run
+            _LOG.exception("a unit of the batch failed")
+            return "product", failed(
+                unit, f"The analysis failed ({type(error).__name__}: {error}); report this."
+            )
+
+
+@dataclass(slots=True)
+class _Lane:
+    actor: Any = None
+    name: str = ""
+    starting: Any = None  # reference to the answer of ``who``
+    answer: Any = None
+    unit: Unit | None = None
+
+
+class RayPool:
+    """A ``Pool`` on a Ray cluster.
+
+    Parameters
+    ----------
+    address : "local" = a cluster of this machine for as long as the run lasts; else that of a running cluster
+    workers : how many actors; None = one a GPU of the cluster where the device may be one, else one a core
+
+    Raises
+    ------
+    BatchError
+        Ray is not installed, or the cluster does not answer.
+    """
+
+    def __init__(self, spec: WorkSpec, address: str, *, workers: int | None = None, threads: int = 1) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise BatchError(
+                "--ray: expected the package ray, found none; install it with: pip install 'negatoscope[cluster]'."
+            )
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        self._ray: Any = ray
+        self._connect(address, workers)
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if spec.engine.device != "cpu" else 0
+        count = workers or max(1, gpus or int(resources.get("CPU", 1)))
+        share = {"num_gpus": gpus / count if count > gpus else 1} if gpus else {"num_cpus": 1}
+        device = None if spec.engine.device in {None, "auto", "cuda"} and gpus else "cpu"
+        self._spec = replace(spec, engine=replace(spec.engine, device=device))
+        self._threads = threads
+        options = {**share, "max_restarts": 0, "max_task_retries": 0}
+        self._maker = ray.remote(**options)(RayWorker)
+        self._lanes = [_Lane() for _ in range(count)]
+
+    @property
+    def idle(self) -> int:
+        return sum(lane.unit is None for lane in self._lanes)
+
+    def give(self, unit: Unit) -> None:
+        lane = next(lane for lane in self._lanes if lane.unit is None)
+        if lane.actor is None:
+            lane.actor = self._maker.remote(self._spec, self._threads)
+            lane.name, lane.starting = "", lane.actor.who.remote()
+        lane.unit, lane.answer = unit, lane.actor.analyse.remote(unit)
+
+    def events(self, timeout_s: float) -> Sequence[Event]:
+        busy = [lane for lane in self._lanes if lane.unit is not None]
+        if not busy:
+            return []
+        answers = [lane.answer for lane in busy]
+        ready, _ = self._ray.wait(answers, num_returns=len(answers), timeout=timeout_s)
+        return [self._event(lane) for lane in busy if lane.answer in ready]
+
+    def stop(self) -> None:
+        """An actor cannot be asked in the middle of an exam: it is ended, and its exam is given up."""
+        for lane in self._lanes:
+            if lane.actor is not None and lane.unit is not None:
+                self._ray.kill(lane.actor, no_restart=True)
+
+    def close(self) -> None:
+        for lane in self._lanes:
+            if lane.actor is not None:
+                self._ray.kill(lane.actor, no_restart=True)
+        self._ray.shutdown()
+
+    def _event(self, lane: _Lane) -> Event:
+        unit, lane.unit = lane.unit, None
+        assert unit is not None
+        try:
+            if not lane.name:
+                lane.name = str(self._ray.get(lane.starting))
+            kind, content = self._ray.get(lane.answer)
+        except self._ray.exceptions.RayError as error:  # the actor, its machine, or the way to it is gone
+            lane.actor, lane.answer = None, None
+            return Died(unit=unit, reason=f"the cluster lost it: {type(error).__name__}")
+        if kind == "product":
+            return Finished(product=content, worker=lane.name)
+        return Hopeless(unit=unit, sentence=str(content))
+
+    def _connect(self, address: str, workers: int | None) -> None:
+        quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
+        try:
+            if address == LOCAL:
+                # its workers find the program where this process finds it
+                env = {"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}}
+                self._ray.init(
+                    address="local", num_cpus=workers, object_store_memory=_STORE_BYTES, include_dashboard=False,
+                    runtime_env=env, **quiet,
+                )  # fmt: skip
+            else:
+                self._ray.init(address=address, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise BatchError(
+                f"--ray {address}: expected a Ray cluster that answers, found: {str(error).splitlines()[0]}; "
+                "start one with 'ray start --head', or use --ray local."
+            ) from error
