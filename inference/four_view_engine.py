@@ -30,7 +30,7 @@ from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
 from inference.preprocessing.four_view import PreparedView, prepare_exam
 from inference.preprocessing.input_checks import triage
-from inference.preprocessing.layout import box_to_stored, point_to_stored
+from inference.preprocessing.layout import box_to_stored, canvas_affine
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
 from inference.torch_engine import readable_images
@@ -39,6 +39,7 @@ from inference.training.four_view_data import FINDINGS, TERMS
 from resources.vocabulary import FOUR_VIEWS, FindingType, Laterality
 
 _MEMBERS = "member"  # tensors of an ensemble's networks are named member0.*, member1.*, ...
+_OUTLINE_SLACK = 2.0  # of the enlarged mask's pixels: what an outline may leave out of it
 _SMOOTH = 8  # an outline is drawn on the mask at so many times its size
 _SHAPED = {"shape": FindingType.MASS, "margin": FindingType.MASS}
 _CALCIFIED = {"morphology": FindingType.CALCIFICATION, "distribution": FindingType.CALCIFICATION}
@@ -322,21 +323,16 @@ def outline_of(
     contours, _ = cv2.findContours((fine >= 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return ()
-    corners = cv2.approxPolyDP(max(contours, key=cv2.contourArea), 1.0, True)[:, 0]
+    corners = cv2.approxPolyDP(max(contours, key=cv2.contourArea), _OUTLINE_SLACK, True)[:, 0]
     if len(corners) < 3:
         return ()
-    scale = side * _SMOOTH
-    height, width = box.row1 - box.row0, box.col1 - box.col0
+    share = (corners[:, ::-1] - 0.5) / (side * _SMOOTH)  # x, y with a rim of one to row, col over the box
+    corner, extent = (box.row0, box.col0), (box.row1 - box.row0, box.col1 - box.col0)
+    canvas = np.array(corner) + share * np.array(extent)
+    there = np.vstack([canvas_affine(prepared.placement), [0.0, 0.0, 1.0]])
+    stored = np.hstack([canvas, np.ones((len(canvas), 1))]) @ np.linalg.inv(there)[:2].T
     rows, cols = prepared.placement.stored_shape
-    out = []
-    for x, y in corners:
-        at = (
-            box.row0 + (float(y) - 0.5) / scale * height,
-            box.col0 + (float(x) - 0.5) / scale * width,
-        )
-        row, col = point_to_stored(prepared.placement, *at)
-        out.append((min(max(row, 0.0), float(rows)), min(max(col, 0.0), float(cols))))
-    return tuple(out)
+    return tuple((float(r), float(c)) for r, c in np.clip(stored, 0.0, (float(rows), float(cols))))
 
 
 def _check(cancelled: Cancelled) -> None:
