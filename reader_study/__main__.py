@@ -12,14 +12,14 @@ import typer
 
 from reader_study import store_commands, study_commands
 from reader_study.accounts import account_of, hash_password
-from reader_study.audit import study_stage
+from reader_study.audit import Deed, study_stage
 from reader_study.clock import SystemClock
 from reader_study.desk import Done
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Study
 from reader_study.domain.truth import read_truth
 from reader_study.errors import StudyError
-from reader_study.exchange_export import ExportReport, export_study
+from reader_study.exchange_export import ExportReport, digests, export_study
 from reader_study.permissions import Action
 from reader_study.protocol_file import read_protocol
 from reader_study.sessions import Sessions
@@ -69,18 +69,20 @@ def export_command(
 ) -> None:
     """Write tidy CSV, codebook, workbook and, with truth, the files of iMRMC, RJafroc, MRMCaov and OR-DBM."""
     with _said(), _existing(db_or_url) as database:
+        named = None if truth is None else truth.name
         known = None if truth is None else {one.case_id: one for one in read_truth(truth)}
 
         def work(kept: Study) -> tuple[ExportReport, Done]:
             report = export_study(kept, database.events, out, truth=known)
-            facts = {"files": len(report.written), "truth": None if truth is None else truth.name}
+            facts = {"files": digests(report.written, out), "truth": named}
             return report, Done(subject=out.name, new=facts)
 
         desk = desk_for(database, study, who, anchor)
         if desk is None:
             report, _ = work(database.study(study))
         else:
-            report = desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work)
+            begun = Deed(kind=EventKind.EXPORT_BEGUN, subject=out.name, new={"truth": named})
+            report = desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work, begun=begun)
     for path in report.written:
         typer.echo(str(path))
     for sentence in report.left_out:

@@ -62,6 +62,6 @@ def read_anchors(path: Path) -> tuple[tuple[Anchor, ...], int]:
                     session_id=str(value["session_id"]), count=int(value["count"]), hash=str(value["hash"])
                 )
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             torn += 1
     return tuple(anchors), torn

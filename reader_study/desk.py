@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from reader_study.accounts import SignedIn, password_mark
 from reader_study.anchor import Anchor, append_anchor
@@ -24,6 +24,7 @@ from reader_study.audit import (
     sealed_deeds,
     study_stage,
 )
+from reader_study.desk_ports import StudyDatabase
 from reader_study.domain.events import Event, EventKind
 from reader_study.domain.study import Reader, Study
 from reader_study.domain.study_json import protocol_hash
@@ -33,36 +34,10 @@ from reader_study.permissions import CLOSED_UNTIL_LOCK, RULES, Account, Action, 
 from reader_study.ports import Clock, EventStore
 from reader_study.protocol_file import drawn, is_drawable
 from reader_study.sessions import Sessions
+from reader_study.station_time import trusted_utc
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-
-
-class StudyDatabase(Protocol):
-    """What the desk asks of the database."""
-
-    @property
-    def events(self) -> EventStore: ...
-
-    def studies(self) -> tuple[str, ...]: ...
-
-    def study(self, study_id: str) -> Study: ...
-
-    def save_study(self, study: Study, *, audit: Sequence[Event] = ()) -> None: ...
-
-    def freeze(
-        self, study_id: str, *, made_by: str, made_utc: str, reason: str = "", audit: Sequence[Event] = ()
-    ) -> None: ...
-
-    def amend(
-        self, study: Study, *, made_by: str, made_utc: str, reason: str, audit: Sequence[Event] = ()
-    ) -> None: ...
-
-    def begun_sessions(self, study_id: str) -> frozenset[str]: ...
-
-    def put_account(self, study_id: str, account: Account, *, audit: Sequence[Event] = ()) -> None: ...
-
-    def accounts(self, study_id: str) -> tuple[Account, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +217,8 @@ class Desk:
     def monitor(self) -> tuple[MonitorRow, ...]:
         """Return the progress, flags and washout dates of every session; no answers."""
         self._require(Action.MONITOR)
-        return monitor(self._present(), self._database.events, self._clock.utc_now())
+        events = self._database.events
+        return monitor(self._present(), events, trusted_utc(events, self._clock))
 
     def grant_override(self, session_id: str, *, why: str) -> None:
         """Let a session begin before its washout is over (RS-D4); in the session's chain and in the audit."""
@@ -271,7 +247,9 @@ class Desk:
         """
         self._require(Action.LOCK)
         tried(
-            Door(store=self._database.events, clock=self._clock, study_id=self._study_id, anchor=self._anchor),
+            Door(
+                store=self._database.events, clock=self._clock, study_id=self._study_id, anchor=self._anchor
+            ),
             self._signed_in.account.account_id,
             (self._signed_in.account.account_id,),
             lambda: self._signed_in.check(password),
@@ -312,13 +290,29 @@ class Desk:
         return study
 
     def permitted(
-        self, action: Action, kind: EventKind, work: Callable[[Study], tuple[T, Done]], *, why: str = ""
+        self,
+        action: Action,
+        kind: EventKind,
+        work: Callable[[Study], tuple[T, Done]],
+        *,
+        begun: Deed | None = None,
+        why: str = "",
     ) -> T:
-        """Do work that an action allows (truth import, export, results, backup); nothing is handed out unaudited."""
+        """Do work that an action allows (truth import, export, results, backup); nothing is handed out unaudited.
+
+        ``begun`` is kept before the work writes anything outside: a crash leaves no files without an entry.
+        """
         self._require(action)
+        if begun is not None:
+            self.tell(action, begun)
         result, done = work(self._present())
         self._record(kind, done.subject, new=done.new, why=why)
         return result
+
+    def tell(self, action: Action, deed: Deed) -> None:
+        """Keep an entry on work over the whole database, which an action allows."""
+        self._require(action)
+        self._record(deed.kind, deed.subject, old=deed.old, new=deed.new, why=deed.why)
 
     def events(self, action: Action) -> EventStore:
         """Return the log for an action that may see it; NotPermitted otherwise."""

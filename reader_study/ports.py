@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from reader_study.clock import Mark
 from reader_study.domain.events import GENESIS, Event, EventKind
 from reader_study.errors import StoreError
 
@@ -19,6 +20,26 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int: ...
 
     def utc_now(self) -> str: ...
+
+    def mark(self) -> Mark: ...
+
+    def first_mark(self) -> Mark: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """What is known of the calendar beside this computer's clock; ISO 8601 UTC."""
+
+    server_utc: str | None  # None = the events lie on no server
+    latest_utc: (
+        str | None
+    )  # newest beginning or end of a reading or session, of any station; None = there is none
+
+
+CALENDAR_KINDS = (
+    *(EventKind.SESSION_OPENED, EventKind.SESSION_RECOVERED, EventKind.SESSION_CLOSED),
+    EventKind.READING_LOCKED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +98,8 @@ class EventStore(Protocol):
 
     def heads(self) -> Mapping[str, Head]: ...
 
+    def calendar(self) -> Calendar: ...
+
 
 def check_follows(events: Sequence[Event], expected_seq: int, head: Head) -> None:
     """Raise StoreError unless ``events`` continue a chain that ends at ``head``."""
@@ -124,6 +147,10 @@ class MemoryEventStore:
             KindCount(session_id=s, kind=kind, count=len(all_), first_utc=min(all_), last_utc=max(all_))
             for (s, kind), all_ in times.items()
         )
+
+    def calendar(self) -> Calendar:
+        times = [event.t_utc for event in self.read_kinds(CALENDAR_KINDS)]
+        return Calendar(server_utc=None, latest_utc=max(times, default=None))
 
     def heads(self) -> Mapping[str, Head]:
         return {session_id: _head(events) for session_id, events in sorted(self._sessions.items())}

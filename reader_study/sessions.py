@@ -6,16 +6,18 @@ another reader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reader_study.audit import study_stage
 from reader_study.case_steps import AssessmentIncomplete, CaseSteps, Position
 from reader_study.domain.events import EventKind
 from reader_study.domain.reading import Phase, Reading, State, planned_order
+from reader_study.domain.study import SessionPlan
 from reader_study.errors import StudyError
 from reader_study.permissions import Action, require, require_own_list
-from reader_study.progress import read_progress
+from reader_study.progress import Progress, read_progress
+from reader_study.station_time import environment_mark, set_forward, wrong_calendar
 from reader_study.training import instruction_digest, instruction_text
 from reader_study.worklist import SessionStatus, session_status
 
@@ -31,12 +33,31 @@ class Sessions(CaseSteps):
             require_own_list(self._account, reader_id)
         plans = self._study.plans_of(reader_id)
         progress = read_progress(self._study, self._store, plans)
-        now = self._clock.utc_now()
-        rows = tuple(session_status(self._study, plan, progress, now) for plan in plans)
+        rows = self._by_calendar(plans, progress)
         closed = study_stage(self._store, self._study.study_id).why_closed
         if closed is None:
             return rows
         return tuple(replace(row, available=False, why_not=row.why_not or closed) for row in rows)
+
+    def _by_calendar(
+        self, plans: Sequence[SessionPlan], progress: Mapping[str, Progress]
+    ) -> tuple[SessionStatus, ...]:
+        """The rows as the calendar has them; where a washout hangs on it, one that is wrong opens nothing (RS-D4)."""
+        if not self._study.washout_days:
+            now = self._clock.utc_now()
+            return tuple(session_status(self._study, plan, progress, now) for plan in plans)
+        calendar = self._store.calendar()
+        now = calendar.server_utc or self._clock.utc_now()
+        rows = [session_status(self._study, plan, progress, now) for plan in plans]
+        wrong = wrong_calendar(calendar, self._clock)
+        ids = [plan.session_id for plan in plans]
+        for at, row in enumerate(rows):
+            if not row.available or progress[row.session_id].overrides:
+                continue
+            why = wrong or (row.opens_utc and set_forward(self._store, self._clock, ids))
+            if why:
+                rows[at] = replace(row, available=False, why_not=why)
+        return tuple(rows)
 
     def open(self, session_id: str, reader_id: str, environment: Mapping[str, str]) -> Position:
         """Begin or take up a session; after a crash SessionRecovered is recorded and case, marks, form kept.
@@ -75,7 +96,7 @@ class Sessions(CaseSteps):
                 "protocol_hash": self._protocol_hash,
                 "seed": self._study.seed,
                 "plan": planned_order(plan),
-                "environment": dict(environment),
+                "environment": {**environment, **environment_mark(self._clock)},
             }
             kind = EventKind.SESSION_OPENED
             if record.phase is Phase.OPEN:

@@ -74,9 +74,16 @@ def desk_for(database: Database, study: str, who: str, anchor: Path | None) -> D
     """The desk of the account that was named; None where a study was made without a coordinator (demo, pilot)."""
     if not study_stage(database.events, study).drafted:
         return None
+    return desk_as(database, study, who, anchor)
+
+
+def desk_as(
+    database: Database, study: str, who: str, anchor: Path | None, *, prompt: str = "Password"
+) -> Desk:
+    """The desk of the account that was named, its password asked for; StudyError where none was named."""
     if not who:
         raise StudyError(f"Study {study}: expected the account that does it (--as), found none; give it.")
-    password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt("Password", hide_input=True)
+    password = os.environ.get("NEGATOSCOPE_PASSWORD") or typer.prompt(prompt, hide_input=True)
     return _desk_of(database, _account_of(database, study, who, password, anchor), study, anchor)
 
 

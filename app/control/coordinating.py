@@ -25,14 +25,16 @@ from app.control.protocol_values import redrawn, study_of_text, study_of_values
 from app.control.tasks import TaskContext
 from reader_study.accounts import SignedIn, hash_password
 from reader_study.attempts import Door, enter
-from reader_study.audit import AuditEntry, StudyStage
+from reader_study.audit import AuditEntry, Deed, StudyStage
 from reader_study.desk import Desk, Done, next_version
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Case, Reader, Study
 from reader_study.errors import SignInRefused, StudyError
+from reader_study.exchange_export import digests, file_digest
 from reader_study.monitor import MonitorRow, monitor
 from reader_study.permissions import Account, Action, NotPermitted, Role, may
 from reader_study.ports import Clock
+from reader_study.station_time import trusted_utc
 from resources.translation import translate
 
 
@@ -319,7 +321,7 @@ class Coordinating:
     def monitor(self) -> tuple[tuple[MonitorRow, ...], Mapping[str, tuple[float, ...]]]:
         """Return every session's progress, and the reading times of each session, s."""
         events = self.desk.events(Action.MONITOR)
-        rows = monitor(self.study, events, self.clock.utc_now())
+        rows = monitor(self.study, events, trusted_utc(events, self.clock))
         return rows, self.times.update(rows, events)
 
     def shares(self) -> tuple[Share, ...]:
@@ -333,9 +335,10 @@ class Coordinating:
 
         def work(study: Study) -> tuple[Exported, Done]:
             made = self.files.export(study, events, folder, context)
-            return made, Done(subject=folder.name, new={"files": [path.name for path in made.written]})
+            return made, Done(subject=folder.name, new={"files": digests(made.written, folder)})
 
-        return self.desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work)
+        begun = Deed(kind=EventKind.EXPORT_BEGUN, subject=folder.name)
+        return self.desk.permitted(Action.EXPORT, EventKind.EXPORT_MADE, work, begun=begun)
 
     def backup(self, file: Path) -> str:
         return self._transfer(file, restoring=False)
@@ -346,9 +349,12 @@ class Coordinating:
     def _transfer(self, file: Path, *, restoring: bool) -> str:
         def work(_study: Study) -> tuple[str, Done]:
             said = self.files.restore(file) if restoring else self.files.backup(file)
-            return said, Done(subject=file.name, new={"restored" if restoring else "made": said})
+            facts = {"restored" if restoring else "made": said, "sha256": file_digest(file)}
+            return said, Done(subject=file.name, new=facts)
 
-        return self.desk.permitted(Action.BACK_UP, EventKind.BACKUP_MADE, work)
+        new = {"what": "restore" if restoring else "backup"}
+        begun = Deed(kind=EventKind.BACKUP_BEGUN, subject=file.name, new=new)
+        return self.desk.permitted(Action.BACK_UP, EventKind.BACKUP_MADE, work, begun=begun)
 
     def audit(self) -> Sequence[AuditEntry]:
         return self.desk.audit()

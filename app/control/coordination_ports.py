@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.control.tasks import TaskContext
-from reader_study.desk import StudyDatabase
+from reader_study.desk_ports import StudyDatabase
 from reader_study.domain.study import Case, Study
 from reader_study.errors import StudyError
 from reader_study.ports import EventStore

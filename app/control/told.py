@@ -121,6 +121,18 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[..., str]], ...] = (
         re.compile(r"Password: expected at least (\d+) characters, found (\d+); choose a longer one\."),
         lambda least, found: _tr("Password: expected at least {0} characters, found {1}; choose a longer one.").format(least, found),
     ),
+    (
+        re.compile(r"this computer's clock differs from the server's by (\S+) days; .*"),
+        lambda days: _tr("This computer's clock differs from the server's by {0} days; set it right, or ask the coordinator for an override.").format(days),
+    ),
+    (
+        re.compile(r"this computer's clock is (\S+) days behind the newest entry of the database; .*"),
+        lambda days: _tr("This computer's clock is {0} days behind the newest entry of the database; set it right, or ask the coordinator for an override.").format(days),
+    ),
+    (
+        re.compile(r"this computer's clock was set forward by (\S+) days, .*"),
+        lambda days: _tr("This computer's clock was set forward by {0} days, so the washout is not taken as over; set it right, or ask the coordinator for an override.").format(days),
+    ),
     (re.compile(r"every case is read and locked\."), lambda: _tr("Every case is read and locked.")),
     (re.compile(r"Account (.+): nobody may (.+) before the study is locked; .*"), _closed),
     (re.compile(r"Account (.+): a (\w+) may not (.+); ask a (.+)\."), _not_hers),

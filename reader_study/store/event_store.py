@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, Engine, Row, func, insert, literal, select, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
+from reader_study.clock import to_utc_text
 from reader_study.domain.events import GENESIS, Event, EventKind, canonical, known_kind
 from reader_study.errors import StoreError
-from reader_study.ports import Head, KindCount, SavedAfterAll, check_follows
+from reader_study.ports import CALENDAR_KINDS, Calendar, Head, KindCount, SavedAfterAll, check_follows
 from reader_study.store.causes import cause_of, remedy_of
 from reader_study.store.postgresql_engine import within
 from reader_study.store.schema import EVENTS, PLANS
@@ -171,6 +172,23 @@ class SqlEventStore:
             KindCount(session_id=session, kind=EventKind(kind), count=int(n), first_utc=first, last_utc=last)
             for session, kind, n, first, last in rows
         )
+
+    def calendar(self) -> Calendar:
+        kinds = [kind.value for kind in CALENDAR_KINDS]
+        query = select(func.max(EVENTS.c.t_utc)).where(
+            EVENTS.c.kind.in_(kinds)
+        )  # inside the index events_by_kind
+        try:
+            with self._engine.connect() as connection:
+                latest = connection.execute(query).scalar()
+                server = None
+                if connection.dialect.name == "postgresql":
+                    server = to_utc_text(connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+        except DBAPIError as error:
+            raise StoreError(
+                f"Event log: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
+            ) from error
+        return Calendar(server_utc=server, latest_utc=latest)
 
     def heads(self) -> Mapping[str, Head]:
         ends = select(EVENTS.c.session_id, func.max(EVENTS.c.seq).label("seq")).group_by(EVENTS.c.session_id)

@@ -22,6 +22,7 @@ from reader_study.domain.events import EventKind
 from reader_study.domain.reading import planned_order
 from reader_study.domain.study_json import study_from_text
 from reader_study.errors import StoreError
+from reader_study.permissions import Account, Role
 from reader_study.ports import Clock
 from reader_study.store import protocols
 from reader_study.store.audit_merge import taken_in
@@ -247,6 +248,40 @@ def _rows(connection: Connection, table: Table) -> list[Mapping[str, object]]:
 def _column(connection: Connection, table: Table, column: str) -> list[str]:
     chosen = table.c[column]
     return [str(value) for value in connection.execute(select(chosen).distinct().order_by(chosen)).scalars()]
+
+
+def managed_studies(source: str | Path) -> dict[str, tuple[Account, ...]]:
+    """Return the accounts of each study in which somebody beside readers has one; of any schema, nothing is written.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be read.
+    """
+    engine = make_engine(source)
+    try:
+        with engine.connect() as connection:
+            rows = _rows(connection, ACCOUNTS)
+    except DBAPIError as error:
+        raise StoreError(
+            f"{shown(source)}: could not be read ({cause_of(error)}); {remedy_of(error)}, then try again."
+        ) from error
+    finally:
+        engine.dispose()
+    found: dict[str, list[Account]] = {}
+    for row in rows:
+        account = Account(
+            account_id=str(row["reader_id"]),
+            name=str(row.get("name") or row["reader_id"]),
+            role=Role(str(row.get("role", Role.READER.value))),
+            password_hash=str(row["password_hash"]) or None,
+        )
+        found.setdefault(str(row["study_id"]), []).append(account)
+    return {
+        study_id: tuple(accounts)
+        for study_id, accounts in sorted(found.items())
+        if any(one.role is not Role.READER for one in accounts)
+    }
 
 
 def backup(source: str | Path, file: Path) -> TransferReport:

@@ -204,7 +204,9 @@ def test_rs_d4_washout_blocks_until_it_is_over_and_an_override_is_logged(
 def test_session_opened_records_protocol_environment_and_order(sessions, store, study):
     sessions.open(SID, "r1", {"app": "0.1.0", "screen": "2560x2048"})
     body = store.read(SID)[0].body
-    assert body["environment"] == {"app": "0.1.0", "screen": "2560x2048"}
+    kept = dict(body["environment"])
+    assert set(kept) == {"app", "screen", "machine_boot", "machine_uptime_s"}
+    assert (kept["app"], kept["screen"]) == ("0.1.0", "2560x2048")
     assert body["protocol_hash"] == protocol_hash(study)
     assert body["plan"] == [[entry.case_id, entry.arm_id] for entry in study.plan(SID).entries]
 

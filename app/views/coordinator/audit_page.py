@@ -42,7 +42,7 @@ def action_words() -> dict[EventKind, str]:
         EventKind.SIGN_IN_REFUSED: _tr("sign-in refused"),
         EventKind.SIGNED_IN_AFTER_REFUSALS: _tr("signed in after refusals"),
         EventKind.EXPORT_BEGUN: _tr("export begun"),
-        EventKind.BACKUP_BEGUN: _tr("backup or restoring begun"),
+        EventKind.BACKUP_BEGUN: _tr("backup, restore or merge begun"),
         EventKind.DATABASE_MERGED: _tr("another database merged"),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -124,7 +125,14 @@ def test_rs_r2_truth_allocation_and_export_are_closed_to_the_coordinator_until_l
     written = {path.name for path in office.export(tmp_path / "out", quiet).written}
     assert {"readings.csv", "data_dictionary.csv", "study_tables.xlsx"} <= written
     kinds = [entry.action for entry in office.audit()]
-    assert kinds[-3:] == [EventKind.STUDY_LOCKED, EventKind.RESULTS_SEEN, EventKind.EXPORT_MADE]
+    assert kinds[-4:] == [
+        EventKind.STUDY_LOCKED, EventKind.RESULTS_SEEN, EventKind.EXPORT_BEGUN, EventKind.EXPORT_MADE,
+    ]  # fmt: skip
+    kept = office.audit()[-1].new
+    assert kept is not None
+    readings = (tmp_path / "out" / "readings.csv").read_bytes()
+    assert kept["files"]["readings.csv"] == hashlib.sha256(readings).hexdigest()  # type: ignore[index]
+    assert EventKind.SIGN_IN_REFUSED in kinds, "the wrong password of the signature is kept"
 
 
 def test_rs_a3_a_statistician_may_draft_and_may_not_freeze_or_enrol(office: Coordinating) -> None:
