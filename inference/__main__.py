@@ -43,7 +43,9 @@ def train(
     version: Annotated[str, typer.Option(help="Version for the packaged model's card.")] = "1.0.0",
     workers: Annotated[int, typer.Option(help="Processes that make phantoms; not of four-view.")] = 2,
     recipe_name: Annotated[str, typer.Option("--recipe", help="four-view: small or paper.")] = "small",
-    manifest: Annotated[Path | None, typer.Option(help="four-view: images CSV; without it phantoms.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="four-view: images CSV; without it phantoms. places: real views.")
+    ] = None,
     lesions: Annotated[Path | None, typer.Option(help="four-view: lesions CSV of the manifest.")] = None,
     device: Annotated[str, typer.Option(help="four-view: cpu, cuda, cuda:N or auto.")] = "auto",
     steps: Annotated[int | None, typer.Option(help="four-view: steps instead of the recipe's.")] = None,
@@ -66,9 +68,10 @@ def train(
         print(f"model folder: {train_and_package(order, model_folder or out / 'model', version=version)}")
         return
     if name == "places":
-        from inference.training.places import PAGE, train_places
+        from inference.training.places import PAGE, real_images, train_places
 
-        train_places(out, cache, workers=workers)
+        real = None if manifest is None else real_images(manifest)
+        train_places(out, cache, workers=workers, real=real)
         print((out / PAGE).read_text(encoding="utf-8"))
         return
     from inference.training.loop import run_recipe

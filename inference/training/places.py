@@ -16,9 +16,10 @@ import numpy as np
 import safetensors.numpy
 import safetensors.torch
 
+from inference.exam.manifest import load_row, read_manifest
 from inference.exam.phantom import phantom_exam
 from inference.exam.phantom_spec import PhantomSpec
-from inference.exam.types import ViewImage
+from inference.exam.types import ExamError, ViewImage
 from inference.matching import Matcher, matcher_arrays
 from inference.outlines import METHODS
 from inference.preprocessing.landmarks import find_landmarks
@@ -170,6 +171,18 @@ def outline_figures() -> dict[str, dict[str, tuple[float, int]]]:
         name: {finding: (float(np.mean(v)), len(v)) for finding, v in by.items()}
         for name, by in values.items()
     }
+
+
+def real_images(manifest: Path) -> dict[str, list[ViewImage]]:
+    """The images of a manifest as one set, named after its folder; rows that cannot be read are left out."""
+    table = read_manifest(manifest)
+    found = []
+    for row in table.images:
+        try:
+            found.append(load_row(row, table.folder))
+        except ExamError as error:
+            _LOG.warning("left out: %s", error)
+    return {manifest.resolve().parent.name: found}
 
 
 def _input_phantoms() -> list[ViewImage]:

@@ -152,7 +152,8 @@ def _inputs(figures: Mapping[str, Any]) -> str:
             f"{IMPLANT_SHARE:.0%} of a digital breast, or the header; swapped, {WALL_SHARE:.0%} of the evidence for the "
             "other edge. Blank and inverted are refused, the rest is flagged. A missing spacing is always flagged.",
             "",
-            "False alarms on sound images, then the share of made faults that is caught:",
+            "False alarms on sound images, then the share of made faults that is caught (the real columns come from",
+            "`--manifest`, once a set; film and pictures that no DICOM header turns cannot be swapped unknowingly):",
             "",
             head,
             "|---" * (len(groups) + 1) + "|",
@@ -174,7 +175,8 @@ def _limits() -> str:
 * Measured on phantoms of one generator; no real image here has the truth of a nipple, a muscle or a match.
 * The matching trees learnt from simulated detections; the real detector's misses and scores differ.
 * An inverted digital image whose padding keeps air black is caught only where fat lies at the skin; contrast
-  images and strongly processed ones pass. Implants were painted, not real; on film they are not looked for.
+  images, film and strongly processed ones pass. Implants were painted, not real; on film they are not looked for,
+  and the bright skin of low-energy images hides them. What the header says of an implant is always told.
 * A picture file without orientation is turned by its pixels, so a wrong side label cannot be seen there.
 * Where no pixel size is recorded, 170 mm of the tallest breast's height are assumed for the whole exam.
 """
