@@ -245,7 +245,9 @@ def _without_blanks(table: Path) -> int:
 def compile_all(python: Path, library: Path, site: Path) -> None:
     """Compile everything without time stamps; sources stay where somebody reads them, else only what runs stays."""
     compiling = (python, "-I", "-m", "compileall", "-q", "-j", "1", "--invalidation-mode", "unchecked-hash")
-    run(*compiling, "-x", "site-packages", library)
+    for entry in sorted(library.iterdir()):
+        if entry.name not in {"site-packages", "lib-dynload"} and (entry.suffix == ".py" or entry.is_dir()):
+            _compile_and_drop(compiling, entry)
     for entry in sorted(site.iterdir()):
         if entry.name in trim.SOURCE_KEPT:
             for part in trim.SOURCE_DROPPED:
