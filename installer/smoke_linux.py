@@ -159,7 +159,7 @@ def try_window(root: Path) -> str:
     text = inside(root, script)
     if "research use only" not in text.lower():
         raise SmokeError(f"expected a window that says research use only, found {text!r}")
-    return text.strip().splitlines()[0].strip()[:110]
+    return next(line.strip()[:110] for line in text.splitlines() if "research use only" in line.lower())
 
 
 def try_sockets(root: Path) -> str:
