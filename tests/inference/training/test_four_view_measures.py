@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from inference.training.four_view_evaluation import Variant, compared
+from inference.exam.types import Orientation
+from inference.preprocessing.four_view import PreparedView
+from inference.preprocessing.layout import Placement
+from inference.training.four_view_evaluation import (
+    PhantomCase,
+    PlaceCheck,
+    Variant,
+    blob_marks,
+    compared,
+    figures,
+)
 from inference.training.four_view_measures import (
     ImageResult,
     Mark,
@@ -79,3 +90,65 @@ def test_paired_comparison_of_a_variant_with_itself_has_no_difference_and_a_wors
     worse = compared([Variant(name="x", exams=tuple(good)), Variant(name="y", exams=tuple(bad))], rounds=50)
     assert worse[0]["difference"] == 1.0
     assert worse[0]["lo"] > 0
+
+
+def _cases() -> list[PhantomCase]:
+    """Two exams of one image each: a cancer that is found, and a benign lesion that is not."""
+    first = ImageResult(
+        case_id="a", lesions=(_lesion(0, 0, True),), marks=(_mark(1, 1, 0.9, 0.8), _mark(60, 60, 0.2, 0.1))
+    )
+    second = ImageResult(case_id="b", lesions=(_lesion(0, 0, False, CALC),), marks=(_mark(1, 1, 0.1, 0.3),))
+    return [
+        PhantomCase(
+            seed=number,
+            images=(image,),
+            blobs=(ImageResult(case_id=image.case_id, lesions=image.lesions, marks=()),),
+            breasts=((number == 0, 0.9 - number / 2), (False, 0.2)),
+            grey=((number == 0, 0.5), (False, 0.6)),
+            seconds=1.0,
+            places=(PlaceCheck(region_right=number == 0, depth_error=0.02 + 0.04 * number),),
+            pairs=(True, False),
+            wrong_pairs=number,
+        )
+        for number, image in enumerate((first, second))
+    ]
+
+
+def test_figures_of_two_exams_are_those_counted_by_hand() -> None:
+    found = figures(_cases())
+    assert found["at_0.2"]["centre"]["all"]["value"] == 0.5  # the false mark of 0.2 hides the benign lesion
+    assert found["at_0.2"]["centre"]["mass malignant"] | {"lo": 0, "hi": 0} == {
+        "value": 1.0,
+        "lo": 0,
+        "hi": 0,
+        "n": 1,
+    }
+    assert found["froc"]["centre"]["all"]["0.5"] == 1.0
+    assert found["at_0.2_blob_detector"]["all"]["value"] == 0.0
+    assert found["breast_auc"]["value"] == 1.0
+    assert found["breast_auc_mean_grey"]["value"] == pytest.approx(
+        1 / 6, abs=1e-3
+    )  # 0.5 ties one of three, loses to two
+    assert found["malignancy_auc"]["value"] == 1.0
+    assert found["region_right"] == {"value": 0.5, "n": 2}
+    assert found["depth_error"]["mean"] == pytest.approx(0.04)
+    assert found["pairs_right"] == {"value": 0.5, "n": 4, "wrong_pairs": 1}
+
+
+def test_the_blob_baseline_marks_a_bright_disc() -> None:
+    rows, cols = np.mgrid[0:128, 0:96]
+    planes = np.full((3, 128, 96), 60, np.uint8)
+    planes[0][(rows - 70) ** 2 + (cols - 40) ** 2 < 12**2] = 200
+    view = PreparedView(
+        image_key="L-CC",
+        planes=planes,
+        mask=np.ones((128, 96), bool),
+        used_rows=128,
+        placement=Placement(
+            stored_shape=(128, 96), orientation=Orientation(), mirror=False, origin=(0.0, 0.0),
+            extent=(128.0, 96.0), scale=(1.0, 1.0), offset=(0.0, 0.0), canvas_shape=(128, 96),
+        ),
+    )  # fmt: skip
+    best = blob_marks(view)[0]
+    assert abs((best.box[0] + best.box[2]) / 2 - 70) < 4
+    assert abs((best.box[1] + best.box[3]) / 2 - 40) < 4
