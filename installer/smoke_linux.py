@@ -165,7 +165,7 @@ def try_window(root: Path) -> str:
 def try_sockets(root: Path) -> str:
     """Every socket that start, demo and AI open, by strace: nothing but local ones."""
     trace = f"{HOME}/sockets"
-    inside(root, f"rm -rf {trace}; mkdir {trace}; strace -ff -q -e trace=socket,connect,bind,sendto -o {trace}/t negatoscope demo --fresh --no-display --out $HOME/demo2 >/dev/null")  # fmt: skip
+    inside(root, f"rm -rf {trace}; mkdir {trace}; strace -ff -q --seccomp-bpf -f -e trace=socket,connect,bind,sendto -o {trace}/t negatoscope demo --fresh --no-display --out $HOME/demo2 >/dev/null")  # fmt: skip
     lines = [
         line
         for path in (root / trace.lstrip("/")).iterdir()
