@@ -172,8 +172,7 @@ def _lesion_layers(
         lesion = draw_lesion(plan, plane, (float(jitter[0]), float(jitter[1])), share)
         _add(contrast, lesion.contrast, lesion.row, lesion.col)
         _add(iodine, lesion.iodine, lesion.row, lesion.col)
-        if plan.listed:
-            drawn.append(lesion)
+        drawn.append(lesion)
     contrast *= anatomy.mask
     return contrast, iodine * anatomy.mask, tuple(drawn)
 
@@ -229,10 +228,14 @@ def _assemble(
             nipples[image.key] = _stored(np.array([shot.anatomy.nipple]), shot, mirrored)[0]
             edge = _stored(shot.anatomy.pectoral_edge, shot, mirrored)
             muscles[image.key] = np.array(edge, np.float32).reshape(-1, 2)
-    lesions = []
+    lesions: list[PhantomLesion] = []
+    incidental: list[PhantomLesion] = []
     for side, breast in breasts.items():
-        for number, plan in enumerate(p for p in breast.plans if p.listed):
-            lesions.append(_truth(plan, side, number, shape, images, shots, turned))
+        for place, plan in enumerate(breast.plans):
+            told = lesions if plan.listed else incidental
+            number = 1 + sum(x.laterality is side for x in told)
+            name = f"{side.value}{number}" if plan.listed else f"{side.value}-incidental-{number}"
+            told.append(_truth(plan, side, place, name, shape, images, shots, turned))
     state = {side: _worst([x for x in lesions if x.laterality is side]) for side in Laterality}
     if state[index] is not pathology:
         raise PhantomError(
@@ -253,6 +256,7 @@ def _assemble(
         spec=spec,
         exam=exam,
         lesions=tuple(lesions),
+        incidental=tuple(incidental),
         pathology=state,
         density=density,
         age=age,
@@ -307,6 +311,7 @@ def _truth(
     plan: Plan,
     side: Laterality,
     number: int,
+    name: str,
     shape: Shape,
     images: list[ViewImage],
     shots: dict[ViewName, _Shot],
@@ -341,7 +346,7 @@ def _truth(
     mass = plan.finding is FindingType.MASS
     morphology, distribution = calcification_terms(plan)
     return PhantomLesion(
-        lesion_id=f"{side.value}{number + 1}",
+        lesion_id=name,
         finding=plan.finding,
         malignant=plan.malignant,
         laterality=side,

@@ -115,6 +115,9 @@ class PhantomExam:
     # (n, 2) float32 row, column in stored pixels of the pectoral muscle's front edge from the top down, by
     # ViewImage.key; (0, 2) where the view shows none
     pectoral_edges: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, compare=False, repr=False)
+    # What a normal breast may hold besides (nodes, round calcifications): drawn as benign lesions are, so that a
+    # mark on one is neither a hit nor plainly false.
+    incidental: tuple[PhantomLesion, ...] = ()
 
     @property
     def is_malignant(self) -> bool:

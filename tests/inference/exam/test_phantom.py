@@ -330,3 +330,29 @@ def test_mean_grey_and_a_blob_detector_do_not_find_the_cancers() -> None:
     print("mean grey", _auc(mean, truth), "blob", _auc(blob, truth))
     assert 0.3 < _auc(mean, truth) < 0.7
     assert _auc(blob, truth) < 0.8
+
+
+def test_incidental_findings_are_told_apart_from_the_truth_and_can_be_seen() -> None:
+    """They lie in no list of lesions, make no breast benign, and are where the picture is brighter."""
+    brighter = total = 0
+    for seed in range(6):
+        made = phantom_exam(PhantomSpec(seed=seed, pixel_mm=0.2, pathology=Pathology.NORMAL))
+        assert made.lesions == ()
+        assert set(made.pathology.values()) == {Pathology.NORMAL}
+        images = {image.key: image for image in made.exam.images}
+        for finding in made.incidental:
+            assert "incidental" in finding.lesion_id
+            assert not finding.malignant
+            for key, seen in finding.views.items():
+                box, pixels = seen.box, images[key].pixels.astype(np.float32)
+                rows, cols = (
+                    slice(int(box.row0), int(box.row1)),
+                    slice(int(box.col0), int(box.col1)),
+                )
+                half = max(2, (rows.stop - rows.start) // 2)
+                around = pixels[max(0, rows.start - half) : rows.stop + half]
+                around = around[:, max(0, cols.start - half) : cols.stop + half]
+                total += 1
+                brighter += float(np.percentile(pixels[rows, cols], 99)) >= float(np.percentile(around, 97))
+    assert total >= 12
+    assert brighter / total > 0.8
