@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,7 @@ from inference.batch.run import Run, Summary
 from inference.batch.run_folder import BatchError, Job, RunFolder
 from inference.batch.units import Listing, Unit, list_units
 from inference.batch.watching import Watch
-from inference.batch.work import WorkSpec
+from inference.batch.work import LESIONS_UNUSED, WorkSpec
 from inference.device import chosen_device
 from inference.exam.manifest import read_lesion_table
 from inference.exam.types import InferenceError
@@ -122,25 +122,25 @@ def infer(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A run as the user asked for it."""
+    """A run as the user asked for it; ``card`` None = made-up results, to rehearse a run without a model."""
 
     source: str
     folder: Path
-    card: ModelCard
-    devices: tuple[str, ...]
-    heatmaps: bool
-    sr: Path | None
-    floor: float | None
-    lesions: Path | None
-    workers: int | None
-    ray: str
-    watch: bool
-    settle_s: float
-    poll_s: float
-    fresh: bool
-    retry_failed: bool
-    stale_s: float
-    pacs: PacsOrder
+    card: ModelCard | None
+    devices: tuple[str, ...] = ("cpu",)
+    heatmaps: bool = False
+    sr: Path | None = None
+    floor: float | None = None
+    lesions: Path | None = None
+    workers: int | None = None
+    ray: str = ""
+    watch: bool = False
+    settle_s: float = 30.0
+    poll_s: float = 10.0
+    fresh: bool = False
+    retry_failed: bool = False
+    stale_s: float = STALE_S
+    pacs: PacsOrder = field(default_factory=PacsOrder)
 
 
 def carry_out(order: Order) -> int:
@@ -221,7 +221,11 @@ class _Source:
 
 def _spec(order: Order) -> tuple[WorkSpec, list[str]]:
     spec = WorkSpec(
-        engine=EngineSpec(model_folder=order.card.folder, device=order.devices[0], floor=order.floor),
+        engine=EngineSpec(
+            model_folder=None if order.card is None else order.card.folder,
+            device=order.devices[0],
+            floor=order.floor,
+        ),
         heatmaps=order.heatmaps,
         objects=order.sr is not None,
         version=software_version(),
@@ -240,12 +244,12 @@ def _prepare_folder(order: Order, folder: RunFolder, claims: Claims) -> None:
             )
         if order.fresh:
             folder.throw_away(keep=claims.owner)
-    card = order.card
+    model = _model(order.card)
     job = Job(
-        model_id=card.model_id,
-        model_version=card.version,
-        weights_sha256=card.weights_sha256,
-        preprocessing=card.preprocessing,
+        model_id=model["card_id"],
+        model_version=model["card_version"],
+        weights_sha256=model["weights_digest"],
+        preprocessing=model["preprocessing"],
         source=order.source if order.source.startswith(PACS) else Path(order.source).resolve().name,
         floor=order.floor,
         heatmaps=order.heatmaps,
@@ -309,22 +313,29 @@ def _memory_bytes() -> int:
 
 
 def _tables(order: Order, folder: RunFolder, source: _Source, lesion_notes: list[str]) -> None:
-    card = order.card
     facts = {
-        "card_id": card.model_id,
-        "card_version": card.version,
-        "weights_digest": card.weights_sha256,
-        "preprocessing": card.preprocessing,
+        **_model(order.card),
         "software_version": software_version(),
         "floor": order.floor,
     }
     folder.write_tables(source.units, source.listing.refused, facts, notes=lesion_notes)
 
 
+def _model(card: ModelCard | None) -> dict[str, str]:
+    return {
+        "card_id": "fake" if card is None else card.model_id,
+        "card_version": "1" if card is None else card.version,
+        "weights_digest": "" if card is None else card.weights_sha256,
+        "preprocessing": "none" if card is None else card.preprocessing,
+    }
+
+
 def _last_words(order: Order, folder: RunFolder, summary: Summary) -> int:
     run = folder.run_facts()
     for case_id, sentence in run["failures"].items():
         typer.echo(f"{case_id}: {sentence}")
+    if LESIONS_UNUSED in run["warnings"].get("--lesions", ()):
+        typer.echo(LESIONS_UNUSED)
     if summary.skipped:
         typer.echo(f"{summary.skipped} exams were done before or by another process.")
     if summary.interrupted:

@@ -84,7 +84,7 @@ class RayPool:
 
         self._ray: Any = ray
         self._connect(address, workers)
-        resources = ray.cluster_resources()
+        resources = self._ray.cluster_resources()
         gpus = int(resources.get("GPU", 0)) if spec.engine.device != "cpu" else 0
         count = workers or max(1, gpus or int(resources.get("CPU", 1)))
         share = {"num_gpus": gpus / count if count > gpus else 1} if gpus else {"num_cpus": 1}
@@ -92,7 +92,7 @@ class RayPool:
         self._spec = replace(spec, engine=replace(spec.engine, device=device))
         self._threads = threads
         options = {**share, "max_restarts": 0, "max_task_retries": 0}
-        self._maker = ray.remote(**options)(RayWorker)
+        self._maker = self._ray.remote(**options)(RayWorker)
         self._lanes = [_Lane() for _ in range(count)]
 
     @property

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.__main__ import LESIONS_UNUSED, main
+from inference.__main__ import main
+from inference.batch.work import LESIONS_UNUSED
 from inference.exam.manifest import exams_of, load_case, read_manifest
 from inference.exam.types import Box, Exam
 from inference.lesions import (
