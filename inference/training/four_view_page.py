@@ -107,7 +107,11 @@ def _phantom(card: ModelCard) -> list[str]:
         f"| seconds per exam (median, CPU, 0.15 mm phantoms) | {found['seconds_per_exam']:.2f} | 6 at most |",
         "",
         *_fusion(found),
-        *([found["note"], ""] if found.get("note") else []),
+        "Why benign lesions are missed: benign calcifications are drawn exactly as the harmless ones that the truth "
+        "does not list, of which every second view of a normal breast holds one or more, so that finding the former "
+        "marks the latter too; benign distortions are 8 to 11 short strands of 0.08 log units among the gland's own, "
+        "and benign asymmetries stand 0.08 to 0.14 log units above it. Malignant lesions are drawn to be seen.",
+        "",
     ]
 
 
