@@ -108,7 +108,7 @@ def _phantom(card: ModelCard) -> list[str]:
         "",
         *_fusion(found),
         "Why benign lesions are missed: benign calcifications are drawn exactly as the harmless ones that the truth "
-        "does not list, of which every second view of a normal breast holds one or more, so that finding the former "
+        "does not list, of which two breasts in three hold one group or more (one a breast on average), so that finding the former "
         "marks the latter too; benign distortions are 8 to 11 short strands of 0.08 log units among the gland's own, "
         "and benign asymmetries stand 0.08 to 0.14 log units above it. Malignant lesions are drawn to be seen.",
         "",
