@@ -146,6 +146,7 @@ class PacsArea(QObject):
     def close(self) -> None:
         """The window goes: downloads stop and are taken up at the next start."""
         if self._desk is not None:
+            self._stack.window().hide()  # a server that keeps silent may hold us up for a while
             self._desk.close()
         if self._runner is not None:
             self._runner.close()

@@ -148,7 +148,7 @@ class ConnectionBook:
             plain = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {"schema": SCHEMA}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(str(error)) from error
         if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
             raise self._damaged(_tr("expected schema {0}").format(SCHEMA))
@@ -172,7 +172,7 @@ class ConnectionBook:
             plain = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             words = _tr("{0}: the passwords cannot be read ({1}); remove the file and enter them again.")
             raise PacsError(words.format(path, error)) from error
         return {str(k): str(v) for k, v in plain.items()} if isinstance(plain, dict) else {}

@@ -55,7 +55,7 @@ from inference.exam.pacs.model import (
 )
 from inference.exam.pacs.shelf import Shelf
 from inference.exam.pacs.tls import client_context, diagnose
-from inference.exam.pacs.transport import Entity
+from inference.exam.pacs.transport import Entity, close_socket
 from resources.translation import translate
 
 _MOVING = frozenset({*PENDING, *WARNINGS, PART_FAILED, CANCEL})
@@ -322,9 +322,15 @@ class DimsePeer:
             )  # fmt: skip
         except OSError as error:  # the host's name leads nowhere
             raise PacsUnreachable(diagnose(link)) from error
+        raw = assoc.dul.socket.socket if assoc.dul.socket is not None else None
         try:
             check_accepted(link, assoc, needed or str(contexts[0].abstract_syntax))
             yield assoc
+        except BaseException:
+            if assoc.is_established:
+                assoc.abort()  # the peer may be in the middle of handing images over: nothing to release politely
+            raise
         finally:
             if assoc.is_established:
                 assoc.release()
+            close_socket(assoc, raw)

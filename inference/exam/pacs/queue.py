@@ -24,6 +24,7 @@ from resources.translation import translate
 log = logging.getLogger(__name__)
 
 QUEUE_FILE = "queue.json"
+_NOTICE_S = 0.05
 
 
 def _tr(text: str) -> str:
@@ -124,18 +125,28 @@ class DownloadQueue:
             self._jobs = {number: job for number, job in self._jobs.items() if not job.state.is_over}
             self._remember()
 
-    def close(self) -> None:
-        """Stop everything and wait for it; what is unfinished is taken up at the next start."""
+    def close(self, *, patience_s: float = 5.0) -> None:
+        """Stop everything; what is unfinished is taken up at the next start.
+
+        Parameters
+        ----------
+        patience_s : how long to wait for transfers to notice; one that waits for a silent server ends by itself
+        """
         with self._lock:
             self._remember()
             for stop in self._stops.values():
                 stop.set()
             self._closed = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(round(patience_s / _NOTICE_S)):
+            if not self._running:
+                return
+            threading.Event().wait(_NOTICE_S)
 
     # ---- work
 
     _closed = False
+    _running = 0
 
     def _start(self, job_id: int) -> None:
         self._stops[job_id] = threading.Event()
@@ -143,6 +154,13 @@ class DownloadQueue:
         self._pool.submit(self._run, job_id, self._stops[job_id])
 
     def _run(self, job_id: int, stop: threading.Event) -> None:
+        self._running += 1
+        try:
+            self._work(job_id, stop)
+        finally:
+            self._running -= 1
+
+    def _work(self, job_id: int, stop: threading.Event) -> None:
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None or job.state is not State.WAITING or stop.is_set():
@@ -211,7 +229,7 @@ class DownloadQueue:
         """List what an earlier run left unfinished; it waits to be resumed."""
         try:
             kept = json.loads((self._shelf.root / QUEUE_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return
         for one in kept if isinstance(kept, list) else ():
             if isinstance(one, Mapping) and isinstance(one.get("study"), str):

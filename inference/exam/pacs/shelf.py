@@ -26,6 +26,7 @@ from resources.translation import translate
 INDEX = "index.jsonl"
 INCOMING = ".incoming"
 MAX_OBJECT_BYTES = 1 << 30
+_STALE_S = 86_400
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -247,7 +248,7 @@ class Shelf:
         try:
             lines = (self._root / INDEX).read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
-            return
+            lines = []
         except OSError as error:
             raise PacsError(
                 _tr("{0}: the list of fetched images cannot be read ({1}).").format(
@@ -263,12 +264,23 @@ class Shelf:
                 path = (self._root / entry.file).resolve()
                 if path.is_relative_to(self._root.resolve()) and path.stat().st_size == entry.size:
                     self._entries[str(one["sop"])] = entry
-            except (ValueError, KeyError, TypeError, OSError):
+            except (ValueError, KeyError, TypeError, OSError, RecursionError, OverflowError):
                 continue  # a line cut off by a crash: its object is fetched again
         self._used = sum(entry.size for entry in self._entries.values())
         self._count()
-        for old in (self._root / INCOMING).glob("*.part"):
-            old.unlink(missing_ok=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what a crash left half, a day later: another process may be receiving right now."""
+        mark = self._root / INCOMING / f"{uuid.uuid4().hex}.part"
+        try:
+            mark.touch()
+            now = mark.stat().st_mtime
+            for old in (self._root / INCOMING).glob("*.part"):
+                if old == mark or now - old.stat().st_mtime > _STALE_S:
+                    old.unlink(missing_ok=True)
+        except OSError:
+            return  # who cannot write here is told so at the first object
 
     def _count(self) -> None:
         self._counts = Counter(entry.study for entry in self._entries.values())

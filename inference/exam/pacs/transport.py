@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler
+
+_PATIENCE_S = 2.0
 
 
 class ClosingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is untyped
@@ -34,3 +37,11 @@ class ClosingHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom is unt
         made = super()._create_association()
         made.dul.socket.__class__ = ClosingSocket  # a second one would tell the state machine twice
         return made
+
+
+def close_socket(assoc: Association, raw: socket.socket | None) -> None:
+    """Close an association's socket once its thread is done with it, also where the peer hung up first."""
+    if assoc.dul.is_alive():
+        assoc.dul.join(_PATIENCE_S)
+    if raw is not None:
+        raw.close()

@@ -97,7 +97,7 @@ class Orthanc:
                                             "AllowEcho": True, "AllowFind": True, "AllowGet": True,
                                             "AllowMove": True, "AllowStore": True}},
             "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"], "DicomWeb": {"Enable": True},
-            "StableAge": 1, "ConcurrentJobs": 2, "Name": "test", "HttpTimeout": 10, "DicomScuTimeout": 10,
+            "StableAge": 1, "ConcurrentJobs": 2, "DefaultEncoding": "Utf8", "Name": "test", "HttpTimeout": 10, "DicomScuTimeout": 10,
         } | more  # fmt: skip
 
     @property

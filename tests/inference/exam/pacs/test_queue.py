@@ -209,6 +209,35 @@ def test_pacs_the_queue_is_taken_up_after_a_restart_without_names(way_web, big_s
     assert later.jobs() == ()
 
 
+def test_pacs_a_silent_server_does_not_keep_the_program_from_ending(peer_of, shelf, big_study):
+    import socket
+    import time
+
+    from inference.exam.pacs.model import Connection
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link = Connection(name="web", url=f"http://127.0.0.1:{silent.getsockname()[1]}/x", timeout_s=4)
+        peer = peer_of(link)
+        queue = DownloadQueue(shelf, lambda _name: peer)
+        queue.add("web", big_study)
+        await_(lambda: queue.jobs()[0].state is State.RUNNING)
+        start = time.perf_counter()
+        queue.close(patience_s=0.5)
+        assert time.perf_counter() - start < 2
+        assert "1.2.3.77" in (shelf.root / QUEUE_FILE).read_text(), "taken up at the next start"
+        await_(lambda: queue._running == 0)
+
+
+def test_pacs_half_an_object_of_another_process_is_left_alone_and_a_days_old_one_is_swept(shelf):
+    incoming = shelf.root / ".incoming"
+    fresh, stale = incoming / "fresh.part", incoming / "stale.part"
+    for one in (fresh, stale):
+        one.write_bytes(b"half")
+    os.utime(stale, (1, 1))
+    Shelf(shelf.root)
+    assert [path.name for path in incoming.iterdir()] == ["fresh.part"]
+
+
 @every_way
 def test_pacs_a_full_disk_is_one_sentence_and_resume_goes_on(
     way, big_study, peer_of, listening, orthanc, small_disk

@@ -104,11 +104,13 @@ def test_pacs_files_packed_by_dcmtk_come_as_they_are(
     (Query(patient_name="D?e*"), {"A"}),
     (Query(accession="B2"), {"B"}),
     (Query(first=date(2024, 1, 1), last=date(2024, 12, 31)), {"A"}),
-    (Query(last=date(2023, 12, 31)), {"B"}),
+    (Query(last=date(2023, 12, 31), first=date(2020, 1, 1)), {"B"}),
+    (Query(last=date(2020, 1, 1)), {"D"}),
     (Query(first=date(2022, 7, 1), last=date(2022, 7, 1)), {"B"}),
-    (Query(), {"A", "B"}),
-    (Query(modality=""), {"A", "B", "C"}),
+    (Query(), {"A", "B", "D"}),
+    (Query(modality=""), {"A", "B", "C", "D"}),
     (Query(patient_name="Grün"), {"B"}),
+    (Query(patient_name="王"), {"D"}),
     (Query(patient_id="nobody"), set()),
 ])  # fmt: skip
 def test_pacs_searching_by_each_field_finds_what_matches(
@@ -120,6 +122,8 @@ def test_pacs_searching_by_each_field_finds_what_matches(
               "SpecificCharacterSet": "ISO_IR 192"},
         "C": {"PatientName": "Poe^Amy", "PatientID": "C1", "AccessionNumber": "C2", "StudyDate": "20240305",
               "Modality": "CT"},
+        "D": {"PatientName": "王^小芳", "PatientID": "D1", "AccessionNumber": "D2", "StudyDate": "20190305",
+              "SpecificCharacterSet": "ISO_IR 192"},
     }  # fmt: skip
     studies = {}
     for key, values in rows.items():
@@ -130,6 +134,8 @@ def test_pacs_searching_by_each_field_finds_what_matches(
         orthanc.add(file_of(ds, breast()))
     found = reachable(way).studies(query)
     assert {one.study_uid for one in found.studies} == {studies[key] for key in hits}
+    for one in found.studies:
+        assert one.patient_name in {row["PatientName"] for row in rows.values()}
     assert ("Nothing found" in found.sentence) == (not hits)
 
 
