@@ -14,7 +14,7 @@ from pathlib import Path
 
 import imagecodecs
 
-from app.import_checks import copies_of_objects, own_files, remarks, unread, whose, without_copies
+from app.import_checks import copies_of_objects, facts_of, own_files, remarks, unread, whose, without_copies
 from inference.exam.archive import Member
 from inference.exam.deidentification.burned_in import text_like_lines
 from inference.exam.deidentification.dataset import Pseudonym
@@ -216,8 +216,9 @@ def _import_woman(
         exams = [work.write(number, group, beside) for number, group in enumerate(woman.groups)]
         said = remarks(woman.groups, work.originals)
         case = StoredCase(
-            case_id=case_id, woman=fingerprint, exam=exams[0], priors=tuple(exams[1:]), age_years=work.age
-        )
+            case_id=case_id, woman=fingerprint, exam=exams[0], priors=tuple(exams[1:]), age_years=work.age,
+            manufacturer=work.manufacturer, density=work.density,
+        )  # fmt: skip
         linked(_links(case_id, woman))
         store.publish(case)
     except ExamError as error:
@@ -265,6 +266,8 @@ class _CaseWork:
     originals: list[Exam] = field(default_factory=list)
     number: int = 0
     age: int | None = None  # at the current exam, as the files tell it now
+    manufacturer: str = ""  # PS3.15 leaves it (table E.1-1 does not name it)
+    density: str = ""
 
     def write(self, order: int, group: Group, beside: Sequence[ImportEntry]) -> StoredExam:
         """Write one exam's files and prove by the digest that its views and pixels are what they were."""
@@ -289,6 +292,7 @@ class _CaseWork:
             )
         if order == 0:
             self.age = exam.age
+            self.manufacturer, self.density = facts_of(group, exam)
         return StoredExam(
             exam_id=exam.exam_id,
             digest=exam.digest,

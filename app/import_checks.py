@@ -16,6 +16,7 @@ from inference.exam.grouping import Group, Item
 from inference.exam.objects.folder import identity_of
 from inference.exam.sources import ImportEntry
 from inference.exam.types import Exam, ExamError
+from resources.vocabulary import Density
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,3 +147,19 @@ def remarks(groups: Sequence[Group], exams: Sequence[Exam]) -> list[str]:
 
 def _instance(member: Member) -> str:
     return identity_of(member).sop_instance_uid
+
+
+# BI-RADS 5th edition writes a to d, the ones before wrote 1 to 4
+_DENSITIES = {**{one.value: one.value for one in Density}, "1": "a", "2": "b", "3": "c", "4": "d"}
+
+
+def facts_of(group: Group, exam: Exam) -> tuple[str, str]:
+    """Manufacturer and density: as the de-identified files say, else as the manifest does; "" = nothing, or not one."""
+    rows = [item.row for item in group.items if item.row is not None]
+    said = {str(image.header.get("Manufacturer") or "").strip() for image in exam.images}
+    makers = said - {""} or {row.manufacturer.strip() for row in rows if row.manufacturer}
+    dense = {_DENSITIES.get(row.density.strip().lower(), "") for row in rows if row.density} - {""}
+    return (
+        makers.pop() if len(makers) == 1 else "",
+        dense.pop() if len(dense) == 1 else "",
+    )

@@ -57,6 +57,8 @@ class StoredCase:
     exam: StoredExam
     priors: tuple[StoredExam, ...] = ()
     age_years: int | None = None  # None = not recorded
+    manufacturer: str = ""  # "" = not recorded
+    density: str = ""  # a to d; "" = not recorded
 
     @property
     def sources(self) -> frozenset[str]:
@@ -159,6 +161,8 @@ def protocol_cases(store: CaseStore) -> tuple[Case, ...]:
             exam_digest=case.exam.digest,
             priors=tuple(PriorExam(exam_id=p.exam_id, exam_digest=p.digest) for p in case.priors),
             age_years=case.age_years,
+            manufacturer=case.manufacturer,
+            density=case.density,
         )
         for case in sorted(store.cases, key=lambda case: case.case_id)
     )
@@ -179,6 +183,7 @@ def write_protocol_cases(store: CaseStore) -> Path:
         }  # fmt: skip
         if case.age_years is not None:
             row["age_years"] = case.age_years
+        row.update({name: value for name in ("manufacturer", "density") if (value := getattr(case, name))})
         if case.priors:
             row["priors"] = [asdict(prior) for prior in case.priors]
         rows.append(row)
@@ -268,6 +273,8 @@ def _case(item: Mapping[str, object]) -> StoredCase:
         exam=_exam(item["exam"]),
         priors=tuple(_exam(prior) for prior in priors),
         age_years=age if isinstance(age, int) else None,
+        manufacturer=str(item.get("manufacturer", "")),
+        density=str(item.get("density", "")),
     )
 
 

@@ -33,6 +33,7 @@ from reader_study.monitor import BalanceRow, MonitorRow, balance, monitor
 from reader_study.permissions import CLOSED_UNTIL_LOCK, RULES, Account, Action, Role, require
 from reader_study.ports import Clock, EventStore
 from reader_study.protocol_file import drawn, is_drawable
+from reader_study.repeats import check_repeats
 from reader_study.sessions import Sessions
 from reader_study.station_time import trusted_utc
 
@@ -124,6 +125,7 @@ class Desk:
                 f"Study {study.study_id}: expected cases that count and readers to freeze, found {counted} and"
                 f" {len(study.readers)}; import cases and enrol readers first."
             )
+        check_repeats(study)
         who, now = self._signed_in.account.account_id, self._clock.utc_now()
         deed = Deed(kind=EventKind.PROTOCOL_FROZEN, subject=_named(study), new=_facts(study), why=why)
         with self._audited(deed) as audit:
@@ -136,6 +138,7 @@ class Desk:
 
     def _amend(self, study: Study, why: str) -> None:
         old, facts = self._present(), _facts(study)
+        check_repeats(study)
         who, now = self._signed_in.account.account_id, self._clock.utc_now()
         deed = Deed(
             kind=EventKind.PROTOCOL_AMENDED, subject=_named(study), old=_facts(old), new=facts, why=why

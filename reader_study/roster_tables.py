@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from math import hypot
 
-from reader_study.domain.study import Study
+from reader_study.domain.study import Case, Study
 from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.table_columns import Column, TidyTable, Value
 
@@ -34,6 +34,8 @@ CASES = (
     _c("practice", "yes/no", "Practice case, not analysed.", values="0, 1"),
     _c("stratum", "text", "Stratum inside which cases were dealt.", values="as in the protocol"),
     _c("age", "integer", "Age of the woman.", "a", "0.."),
+    _c("manufacturer", "text", "Manufacturer of the machine, as the files say; empty = not recorded."),
+    _c("density", "text", "Density as the truth gives it, else as recorded with the exam; readers' own are in readings.", values="a, b, c, d"),
     _c("n_priors", "integer", "Earlier exams shown beside it.", values="0.."),
     _c("malignant", "yes/no", "Truth: cancer in either breast.", values="0, 1"),
     _c("lesion_type", "text", "Truth: types of its lesions, joined by +.", values="mass, calcification, asymmetry, distortion, enhancement"),
@@ -57,9 +59,15 @@ def cases_table(study: Study, truth: Mapping[str, Truth] | None = None) -> TidyT
     for case in sorted(study.cases, key=lambda one: one.case_id):
         made.add(
             study.study_id, case.case_id, case.exam_id, case.exam_digest, case.practice, case.stratum or None,
-            case.age_years, len(case.priors), *_truth_values(known.get(case.case_id)),
+            case.age_years, case.manufacturer or None, _density(case, known.get(case.case_id)), len(case.priors), *_truth_values(known.get(case.case_id)),
         )  # fmt: skip
     return made
+
+
+def _density(case: Case, truth: Truth | None) -> str | None:
+    if truth is not None and truth.density is not None:
+        return truth.density.value
+    return case.density or None
 
 
 def _truth_values(truth: Truth | None) -> tuple[Value, Value, Value, Value]:

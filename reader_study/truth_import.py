@@ -18,11 +18,11 @@ from reader_study.case_import import CaseStore, StoredImage, written
 from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.errors import StudyError
 from reader_study.truth_shapes import Shape, ShapeError, circle, mask, polygon
-from resources.vocabulary import FindingType, Laterality, Pathology
+from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
 COLUMNS = (
     "case_id", "patient_id", "side", "pathology", "lesion_id", "image_key", "type", "malignant", "polygon", "row",
-    "col", "radius_mm", "mask",
+    "col", "radius_mm", "mask", "density",
 )  # fmt: skip
 _LESION = ("image_key", "type", "malignant", "polygon", "row", "col", "radius_mm", "mask")
 Links = Mapping[str, tuple[str, ...]]  # cases of a patient id; several = the id was given out twice
@@ -54,6 +54,7 @@ class _Row:
     side: Laterality
     pathology: Pathology | None
     lesion: TrueLesion | None
+    density: Density | None = None
 
 
 def read_truth_csv(path: Path, store: CaseStore, links: Links | None = None) -> TruthImport:
@@ -108,6 +109,7 @@ def write_truth(truths: tuple[Truth, ...], path: Path) -> None:
             "case_id": truth.case_id,
             "breasts": {side.value: truth.breasts[side].value for side in sorted(truth.breasts)},
             "lesions": [asdict(lesion) for lesion in truth.lesions],
+            **({} if truth.density is None else {"density": truth.density.value}),
         }
         for truth in sorted(truths, key=lambda one: one.case_id)
     ]
@@ -183,6 +185,7 @@ def _row(
     if said and said not in {one.value for one in Pathology}:
         raise _CellError("pathology", f"expected normal, benign, malignant or nothing, found {said!r}.")
     pathology = Pathology(said) if said else None
+    density = _density(cells.get("density", "").lower())
     if not cells.get("lesion_id"):
         full = next((column for column in _LESION if cells.get(column)), None)
         if full is not None:
@@ -191,9 +194,15 @@ def _row(
             raise _CellError(
                 "pathology", "expected normal, benign or malignant in a row without a lesion, found none."
             )
-        return _Row(line=line, case_id=case_id, side=side, pathology=pathology, lesion=None)
+        return _Row(line=line, case_id=case_id, side=side, pathology=pathology, lesion=None, density=density)
     lesion = _lesion(cells, images[case_id], side, folder)
-    return _Row(line=line, case_id=case_id, side=side, pathology=pathology, lesion=lesion)
+    return _Row(line=line, case_id=case_id, side=side, pathology=pathology, lesion=lesion, density=density)
+
+
+def _density(said: str) -> Density | None:
+    if said and said not in {one.value for one in Density}:
+        raise _CellError("density", f"expected a, b, c, d or nothing, found {said!r}.")
+    return Density(said) if said else None
 
 
 def _case_id(cells: Mapping[str, str], images: Mapping[str, object], links: Links | None) -> str:
@@ -269,6 +278,7 @@ def _contradictions(rows: list[_Row]) -> list[str]:
     breasts: dict[tuple[str, Laterality], tuple[int, Pathology]] = {}
     lesions: dict[tuple[str, str], tuple[int, TrueLesion]] = {}
     drawn: dict[tuple[str, str, str], int] = {}
+    dense: dict[str, tuple[int, Density]] = {}
     for row in rows:
         if row.pathology is not None:
             line, said = breasts.setdefault((row.case_id, row.side), (row.line, row.pathology))
@@ -276,6 +286,13 @@ def _contradictions(rows: list[_Row]) -> list[str]:
                 found.append(
                     f"line {row.line}, column pathology: expected {said.value} as line {line} says of this breast,"
                     f" found {row.pathology.value}."
+                )
+        if row.density is not None:
+            line, given = dense.setdefault(row.case_id, (row.line, row.density))
+            if given is not row.density:
+                found.append(
+                    f"line {row.line}, column density: expected {given.value} as line {line} says of this case,"
+                    f" found {row.density.value}."
                 )
         if row.lesion is None:
             continue
@@ -324,4 +341,5 @@ def _truth(case_id: str, rows: list[_Row]) -> Truth:
         case_id=case_id,
         breasts=breasts,
         lesions=tuple(row.lesion for row in own if row.lesion is not None),
+        density=next((row.density for row in own if row.density is not None), None),
     )

@@ -95,6 +95,9 @@ class Conduct:
     break_after_min: float | None = None  # RS-U3: suggest a break after so long
     sign_sessions: bool = False  # RS-A4: a finished session waits for the reader's signature
     results_before_lock: bool = False  # RS-R2: True opens truth and results to the coordinator at once
+    repeated_exams: bool = (
+        False  # True: an exam may be in the study as several cases, for intra-reader agreement
+    )
 
     def __post_init__(self) -> None:
         for name in ("idle_threshold_s", "session_timeout_min", "break_after_min"):

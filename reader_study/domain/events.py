@@ -71,7 +71,9 @@ class EventKind(StrEnum):
     AUDIT_TAKEN_IN = "AuditTakenIn"  # another station's entries, when its database was merged
     SIGN_IN_REFUSED = "SignInRefused"
     SIGNED_IN_AFTER_REFUSALS = "SignedInAfterRefusals"
-    EXPORT_BEGUN = "ExportBegun"  # before the first file is written; EXPORT_MADE follows with the files' digests
+    EXPORT_BEGUN = (
+        "ExportBegun"  # before the first file is written; EXPORT_MADE follows with the files' digests
+    )
     BACKUP_BEGUN = "BackupBegun"
     DATABASE_MERGED = "DatabaseMerged"
 

@@ -17,6 +17,7 @@ from reader_study.domain.conduct import (
     Purpose,
     Training,
 )
+from resources.vocabulary import Density
 
 FIELDS: tuple[str, ...] = ("birads", "suspicion", "density", "recall")
 # Asked in contrast exams only, and only where the protocol wants them (CEM-08): of a breast, and of a mark.
@@ -131,6 +132,12 @@ class Case:
     stratum: str = ""  # truth, type or density as a neutral label; parts are dealt inside it (RS-D3)
     age_years: int | None = None  # None = not known; shown where the protocol discloses it
     history: str = ""  # as readers are told it, where the protocol discloses it
+    manufacturer: str = ""  # of the machine, as the files say; for the tables, never shown
+    density: str = ""  # a to d as recorded with the exam, "" = not; for the tables, never shown
+
+    def __post_init__(self) -> None:
+        if self.density and self.density not in {one.value for one in Density}:
+            raise ValueError(f"case {self.case_id}: expected density a, b, c or d, found {self.density!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reader_study.errors import StudyError
 from resources.files import read_json
-from resources.vocabulary import FindingType, Laterality, Pathology
+from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Truth:
     case_id: str
     breasts: Mapping[Laterality, Pathology]
     lesions: tuple[TrueLesion, ...] = ()
+    density: Density | None = None  # of the breasts, as the truth's panel gave it; None = it did not
 
     @property
     def malignant(self) -> bool:
@@ -81,6 +82,7 @@ def _truth(path: Path, item: object) -> Truth:
                 )
                 for lesion in item.get("lesions", [])
             ),
+            density=None if item.get("density") is None else Density(item["density"]),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         case = item.get("case_id", "?")

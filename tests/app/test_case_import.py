@@ -201,6 +201,9 @@ def test_rsa6_age_order_of_priors_and_intervals_stay_usable(
     (case,) = store.cases
     assert len(case.priors) == 1
     assert case.age_years == 73  # from the birth date, which is gone
+    assert case.manufacturer == "Negatoscope"  # of the phantom; PS3.15 table E.1-1 does not name (0008,0070)
+    assert open_store(store.root).cases == store.cases
+    assert protocol_cases(store)[0].manufacturer == "Negatoscope"
     source = FolderSource(store.exams)
     exams = {summary.exam_id: summary for summary in source.list()}
     current, prior = exams[case.exam.exam_id], exams[case.priors[0].exam_id]
@@ -341,8 +344,10 @@ def test_rsa6_two_imports_into_one_folder_do_not_run_at_once(source: Path, tmp_p
 def test_rsa6_a_manifest_beside_dicom_files_keeps_what_it_declares(source: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     shutil.copytree(source / "Quackenbush 2022", folder)
-    rows = [f"Q1,R,CC,{name},0.123" for name in ("R-CC.dcm",)]
-    (folder / "images.csv").write_text("case_id,laterality,view,path,spacing_mm\n" + "\n".join(rows) + "\n")
+    rows = [f"Q1,R,CC,{name},0.123,C" for name in ("R-CC.dcm",)]
+    (folder / "images.csv").write_text(
+        "case_id,laterality,view,path,spacing_mm,density\n" + "\n".join(rows) + "\n"
+    )
     for path in folder.glob("*.dcm"):
         if path.name != "R-CC.dcm":
             path.unlink()
@@ -352,6 +357,7 @@ def test_rsa6_a_manifest_beside_dicom_files_keeps_what_it_declares(source: Path,
     assert exam.images[0].spacing is not None
     assert exam.images[0].spacing.row_mm == 0.123
     assert store.cases[0].exam.images["R-CC"].spacing_mm == (0.123, 0.123)
+    assert store.cases[0].density == "c"
 
 
 def test_rsa6_a_full_disk_is_a_sentence_and_leaves_nothing_half(

@@ -18,7 +18,7 @@ from reader_study.report.sources import StudyTruth, inputs_of_export
 from reader_study.roster_tables import diameter_mm
 from reader_study.sessions import Sessions
 from reader_study.statistics.localisation import Outline
-from resources.vocabulary import FindingType, Laterality, Pathology
+from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
 
 def _rows(path):
@@ -50,6 +50,20 @@ def test_rs_x1_readers_are_exported_with_group_and_qualification_and_without_the
     described = {(r["table"], r["column"]) for r in _rows(tmp_path / "data_dictionary.csv")}
     assert {("readers", name) for name in row} <= described
     assert ("cases", "size_mm") in described
+
+
+def test_rs_x1_cases_are_exported_with_manufacturer_and_density_and_the_truths_density_first(
+    make_study, tmp_path
+):
+    study = make_study(n_cases=3)
+    first, second, third = study.cases
+    cases = (replace(first, manufacturer="HOLOGIC, Inc.", density="b"), replace(second, density="d"), third)
+    truth = {first.case_id: replace(_truth(first.case_id), density=Density.HETEROGENEOUS)}
+    export_study(replace(study, cases=cases), MemoryEventStore(), tmp_path, truth=truth)
+    found = [(row["manufacturer"], row["density"]) for row in _rows(tmp_path / "cases.csv")]
+    assert found == [("HOLOGIC, Inc.", "c"), ("", "d"), ("", "")]
+    described = {(r["table"], r["column"]) for r in _rows(tmp_path / "data_dictionary.csv")}
+    assert {("cases", "manufacturer"), ("cases", "density")} <= described
 
 
 def test_rs_x1_cases_are_exported_with_age_stratum_and_what_the_truth_knows(make_study, tmp_path):

@@ -17,7 +17,7 @@ from reader_study.domain.truth import Truth, read_truth
 from reader_study.errors import StudyError
 from reader_study.truth_import import TruthImport, read_truth_csv, write_truth
 from reader_study.truth_shapes import ShapeError, polygon
-from resources.vocabulary import FindingType, Laterality, Pathology
+from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
 IMAGE = StoredImage(rows=200, cols=100, spacing_mm=(0.1, 0.1))
 HEAD = "case_id,side,pathology,lesion_id,image_key,type,malignant,polygon,row,col,radius_mm,mask\n"
@@ -83,6 +83,20 @@ def test_rsl2_what_is_written_is_read_back_and_only_its_owner_can_read_it(tmp_pa
     write_truth(found.truths, path)
     assert read_truth(path) == found.truths
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_rs_d3_the_truths_density_is_kept_once_a_case_and_a_contradiction_is_named(
+    tmp_path: Path, read: Read
+) -> None:
+    head = "case_id,side,pathology,density\n"
+    found = read("C0001,R,normal,C\nC0001,L,normal,\nC0002,R,normal,\n", head=head)
+    assert [one.density for one in found.truths] == [Density.HETEROGENEOUS, None]
+    write_truth(found.truths, tmp_path / "truth.json")
+    assert read_truth(tmp_path / "truth.json") == found.truths
+    (wrong,) = read("C0001,R,normal,e\n", head=head).problems
+    assert wrong == "truth.csv, line 2, column density: expected a, b, c, d or nothing, found 'e'."
+    (apart,) = read("C0001,R,normal,a\nC0001,L,normal,b\n", head=head).problems
+    assert "line 3, column density: expected a as line 2 says of this case, found b" in apart
 
 
 def test_rsa6_patients_are_looked_up_in_the_links(read: Read) -> None:

@@ -155,6 +155,7 @@ def _conduct() -> Section:
             _f("conduct.session_timeout_min", Kind.NUMBER, _tr("Sign out after, min without input"),
                _tr("empty = never")),
             _f("conduct.results_before_lock", Kind.FLAG, _tr("Truth and results open before lock")),
+            _f("conduct.repeated_exams", Kind.FLAG, _tr("Same exam as several cases (repeat readings)")),
         ),
     )  # fmt: skip
 
