@@ -28,6 +28,7 @@ from inference.training.four_view_measures import (
     Mark,
     Truth,
     best_marks,
+    false_scores,
     is_hit,
     malignancy_pairs,
     sensitivity,
@@ -269,42 +270,72 @@ def _froc(images: Sequence[ImageResult], rule: str) -> dict[str, dict[str, float
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """One exam in numbers, so that a bootstrap need not look at boxes again."""
+
+    hits: NDArray[np.float64]  # best score on each lesion, -inf where there is no mark
+    lesions: tuple[Truth, ...]
+    false: NDArray[np.float64]
+    images: int
+
+
+def _counted(images: Sequence[ImageResult], rule: str) -> _Counted:
+    best = [mark for image in images for mark in best_marks(image, rule)]
+    return _Counted(
+        hits=np.array([-np.inf if mark is None else mark.score for mark in best]),
+        lesions=tuple(lesion for image in images for lesion in image.lesions),
+        false=np.array(false_scores(images, rule)),
+        images=len(images),
+    )
+
+
+def _found(exams: Sequence[_Counted], rate: float) -> NDArray[np.bool_]:
+    """Which lesions of these exams have a mark at the threshold that the rate of false marks allows."""
+    false = np.sort(np.concatenate([exam.false for exam in exams]))[::-1]
+    allowed = int(rate * sum(exam.images for exam in exams) + 1e-9)
+    threshold = 0.0 if allowed >= len(false) else float(np.nextafter(false[allowed], 1.0))
+    return np.asarray(np.concatenate([exam.hits for exam in exams]) >= threshold)
+
+
+def _groups(lesions: Sequence[Truth]) -> dict[str, NDArray[np.bool_]]:
+    malignant = np.array([x.malignant is True for x in lesions])
+    out = {"all": np.ones(len(lesions), bool), "malignant": malignant, "benign": ~malignant}
+    for finding in FINDINGS:
+        own = np.array([x.finding is finding for x in lesions])
+        out |= {
+            finding.value: own,
+            f"{finding.value} malignant": own & malignant,
+            f"{finding.value} benign": own & ~malignant,
+        }
+    return out
+
+
 def at_rate(
-    cases: Sequence[PhantomCase], rule: str, *, rate: float = 0.2, blobs: bool = False, rounds: int = 300
+    cases: Sequence[PhantomCase], rule: str, *, rate: float = 0.2, blobs: bool = False, rounds: int = 500
 ) -> dict[str, Any]:
     """Sensitivity at a rate of false marks per image, overall, of malignant and benign lesions and by type."""
-    chosen = [case.blobs if blobs else case.images for case in cases]
-    groups: dict[str, dict[str, Any]] = {
-        "all": {}, "malignant": {"malignant": True}, "benign": {"malignant": False},
-    }  # fmt: skip
-    groups |= {finding.value: {"finding": finding} for finding in FINDINGS}
-    groups |= {
-        f"{finding.value} {word}": {"finding": finding, "malignant": state}
-        for finding in FINDINGS
-        for word, state in (("malignant", True), ("benign", False))
-    }
-    whole = [image for exam in chosen for image in exam]
-    threshold = threshold_at(whole, rate, rule)
+    counted = [_counted(case.blobs if blobs else case.images, rule) for case in cases]
+    found, groups = _found(counted, rate), _groups([x for exam in counted for x in exam.lesions])
     draws: dict[str, list[float]] = {name: [] for name in groups}
     rng = np.random.default_rng(11)
     for _ in range(rounds):
-        drawn = [image for n in rng.integers(0, len(chosen), len(chosen)) for image in chosen[n]]
-        level = threshold_at(drawn, rate, rule)
-        for name, which in groups.items():
-            value, count = sensitivity(drawn, level, rule, **which)
-            if count:
-                draws[name].append(value)
-    out: dict[str, Any] = {"threshold": round(threshold, 5)}
-    for name, which in groups.items():
-        value, count = sensitivity(whole, threshold, rule, **which)
-        lo, hi = np.percentile(draws[name], [2.5, 97.5]) if draws[name] else (np.nan, np.nan)
-        out[name] = {
-            "value": round(value, 4),
-            "lo": round(float(lo), 4),
-            "hi": round(float(hi), 4),
-            "n": count,
-        }
+        drawn = [counted[n] for n in rng.integers(0, len(counted), len(counted))]
+        hit, parts = _found(drawn, rate), _groups([x for exam in drawn for x in exam.lesions])
+        for name, part in parts.items():
+            if part.any():
+                draws[name].append(float(hit[part].mean()))
+    images = [image for case in cases for image in (case.blobs if blobs else case.images)]
+    out: dict[str, Any] = {"threshold": round(threshold_at(images, rate, rule), 5)}
+    for name, part in groups.items():
+        value = float(found[part].mean()) if part.any() else None
+        lo, hi = np.percentile(draws[name], [2.5, 97.5]) if draws[name] else (None, None)
+        out[name] = {"value": _short(value), "lo": _short(lo), "hi": _short(hi), "n": int(part.sum())}
     return out
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +347,7 @@ class Variant:
 
 
 def compared(
-    variants: Sequence[Variant], *, rate: float = 0.2, rounds: int = 500, seed: int = 5
+    variants: Sequence[Variant], *, rate: float = 0.2, rounds: int = 1000, seed: int = 5
 ) -> list[dict[str, Any]]:
     """Compare every variant with the last: sensitivity at the rate, paired bootstrap over exams.
 
@@ -327,9 +358,11 @@ def compared(
     rng = np.random.default_rng(seed)
     count = len(variants[0].exams)
 
+    tables = {v.name: [_counted(exam, "centre") for exam in v.exams] for v in variants}
+
     def value(variant: Variant, index: NDArray[np.int64]) -> float:
-        images = [image for n in index for image in variant.exams[n]]
-        return sensitivity(images, threshold_at(images, rate))[0]
+        found = _found([tables[variant.name][n] for n in index], rate)
+        return float(found.mean()) if len(found) else float("nan")
 
     everything = np.arange(count)
     draws = [rng.integers(0, count, count) for _ in range(rounds)]
@@ -352,13 +385,10 @@ def compared(
 
 
 def _as_dict(estimate: Estimate) -> dict[str, float | int | None]:
-    def short(value: float | None) -> float | None:
-        return None if value is None else round(value, 4)
-
     return {
-        "value": short(estimate.value),
-        "lo": short(estimate.lo),
-        "hi": short(estimate.hi),
+        "value": _short(estimate.value),
+        "lo": _short(estimate.lo),
+        "hi": _short(estimate.hi),
         "n_pos": estimate.n_pos,
         "n_neg": estimate.n_neg,
     }

@@ -65,7 +65,9 @@ def document(folder: Path) -> str:
 
 
 def _cell(figure: Mapping[str, Any]) -> str:
-    if figure.get("lo") is None or figure["lo"] != figure["lo"]:
+    if figure["value"] is None:
+        return ""
+    if figure.get("lo") is None:
         return f"{figure['value']:.3f}"
     return f"{figure['value']:.3f} ({figure['lo']:.3f} to {figure['hi']:.3f})"
 
