@@ -19,7 +19,8 @@ from reader_study.domain.events import EventKind
 from reader_study.domain.study import Study
 from reader_study.domain.truth import read_truth
 from reader_study.errors import StudyError
-from reader_study.exchange_export import ExportReport, digests, export_study
+from reader_study.exchange_export import ExportReport, export_study
+from reader_study.file_digests import digests
 from reader_study.permissions import Action
 from reader_study.protocol_file import read_protocol
 from reader_study.sessions import Sessions

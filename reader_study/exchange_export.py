@@ -5,8 +5,7 @@ One call, one folder. What a format cannot hold is not written and is named with
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,23 +18,6 @@ from reader_study.export import export_tidy
 from reader_study.ports import EventStore
 from reader_study.roster_tables import cases_table, readers_table
 from reader_study.tables import TidyTable, build_tables
-
-
-def digests(written: Sequence[Path], folder: Path) -> dict[str, str]:
-    """Return the SHA-256 (hex) of each written file, by its place in the folder: what the audit keeps of an export."""
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in written}
-
-
-def file_digest(path: Path) -> str:
-    """Return a file's SHA-256 (hex); StudyError when it cannot be read back."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise StudyError(
-            f"{path.name}: was written and could not be read back ({error.strerror}); write it to another place."
-        ) from error
-
 
 _TRUTH_COLUMNS = ("case_id", "malignant")
 

@@ -18,7 +18,7 @@ from reader_study.audit import Deed, study_stage
 from reader_study.desk import Desk
 from reader_study.domain.events import EventKind
 from reader_study.errors import StudyError
-from reader_study.exchange_export import file_digest
+from reader_study.file_digests import file_digest
 from reader_study.permissions import Action, Role, require
 from reader_study.store.database import Database, open_database, shown
 from reader_study.store.transfer import TransferReport, backup, managed_studies, merge, restore

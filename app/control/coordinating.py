@@ -30,7 +30,7 @@ from reader_study.desk import Desk, Done, next_version
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Case, Reader, Study
 from reader_study.errors import SignInRefused, StudyError
-from reader_study.exchange_export import digests, file_digest
+from reader_study.file_digests import digests, file_digest
 from reader_study.monitor import MonitorRow, monitor
 from reader_study.permissions import Account, Action, NotPermitted, Role, may
 from reader_study.ports import Clock
