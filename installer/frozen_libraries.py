@@ -29,9 +29,21 @@ def binaries(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def needed(path: Path) -> list[str]:
-    """The names of the libraries that a binary is linked to."""
-    return re.findall(r"\(NEEDED\).*\[(.+?)\]", run("readelf", "-d", path))
+def _read_elf(option: str, paths: Iterable[Path]) -> str:
+    """What readelf prints of many binaries, some hundred in one call."""
+    names = [str(path) for path in paths]
+    return "".join(run("readelf", "-W", option, *names[at : at + 200]) for at in range(0, len(names), 200))
+
+
+def needed(paths: Iterable[Path]) -> set[str]:
+    """The names of the libraries that any of the binaries is linked to."""
+    return set(re.findall(r"\(NEEDED\).*\[(.+?)\]", _read_elf("-d", paths)))
+
+
+def glibc_needed(folder: Path) -> str:
+    """Return the newest glibc version that a binary of the folder asks for, e.g. '2.36'."""
+    asked = re.findall(r"GLIBC_(\d+)\.(\d+)", _read_elf("-V", binaries(folder)))
+    return ".".join(map(str, max({(2, 17), *((int(major), int(minor)) for major, minor in asked)})))
 
 
 def outside(folder: Path) -> tuple[dict[str, Path], dict[str, list[str]]]:
@@ -72,7 +84,7 @@ def drop_unreached(runtime: Path) -> int:
     gone = 0
     while True:
         everything = binaries(runtime)
-        wanted = {name for path in everything for name in needed(path)}
+        wanted = needed(everything)
         spare = [
             path
             for path in everything

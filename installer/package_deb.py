@@ -26,15 +26,6 @@ BY_NAME = ("fontconfig", "fonts-inter | fonts-dejavu-core | fonts-noto-core", "x
 RECOMMENDED = ("fonts-noto-cjk", "ca-certificates")
 
 
-def glibc_needed(folder: Path) -> str:
-    """Return the newest glibc version that a binary of the folder asks for, e.g. '2.36'."""
-    newest = (2, 17)
-    for path in frozen_libraries.binaries(folder):
-        for major, minor in re.findall(r"GLIBC_(\d+)\.(\d+)", frozen_tools.run("readelf", "-V", path)):
-            newest = max(newest, (int(major), int(minor)))
-    return ".".join(map(str, newest))
-
-
 def depends(runtime: Path) -> list[str]:
     """Return the Debian packages of the libraries that binaries of the folder are linked to directly.
 
@@ -47,7 +38,7 @@ def depends(runtime: Path) -> list[str]:
     if missing:
         lines = "; ".join(f"{name} (for {users[0]})" for name, users in sorted(missing.items()))
         raise frozen_tools.BuildError(f"Libraries: expected all on this system, found none of {lines}; install their packages or leave their users out.")  # fmt: skip
-    direct = {name for path in frozen_libraries.binaries(runtime) for name in frozen_libraries.needed(path)}
+    direct = frozen_libraries.needed(frozen_libraries.binaries(runtime))
     packages = {_package_of(where) for name, where in found.items() if name in direct}
     packages.discard("libc6")
     return sorted({RENAMED.get(package, package) for package in packages})
@@ -87,7 +78,7 @@ def make_deb(folder: Path, out: Path, *, version: str, variant: str, linux: Path
         shutil.rmtree(stage)
     shutil.copytree(folder, stage / PREFIX, symlinks=True, copy_function=os.link)
     _system_files(stage, linux)
-    needs = [f"libc6 (>= {glibc_needed(folder)})", *depends(folder / "runtime"), *BY_NAME]
+    needs = [f"libc6 (>= {frozen_libraries.glibc_needed(folder)})", *depends(folder / "runtime"), *BY_NAME]
     text = control(version=version, variant=variant, size_bytes=frozen_tools.size_of(folder), needs=needs)
     (stage / "DEBIAN").mkdir()
     (stage / "DEBIAN" / "control").write_text(text, encoding="utf-8")
