@@ -9,15 +9,26 @@ import subprocess
 import threading
 from dataclasses import replace
 
+import imagecodecs
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+)
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification
 
+from inference.exam.dicom import load_view
 from inference.exam.pacs.connections import ListenerSettings
+from inference.exam.pacs.dimse import DimsePeer
 from inference.exam.pacs.listener import Admission, Listener
-from inference.exam.pacs.model import PacsError
+from inference.exam.pacs.model import Connection, Kind, PacsError
 from inference.exam.pacs.shelf import Shelf
 from inference.exam.pacs.transport import Entity
 from inference.exam.sources import FolderSource
@@ -80,6 +91,35 @@ def test_pacs_a_modality_pushes_an_exam_and_it_can_be_read(listening_at, make_ex
     assert (listener.status.received, listener.status.already_there) == (4, 1)
 
 
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, JPEGLSLossless, JPEG2000Lossless, DeflatedExplicitVRLittleEndian,
+                                    ExplicitVRBigEndian], ids=lambda one: one.name)  # fmt: skip
+def test_pacs_every_encoding_arrives_as_it_was_sent(
+    listening_at, header, file_of, breast, tmp_path, shelf, syntax
+):
+    encode = {
+        HTJ2KLossless: lambda p: imagecodecs.htj2k_encode(p, reversible=True),
+        JPEGLSLossless: imagecodecs.jpegls_encode,
+        JPEG2000Lossless: lambda p: imagecodecs.jpeg2k_encode(p, reversible=True, codecformat="j2k"),
+    }.get(syntax)
+    pixels, ds = breast(), header()
+    path = tmp_path / "sent.dcm"
+    path.write_bytes(file_of(ds, pixels, syntax=syntax, stream=encode(pixels) if encode else None))
+    listener = listening_at()
+    link = Connection(name="us", kind=Kind.DIMSE, host="127.0.0.1", port=listener.port, ae_title="READER",
+                      own_ae_title="MODALITY")  # fmt: skip
+    peer = DimsePeer(link, lambda *_: contextlib.nullcontext(listener))
+    sent = peer.store([path], arrived=lambda _size: None, cancelled=lambda: False)
+    assert (sent.stored, sent.refused) == (1, ())
+    (kept,) = shelf.root.rglob("*.dcm")
+    assert dcmread(kept).file_meta.TransferSyntaxUID == syntax
+
+    def after_meta(data):
+        return data[144 + int.from_bytes(data[140:144], "little") :]
+
+    assert after_meta(kept.read_bytes()) == after_meta(path.read_bytes())
+    assert np.array_equal(load_view(kept).pixels, pixels)
+
+
 def test_pacs_an_echo_is_answered(listening_at):
     with sender(listening_at(), contexts=((Verification, None),)) as assoc:
         assert assoc.send_c_echo().Status == 0
@@ -115,8 +155,6 @@ def test_pacs_images_that_are_no_mammography_are_refused_unless_allowed(listenin
 
 
 def test_pacs_an_oversized_object_is_cut_off_while_it_arrives(listening_at, header, file_of, shelf):
-    import numpy as np
-
     listener = listening_at(max_object_mb=1)
     giant = file_of(header(), np.zeros((4000, 3000), np.uint16))
     with sender(listener) as assoc:
