@@ -31,15 +31,11 @@ class Calendar:
     """What is known of the calendar beside this computer's clock; ISO 8601 UTC."""
 
     server_utc: str | None  # None = the events lie on no server
-    latest_utc: (
-        str | None
-    )  # newest beginning or end of a reading or session, of any station; None = there is none
+    latest_utc: str | None  # newest beginning or end of a sitting, of any station; None = there is none
 
 
-CALENDAR_KINDS = (
-    *(EventKind.SESSION_OPENED, EventKind.SESSION_RECOVERED, EventKind.SESSION_CLOSED),
-    EventKind.READING_LOCKED,
-)
+# Few enough to be counted at every look at a work list, and a sitting lasts no day.
+CALENDAR_KINDS = (EventKind.SESSION_OPENED, EventKind.SESSION_RECOVERED, EventKind.SESSION_CLOSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

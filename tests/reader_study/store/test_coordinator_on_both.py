@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from app.bootstrap import coordinators_office
 from app.control.protocol_values import new_study, redrawn
 from app.control.tasks import TaskContext
-from reader_study.clock import ManualClock
+from reader_study.clock import ManualClock, to_utc_text
 from reader_study.domain.events import EventKind
 from reader_study.domain.study import Case, Reader
 from reader_study.errors import StoreError, StudyError
@@ -32,7 +33,10 @@ def test_rs_a3_the_coordinators_controller_does_the_same_on_sqlite_and_postgresq
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NEGATOSCOPE_HOME", str(tmp_path / "home"))
-    clock, opened = ManualClock(), open_database(database_url)
+    clock, opened = (
+        ManualClock(to_utc_text(datetime.now(UTC))),
+        open_database(database_url),
+    )  # as the server's
     office = coordinators_office(
         database_url, opened, cases=tmp_path / "cases", anchor=tmp_path / "anchor.jsonl"
     )
