@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -171,10 +172,19 @@ def try_sockets(root: Path) -> str:
         for path in (root / trace.lstrip("/")).iterdir()
         for line in path.read_text(errors="replace").splitlines()
     ]
-    inet = [line for line in lines if "AF_INET" in line or "AF_PACKET" in line]
-    if inet:
-        raise SmokeError(f"expected no network socket, found {inet[:3]}")
-    return f"{len(lines)} socket calls in all processes, none to a network"
+    outward = beyond_this_machine(lines)
+    if outward:
+        raise SmokeError(f"expected nothing beyond this machine, found {outward[:3]}")
+    return f"{len(lines)} calls in all processes, none beyond this machine"
+
+
+def beyond_this_machine(lines: list[str]) -> list[str]:
+    """Return the calls of a trace that name an address which is neither a file nor loopback.
+
+    urllib3 binds ::1 once to learn whether there is IPv6; a socket without connect, bind or sendto reaches nobody.
+    """
+    named = [line for line in lines if "sa_family=AF_INET" in line or "AF_PACKET" in line]
+    return [line for line in named if not re.search(r'"(127\.[\d.]+|::1)"', line)]
 
 
 def try_nothing_is_written_to_opt(root: Path) -> str:

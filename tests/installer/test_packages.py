@@ -160,3 +160,18 @@ def test_every_codec_that_the_program_calls_stays_in_the_build() -> None:
     folder = Path(str(imagecodecs.__file__)).parent
     there = {path.name.partition(".")[0] for path in folder.glob("_*.so")}
     assert modules - {"_dicomrle"} <= there
+
+
+def test_the_trial_of_sockets_tells_loopback_from_the_network() -> None:
+    import smoke_linux
+
+    local = [
+        "socket(AF_INET6, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3",
+        'bind(3, {sa_family=AF_INET6, sin6_port=htons(0), inet_pton(AF_INET6, "::1", &sin6_addr)}, 28) = 0',
+        'connect(3, {sa_family=AF_INET, sin_port=htons(5432), sin_addr=inet_addr("127.0.0.1")}, 16) = 0',
+        'connect(3, {sa_family=AF_UNIX, sun_path="/tmp/.X11-unix/X0"}, 20) = 0',
+    ]
+    outward = (
+        'connect(3, {sa_family=AF_INET, sin_port=htons(443), sin_addr=inet_addr("151.101.0.223")}, 16) = 0'
+    )
+    assert smoke_linux.beyond_this_machine([*local, outward]) == [outward]
