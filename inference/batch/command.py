@@ -153,7 +153,7 @@ def carry_out(order: Order) -> int:
     """
     spec, lesion_notes = _spec(order)
     folder = RunFolder(order.folder, objects=order.sr)
-    with Claims(order.folder, stale_s=order.stale_s) as claims, _interrupt() as stopping:
+    with _interrupt() as stopping, Claims(order.folder, stale_s=order.stale_s) as claims:
         _prepare_folder(order, folder, claims)
         with TerminalReporter() as reporter:
             for note in lesion_notes:

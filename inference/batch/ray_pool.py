@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, fail
 
 _LOG = logging.getLogger(__name__)
 LOCAL = "local"
+_ANSWER_S = 10.0
 _STORE_BYTES = 256 << 20  # of a local cluster; a product is a few MB
 
 
@@ -33,8 +35,6 @@ class RayWorker:
 
     def who(self) -> str:
         """Name this worker: its machine and process."""
-        import socket
-
         return f"{socket.gethostname()}:{os.getpid()}"
 
     def analyse(self, unit: Unit) -> tuple[str, Product | str]:
@@ -151,9 +151,20 @@ class RayPool:
                     runtime_env=env, **quiet,
                 )  # fmt: skip
             else:
+                _must_answer(address)  # Ray itself ends the whole process where nobody answers
                 self._ray.init(address=address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise BatchError(
-                f"--ray {address}: expected a Ray cluster that answers, found: {str(error).splitlines()[0]}; "
+                f"--ray {address}: expected a Ray cluster that answers, found: {said}; "
                 "start one with 'ray start --head', or use --ray local."
             ) from error
+
+
+def _must_answer(address: str) -> None:
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        if address == "auto":
+            return
+        raise ValueError("an address without a port (expected HOST:PORT, auto or local)")
+    socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
