@@ -81,6 +81,12 @@ def _rows(path: Path) -> list[list[str]]:
         raise StudyError(f"{path}: the table of cases and patients could not be read ({error}).") from error
     if not rows or rows[0] != [field.name for field in fields(LinkRow)]:
         raise StudyError(f"{path}: expected the columns case_id, role, patient_id, study_uid, study_date.")
+    wrong = next((number for number, row in enumerate(rows, 1) if len(row) != len(rows[0])), None)
+    if wrong is not None:
+        raise StudyError(
+            f"{path}: line {wrong}: expected {len(rows[0])} cells, found {len(rows[wrong - 1])}; bring the table back"
+            " from its backup."
+        )
     return rows[1:]
 
 

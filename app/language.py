@@ -24,7 +24,7 @@ def language_setting(folder: Path | None = None) -> str:
     """Return the setting 'language' ('system', 'en', 'zh_CN' …); 'system' where there is none to be read."""
     try:
         content = json.loads(((folder or settings_folder()) / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "system"
     chosen = content.get("language") if isinstance(content, dict) else None
     return chosen if isinstance(chosen, str) else "system"

@@ -131,7 +131,7 @@ def _wrong(file: Path, expected: str, found: str) -> SettingsError:
 def _object(path: Path) -> dict[str, Any]:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(
             _tr("{0}: could not be read ({1}); mend or remove it.").format(path, error)
         ) from error

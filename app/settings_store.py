@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.language import SETTINGS_FILE, settings_folder
 from app.state.settings import SCHEMA, Settings, from_json, to_json
-from resources.files import UserFacingError
+from resources.files import UserFacingError, one_sentence
 from resources.translation import translate
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class JsonSettings:
             return self._set_aside(_tr("it cannot be read ({0})").format(error))
         try:
             plain = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return self._set_aside(_tr("it is no JSON ({0})").format(error))
         if not isinstance(plain, dict):
             return self._set_aside(
@@ -83,7 +83,7 @@ class JsonSettings:
         except OSError as error:
             where = _tr("no copy could be kept ({0})").format(error)
         words = _tr("Settings in {0}: {1}; defaults are used for what is missing, {2}.")
-        self._problem = words.format(self._path, why, where)
+        self._problem = one_sentence(words.format(self._path, why, where))
         log.warning("settings could not be read whole; %s", kept.name)
         return Settings()
 

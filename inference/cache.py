@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,12 @@ def identity_of(card: ModelCard) -> ModelIdentity:
     )
 
 
+_DAMAGE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, RuntimeError, OverflowError,
+    SyntaxError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip  # whatever a damaged zip, array head or JSON raises; the result is made anew
+
+
 class ResultCache:
     """A folder of results: one ``.npz`` each, holding the heat maps and the rest as JSON."""
 
@@ -77,7 +84,7 @@ class ResultCache:
             result = _result_of(head, maps)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             _LOG.warning("cached result %s is damaged (%s); removed", path.name, type(error).__name__)
             path.unlink(missing_ok=True)
             return None

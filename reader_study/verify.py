@@ -62,7 +62,12 @@ def verify_log(db_or_url: str | Path, anchor: Path | None = None) -> VerifyRepor
     for session_id, rows in sorted(chains.items()):
         problems.extend(_walk(session_id, rows))
         hashes[session_id] = {row.seq: str(row.hash) for row in rows if isinstance(row.seq, int)}
-    problems.extend(table_problems(inspection, chains))
+    try:
+        problems.extend(table_problems(inspection, chains))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        problems.append(
+            f"Study database {db_or_url}: its tables hold values that no program writes ({error!r}); restore a backup."
+        )
     notes: list[str] = []
     if anchor is None:
         notes.append("No anchor file was named: a cut tail would not be seen.")

@@ -138,7 +138,7 @@ def _readers(rows: Iterable[Row]) -> frozenset[str]:
 def _list(row: Row, name: str) -> list[Row]:
     try:
         value = json.loads(row["body"])[name]
-    except (ValueError, KeyError, TypeError):  # told by its hash already
+    except (ValueError, KeyError, TypeError, RecursionError):  # told by its hash already
         return []
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
@@ -150,7 +150,7 @@ def _digest(body: object) -> str:
 def _body(row: RawRow) -> Row:
     try:
         value = json.loads(str(row.body))
-    except ValueError:  # told by the walk
+    except (ValueError, RecursionError):  # told by the walk
         return {}
     return value if isinstance(value, dict) else {}
 

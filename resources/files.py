@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+MAX_JSON_BYTES = 64 << 20  # parsed, JSON takes up to ten times its size in memory
+_LONGEST = 1_000  # characters: what a hostile file holds is quoted, not recited
+_HEAD, _TAIL = 700, 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def one_sentence(text: str) -> str:
+    """Keep a text one line of bearable length: what a file holds may break lines, turn words or have no end."""
+    plain = _CONTROL.sub(" ", text)
+    return plain if len(plain) <= _LONGEST else f"{plain[:_HEAD]} … {plain[-_TAIL:]}"
 
 
 class UserFacingError(Exception):
     """An error whose text is one sentence for the person at the screen: what, where, expected, found, remedy."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(one_sentence(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ResourceError(UserFacingError):
@@ -27,15 +41,24 @@ def resource_path(*parts: str) -> Path:
 
 
 def read_json(path: Path) -> object:
-    """Read one JSON file (UTF-8); ResourceError names file, line and column."""
+    """Read one JSON file (UTF-8, at most 64 MB); ResourceError names file, line and column."""
     try:
-        text = path.read_text(encoding="utf-8")
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise ResourceError(
+                f"{path}: expected at most {MAX_JSON_BYTES >> 20} MB of JSON, found {size >> 20} MB; split the file."
+            )
+        value: object = json.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise ResourceError(f"{path}: could not be read ({error.strerror}).") from error
-    try:
-        value: object = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ResourceError(
+            f"{path}: expected JSON text in UTF-8, found other bytes at {error.start}; name another file."
+        ) from error
     except json.JSONDecodeError as error:
         raise ResourceError(
             f"{path}: line {error.lineno}, column {error.colno}: expected JSON, found {error.msg}."
         ) from error
+    except (RecursionError, ValueError) as error:  # nested without end; a number of thousands of digits
+        raise ResourceError(f"{path}: expected JSON, found what no program writes ({error}).") from error
     return value

@@ -124,7 +124,7 @@ def _outlines(root: Path) -> dict[str, list[Mapping[str, object]]]:
     for _, row in csv_rows(path, ("#filename", "region_shape_attributes")):
         try:
             shape = json.loads(row["region_shape_attributes"] or "{}")
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             shape = {"name": "not legible"}
         if shape:
             out.setdefault(Path(row["#filename"].strip()).stem.strip().upper(), []).append(shape)

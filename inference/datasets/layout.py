@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,12 @@ LESION_COLUMNS = (
     "x", "y", "radius", "mask_path", "shape", "margin", "morphology", "distribution", "birads", "split",
 )  # fmt: skip
 _SPARE_BYTES = 1 << 30  # left free on the disk when images are copied
+_MAX_UNPACKED = 512 << 20
+_MAX_COLUMNS = 256  # of a sheet, looked at: a cell in column XFD would make each row 16 384 wide
+_BROKEN_BOOK = (
+    zipfile.BadZipFile, zlib.error, SyntaxError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
+    EOFError, RuntimeError, NotImplementedError, OverflowError, AssertionError,
+)  # fmt: skip  # XML that is none is a SyntaxError; openpyxl meets the rest in workbooks that no program writes
 _DEPTH = 2  # a set may lie so many folders below the one that was named
 Row = dict[str, object]
 
@@ -218,24 +226,30 @@ def sheet_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, 
         return csv_rows(path, columns)
     from openpyxl import load_workbook
 
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(f"{path.name}: expected an xlsx workbook, could not be read ({error}).") from error
     seen: list[str] = []
     try:
-        for sheet in book.worksheets:
-            lines = sheet.iter_rows(values_only=True)
-            head = [_cell(value) for value in next(lines, ())]
-            seen.append(f"{sheet.title}: {', '.join(head)}")
-            if all(name in head for name in columns):
-                return [
-                    (number, dict(zip(head, map(_cell, line), strict=False)))
-                    for number, line in enumerate(lines, start=2)
-                    if any(value is not None for value in line)
-                ]
-    finally:
-        book.close()
+        with zipfile.ZipFile(path) as packed:
+            size = sum(info.file_size for info in packed.infolist())
+        if size > _MAX_UNPACKED:
+            raise DatasetError(
+                f"{path.name}: expected a workbook of at most {_MAX_UNPACKED >> 20} MB unpacked, found {size >> 20} MB."
+            )
+        book = load_workbook(path, read_only=True, data_only=True)
+        try:
+            for sheet in book.worksheets:
+                lines = sheet.iter_rows(max_col=_MAX_COLUMNS, values_only=True)
+                head = [_cell(value) for value in next(lines, ())]
+                seen.append(f"{sheet.title}: {', '.join(head)}")
+                if all(name in head for name in columns):
+                    return [
+                        (number, dict(zip(head, map(_cell, line), strict=False)))
+                        for number, line in enumerate(lines, start=2)
+                        if any(value is not None for value in line)
+                    ]
+        finally:
+            book.close()
+    except _BROKEN_BOOK as error:
+        raise DatasetError(f"{path.name}: expected an xlsx workbook, could not be read ({error}).") from error
     raise DatasetError(
         f"{path.name}, row 1: expected the columns {', '.join(columns)}, found {'; '.join(seen) or 'no sheet'}."
     )

@@ -231,7 +231,7 @@ def _facts(folder: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"run.json: expected JSON, could not be read ({error}).") from error
     if not isinstance(facts, dict):
         raise EvaluationError("run.json: expected an object, found something else.")

@@ -33,10 +33,22 @@ INFLATE_LIMIT = 1 << 30
 FIRST_PREFIX = 1 << 16  # nearly every header ends within it
 HEADER_PREFIX = 1 << 22
 PIXEL_TAG = b"\xe0\x7f\x10\x00"
+_LARGE = 1 << 16
+
+
+class Bounded(io.BufferedReader):
+    """Asks for no more than is there: memory for a length that lies would be taken before it is read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LARGE:
+            at = self.tell()
+            size = min(size, self.seek(0, io.SEEK_END) - at)
+            self.seek(at)
+        return super().read(size)
 
 
 def opened(source: Path | bytes) -> BinaryIO:
-    stream: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    stream: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else Bounded(io.FileIO(source))
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     if size == 0:
@@ -113,7 +125,7 @@ def _inflated(stream: BinaryIO, *, whole: bool) -> tuple[BinaryIO, int]:
         found = len(part)
         body[:found] = part
     end = len(meta) + found
-    return io.BufferedReader(Memory(memory.data[:end])), end
+    return Bounded(Memory(memory.data[:end])), end
 
 
 class Memory(io.RawIOBase):

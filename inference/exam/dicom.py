@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from inference.exam import codecs, contrast, grayscale, header, views
 from inference.exam.container import locate_frame, opened, parse, pixel_vr, read_pieces
@@ -39,6 +39,7 @@ _PARSE_ERRORS = (
     RuntimeError,
     OverflowError,
     struct.error,
+    BytesLengthException,
     InvalidDicomError,
     Warning,
     zlib.error,

@@ -131,7 +131,7 @@ def _parse_case(data: bytes, name: str, folder: Path, case_id: str) -> Manifest:
     """Read ``{"case_id", "kind", "images": [{"path", ...}]}``; what the case says holds where an image is silent."""
     try:
         text = json.loads(data.decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ExamError(f"{name}: expected a JSON case file, found {error}.") from error
     if not isinstance(text, dict) or not isinstance(text.get("images"), list):
         raise ExamError(f"{name}: expected an object with a list 'images', found none.")
@@ -244,7 +244,7 @@ def load_picture(data: bytes, image: ManifestImage) -> ViewImage:
 def resolve_inside(folder: Path, relative: str) -> Path:
     """Join a manifest path to its folder; ExamError when it leads out of it."""
     root = folder.resolve()
-    target = (root / relative.replace("\\", "/")).resolve()
+    target = (root / relative.replace("\\", "/").replace("\0", "?")).resolve()  # a NUL ends no path
     if not target.is_relative_to(root):
         raise outside(relative)
     return target

@@ -300,7 +300,10 @@ def _case_file(member: Member, members: Sequence[Member]) -> tuple[list[Item], l
 def _on_disk(folder: Path) -> _Find:
     def find(relative: str, path: str) -> Member | None:
         target = manifest.resolve_inside(folder, relative)
-        return Member(name=path, file=target) if target.is_file() else None
+        try:
+            return Member(name=path, file=target) if target.is_file() else None
+        except OSError:  # a name longer than the file system takes
+            return None
 
     return find
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,13 @@ FP_COLUMNS = ("ReaderID", "ModalityID", "CaseID", "FP_Rating")
 TP_COLUMNS = ("ReaderID", "ModalityID", "CaseID", "LesionID", "TP_Rating")
 _SHEETS = {"TRUTH": ("TRUTH",), "FP": ("FP", "NL"), "TP": ("TP", "LL")}
 _RATING_NAMES = {"FP_Rating": "NL_Rating", "TP_Rating": "LL_Rating"}
-MAX_ROWS = 2_000_000
+MAX_ROWS = 1 << 20  # Excel's own limit
+MAX_COLUMNS = 64  # looked at; a cell in column XFD would make each row 16 384 wide
+MAX_UNPACKED = 512 * 2**20
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, OSError, TypeError, IndexError, AttributeError,
+    EOFError, RuntimeError, NotImplementedError, OverflowError, AssertionError, StopIteration,
+)  # fmt: skip  # XML that is none is a SyntaxError; openpyxl meets the rest in workbooks that no program writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +129,7 @@ def _one_rating_each(lesions: Mapping[int, set[int]], marks: Sequence[Mark], pai
 
 
 def _sheets(path: Path) -> Iterator[_Sheet]:
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = open_book(path)
-    except FileNotFoundError as error:
-        raise ExchangeError(f"{path.name}: expected a workbook, found no file; check the path.") from error
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError, TypeError) as error:
-        raise ExchangeError(
-            f"{path.name}: expected an Excel workbook (.xlsx), found another file; save it as .xlsx."
-        ) from error
+    book = open_book(path)
     try:
         names = {str(name).strip().upper(): name for name in book.sheetnames}
         for wanted, spellings in _SHEETS.items():
@@ -140,22 +139,45 @@ def _sheets(path: Path) -> Iterator[_Sheet]:
                     f"{path.name}: expected a sheet {' or '.join(spellings)}, found {', '.join(book.sheetnames)};"
                     " rename the sheet."
                 )
-            worksheet = book[found]
-            worksheet.reset_dimensions()
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _told(path):
                 warnings.simplefilter("ignore", UserWarning)
-                yield _sheet(path.name, wanted, worksheet.iter_rows(values_only=True))
+                worksheet = book[found]
+                worksheet.reset_dimensions()
+                sheet = _sheet(path.name, wanted, worksheet.iter_rows(max_col=MAX_COLUMNS, values_only=True))
+            yield sheet
     finally:
         book.close()
 
 
 def open_book(path: Path) -> Workbook:
-    import openpyxl
-
-    with warnings.catch_warnings():
+    """Open a workbook for reading its cells; ExchangeError when it is none, or unpacks to more than 512 MB."""
+    with warnings.catch_warnings(), _told(path):
         warnings.simplefilter("ignore", UserWarning)  # extensions of Excel that hold no cell
+        import openpyxl
+
+        with zipfile.ZipFile(path) as packed:
+            size = sum(info.file_size for info in packed.infolist())
+        if size > MAX_UNPACKED:
+            raise ExchangeError(
+                f"{path.name}: expected a workbook of at most {MAX_UNPACKED >> 20} MB unpacked, found {size >> 20} MB;"
+                " split it."
+            )
         # read-only: no formulas, and sheets without a dimension record open too
         return openpyxl.load_workbook(path, read_only=True, data_only=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged workbook raises into one sentence."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ExchangeError(f"{path.name}: expected a workbook, found no file; check the path.") from error
+    except _DAMAGE as error:
+        raise ExchangeError(
+            f"{path.name}: expected an Excel workbook (.xlsx), found another or a damaged file"
+            f" ({type(error).__name__}); save it as .xlsx again."
+        ) from error
 
 
 def _sheet(file: str, name: str, content: Iterator[tuple[object, ...]]) -> _Sheet:

@@ -4,7 +4,6 @@ Tables are read by column name; what is not there leaves out what is made of it.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from reader_study.errors import StudyError
 from reader_study.exchange.files import read_observer_data
 from reader_study.exchange.observer_data import Paradigm, roc_data
 from reader_study.report.birads_columns import BIRADS_ORDER, birads_categories
+from reader_study.report.export_rows import ReportError, table_rows
 from reader_study.report.export_tables import case_facts, standalone_by_type, standalone_scores
 from reader_study.report.file_order import aided_first, modality_order
 from reader_study.report.inputs import FlowCounts, Localised, ReportInputs, TypeRatings
@@ -32,10 +31,6 @@ RATINGS = (
     ("call", "call (1 = malignant)"),
 )  # the first that is there
 Row = Mapping[str, str]
-
-
-class ReportError(StudyError):
-    """A report cannot be made of this input; the text says what is missing and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +83,7 @@ def inputs_of_export(
     ReportError
         A table or a case's truth is missing.
     """
-    readings = [row for row in _table(folder / "readings.csv") if _analysed(row)]
+    readings = [row for row in table_rows(folder / "readings.csv") if _analysed(row)]
     if not readings:
         raise ReportError(f"{folder / 'readings.csv'}: expected at least one analysed reading, found none.")
     known = truth if isinstance(truth, StudyTruth) else read_truth_table(truth)
@@ -114,17 +109,17 @@ def inputs_of_export(
     with_ai = {
         r.get("arm_id", "")
         for name in ("ai_scores.csv", "exposure.csv")
-        for r in _table(folder / name, needed=False)
+        for r in table_rows(folder / name, needed=False)
     }
     ratings = ratings.pick(modalities=aided_first(ratings.modalities, with_ai))
     categories, no_category = birads_categories(readings)
-    sessions = _table(folder / "sessions.csv")
+    sessions = table_rows(folder / "sessions.csv")
     people = _readers(folder, groups)
     group_of = {reader: facts["group"] for reader, facts in people.items() if facts.get("group")}
-    timed = [row for row in _table(folder / "times.csv") if _analysed(row)]
-    findings = [row for row in _table(folder / "findings.csv", needed=False) if row.get("status", "kept") == "kept" and _analysed(row)]  # fmt: skip
-    ai_rows = _table(folder / "ai_scores.csv", needed=False)
-    facts = case_facts(_table(folder / "cases.csv", needed=False), known.facts)
+    timed = [row for row in table_rows(folder / "times.csv") if _analysed(row)]
+    findings = [row for row in table_rows(folder / "findings.csv", needed=False) if row.get("status", "kept") == "kept" and _analysed(row)]  # fmt: skip
+    ai_rows = table_rows(folder / "ai_scores.csv", needed=False)
+    facts = case_facts(table_rows(folder / "cases.csv", needed=False), known.facts)
     strata, numbers = _characteristics(facts, set(ratings.cases))
     localised, not_localised = localised_of(findings, known.lesions, known.malignant, set(ratings.cases), known.rule)  # fmt: skip
     refused: list[str] = []
@@ -135,7 +130,7 @@ def inputs_of_export(
         cases_planned=len({r["case_id"] for r in readings} | set(known.malignant)),
         cases_practice=_practice(folder),
         cases_read=len({r["case_id"] for r in rated}),
-        reads_planned=sum(int(s["n_planned"]) for s in sessions if s["period"] != "0"),
+        reads_planned=sum(int(s["n_planned"] or 0) for s in sessions if s["period"] != "0"),
         reads_done=len(rated),
         reads_flagged=sum(r.get("interrupted") == "1" for r in rated),
     )
@@ -181,26 +176,13 @@ def _cut_name(cut: float | None, rating: str) -> str:
 # ------------------------------------------------------------------------------------------------ tables
 
 
-def _table(path: Path, *, needed: bool = True) -> list[dict[str, str]]:
-    if not needed and not path.exists():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            return list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not text"
-        raise ReportError(
-            f"{path}: expected a table of an export, found none ({why}); run `negatoscope export` first."
-        ) from error
-
-
 def _analysed(row: Row) -> bool:
     return row.get("period", "1") != "0"
 
 
 def read_truth_table(path: Path) -> StudyTruth:
     """Read a truth CSV; ReportError names the line that is wrong."""
-    rows = _table(path)
+    rows = table_rows(path, counted=False)
     if rows and not {"case_id", "malignant"} <= set(rows[0]):
         raise ReportError(f"{path}: expected columns case_id and malignant, found {', '.join(rows[0])}.")
     malignant: dict[str, bool] = {}
@@ -240,9 +222,9 @@ def _characteristics(
 def _readers(folder: Path, groups: Path | None) -> dict[str, dict[str, str]]:
     """What is known of the readers: the export's readers.csv, then the table that was named."""
     found: dict[str, dict[str, str]] = {}
-    rows = _table(folder / "readers.csv", needed=False)
+    rows = table_rows(folder / "readers.csv", needed=False)
     if groups is not None:
-        rows += _table(groups)
+        rows += table_rows(groups, counted=False)
         if rows and not any("reader_id" in row and "group" in row for row in rows):
             raise ReportError(f"{groups}: expected columns reader_id and group, found {', '.join(rows[-1])}.")
     for row in rows:
@@ -253,8 +235,8 @@ def _readers(folder: Path, groups: Path | None) -> dict[str, dict[str, str]]:
 
 
 def _practice(folder: Path) -> int:
-    rows = _table(folder / "sessions.csv")
-    return max((int(s["n_planned"]) for s in rows if s["period"] == "0"), default=0)
+    rows = table_rows(folder / "sessions.csv")
+    return max((int(s["n_planned"] or 0) for s in rows if s["period"] == "0"), default=0)
 
 
 def _facts(readings: list[dict[str, str]], sessions: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -309,7 +291,7 @@ def _order(readings: Iterable[Row]) -> dict[tuple[str, str, str], tuple[int, int
 def _washout(folder: Path, readings: Iterable[Row]) -> tuple[float, ...]:
     """Days between the reads of one case by one reader, as they really were; two answers of one sitting are one read."""
     kept = [
-        r["interval_days"] for r in _table(folder / "washout.csv", needed=False) if r.get("interval_days")
+        r["interval_days"] for r in table_rows(folder / "washout.csv", needed=False) if r.get("interval_days")
     ]
     if kept:
         return tuple(float(days) for days in kept)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from reader_study.errors import StoreError
@@ -46,6 +46,13 @@ class Inspection:
 
 
 _TABLES = ("studies", "protocols", "plans", "accounts")
+_COLUMNS: Mapping[str, frozenset[str]] = {  # those of every version of the program
+    "events": frozenset({"session_id", "seq", "kind", "version", "body", "prev_hash", "hash"}),
+    "studies": frozenset({"study_id", "body", "protocol_hash"}),
+    "protocols": frozenset({"study_id", "number", "body", "protocol_hash"}),
+    "plans": frozenset({"session_id", "study_id"}),
+    "accounts": frozenset({"reader_id", "study_id", "password_hash"}),
+}
 _ROWS = (
     "SELECT session_id, seq, kind, version, boot_id, t_mono_ns, t_utc, body, prev_hash, hash"
     " FROM events ORDER BY session_id, seq"
@@ -63,6 +70,7 @@ def read_raw(db_or_url: str | Path) -> Inspection:
         raise
     try:
         with engine.connect() as connection:
+            _must_be_tables(connection, db_or_url)
             rows = tuple(RawRow(**row) for row in connection.execute(text(_ROWS)).mappings())
             wrong = wrong_triggers(connection)
             there = set(inspect(connection).get_table_names())
@@ -80,6 +88,25 @@ def read_raw(db_or_url: str | Path) -> Inspection:
     finally:
         engine.dispose()
     return Inspection(rows=rows, wrong_triggers=wrong, tables=tables)
+
+
+def _must_be_tables(connection: Connection, named: str | Path) -> None:
+    """A view in a table's place may run for ever, and a table without its columns is of another program."""
+    found = inspect(connection)
+    views = set(found.get_view_names())
+    for name, columns in _COLUMNS.items():
+        if name in views:
+            raise StoreError(
+                f"Study database {shown(named)}: expected {name} to be a table, found a view; restore a backup."
+            )
+        if not found.has_table(name):
+            continue
+        lacking = sorted(columns - {column["name"] for column in found.get_columns(name)})
+        if lacking:
+            raise StoreError(
+                f"Study database {shown(named)}: expected the column {lacking[0]} in table {name}, found none; restore a"
+                " backup."
+            )
 
 
 def _must_be_a_file(database: str | None, named: str | Path) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, inspect, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 from reader_study.audit import audit_study
 from reader_study.clock import SystemClock
@@ -44,6 +44,9 @@ class TransferReport:
     events: int
 
 
+_NO_STUDY = (StatementError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+
+
 def merge(target: str | Path, source: str | Path, *, clock: Clock | None = None) -> TransferReport:
     """Take all studies and sessions of ``source`` into ``target``; all or nothing.
 
@@ -69,6 +72,11 @@ def merge(target: str | Path, source: str | Path, *, clock: Clock | None = None)
         raise StoreError(
             f"Merging {shown(source)} into {shown(target)}: could not be done ({cause_of(error)}); nothing was changed:"
             f" {remedy_of(error)}, then try again."
+        ) from error
+    except _NO_STUDY as error:
+        raise StoreError(
+            f"Merging {shown(source)} into {shown(target)}: expected values that the program writes, found others"
+            f" ({type(error).__name__}); nothing was changed: restore a backup of the source."
         ) from error
     finally:
         origin.dispose()

@@ -75,7 +75,7 @@ def open_key(path: Path, *, away_from: Path) -> SiteKey:
             raise ValueError(f"{len(secret)} bytes")
     except OSError as error:
         raise ExamError(f"{path}: the key could not be read ({error.strerror}); check its rights.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExamError(
             f"{path}: expected a key of {_BYTES} bytes, found damage ({error}); bring it back from its backup."
         ) from error

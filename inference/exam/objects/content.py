@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ MAX_BYTES = 64 << 20
 _NO_CODE = Code("", "", "")
 BROKEN = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError, IndexError,
-    RuntimeError, OverflowError, struct.error, BytesLengthException, InvalidDicomError, Warning,
+    RuntimeError, OverflowError, struct.error, BytesLengthException, InvalidDicomError, Warning, zlib.error,
 )  # fmt: skip  # RuntimeError covers RecursionError: sequences nested beyond reason
 
 

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.filebase import DicomBytesIO
-
 from inference.exam.archive import Member
+from inference.exam.container import opened, parse
 from inference.exam.header import patient_id_of
 from inference.exam.objects.cad_sr_read import MAMMOGRAPHY_CAD_SR, cad_report
 from inference.exam.objects.content import BROKEN, read_object, told
@@ -50,37 +48,34 @@ class FileIdentity:
 
 def identity_of(member: Member) -> FileIdentity:
     """Read instance and patient id of a DICOM file from its header; all '' where it cannot be read."""
-    wanted = ["SOPInstanceUID", "PatientID", "IssuerOfPatientID"]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), opened(member.header_source()) as stream:
             warnings.simplefilter("ignore")
-            data = member.header_source()
-            source = DicomBytesIO(data) if isinstance(data, bytes) else data
-            ds = dcmread(source, specific_tags=wanted, stop_before_pixels=True, force=True)
+            ds = parse(stream, whole=False)[0]
             return FileIdentity(
                 sop_instance_uid=str(ds.get("SOPInstanceUID", "") or "").strip(),
                 patient=patient_id_of(ds),
                 patient_id=str(ds.get("PatientID", "") or "").strip(),
             )
-    except BROKEN:
+    except (*BROKEN, ExamError):
         return FileIdentity()
 
 
 def recognised(data: Path | bytes, member: Member) -> FoundObject | None:
     """Say what a file is that holds no image; None when it is none of the objects that are shown."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), opened(data) as stream:
             warnings.simplefilter("ignore")
-            source = DicomBytesIO(data) if isinstance(data, bytes) else data
-            ds = dcmread(source, specific_tags=["SOPClassUID", "StudyInstanceUID"], stop_before_pixels=True)
-    except BROKEN:
+            ds = parse(stream, whole=False)[0]
+            name = _NAMES.get(str(ds.get("SOPClassUID", "")))
+            study_uid = str(ds.get("StudyInstanceUID", "") or "")
+    except (*BROKEN, ExamError):
         return None
-    name = _NAMES.get(str(ds.get("SOPClassUID", "")))
     if name is None:
         return None
     return FoundObject(
         member=member,
-        study_uid=str(ds.get("StudyInstanceUID", "") or ""),
+        study_uid=study_uid,
         sentence=f"{member.name}: {name}; listed, shown with its exam on demand.",
     )
 
