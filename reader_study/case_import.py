@@ -144,12 +144,13 @@ def open_store(root: Path) -> CaseStore:
             f"{path}: expected a '{_FORMAT}' file of version {_VERSION}, found another; name the folder."
         )
     try:
-        cases = [_case(item) for item in value["cases"]]
+        store = CaseStore(root=root, cases=[_case(item) for item in value["cases"]])
+        protocol_cases(store)  # what a protocol refuses of a case is refused here, with the file's name
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StudyError(
             f"{path}: expected cases with their exams, found {error!r}; import again."
         ) from error
-    return CaseStore(root=root, cases=cases)
+    return store
 
 
 def protocol_cases(store: CaseStore) -> tuple[Case, ...]:

@@ -27,6 +27,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--count", type=int, default=10_000, help="files to spoil")
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes at once")
     parser.add_argument("--json", type=Path, help="write every trial that failed to this file")
     options = parser.parse_args(argv)
     console = Console(width=180)
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         corpus = make_corpus(Path(scratch))
         numbers = range(options.first, options.first + options.count)
-        for trial in trials(corpus, options.seed, numbers):
+        for trial in trials(corpus, options.seed, numbers, workers=options.workers):
             done.append(trial)
             if trial.failed:
                 console.print(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import queue
 import selectors
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -17,7 +19,7 @@ from tests.hostile.importers import at_number
 from tests.hostile.trial import Trial
 
 PATIENCE_S = 60.0  # by the wall clock; what takes 5 s of processor time is a finding before that
-REUSES = 400
+REUSES = 2_000
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -87,8 +89,38 @@ def _lost(number: int, verdict: str, words: str, seconds: float) -> Trial:
                  seconds=seconds)  # fmt: skip
 
 
-def trials(corpus: Path, seed: int, numbers: Iterable[int]) -> Iterator[Trial]:
-    """Try the files of these numbers one after the other in a worker process."""
+def trials(corpus: Path, seed: int, numbers: Sequence[int], *, workers: int = 1) -> Iterator[Trial]:
+    """Try the files of these numbers in worker processes, each of which takes every n-th; in no order."""
+    done: queue.SimpleQueue[Trial | None] = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def share(own: Sequence[int]) -> None:
+        try:
+            for trial in _one_by_one(corpus, seed, own):
+                done.put(trial)
+                if stop.is_set():
+                    return
+        finally:
+            done.put(None)
+
+    threads = [threading.Thread(target=share, args=(numbers[k::workers],)) for k in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        ended = 0
+        while ended < workers:
+            trial = done.get()
+            if trial is None:
+                ended += 1
+            else:
+                yield trial
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _one_by_one(corpus: Path, seed: int, numbers: Iterable[int]) -> Iterator[Trial]:
     worker: _Worker | None = None
     try:
         for number in numbers:
