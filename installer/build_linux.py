@@ -39,7 +39,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--only", choices=("folder", "deb", "single"), help="one step on a folder that is made"
     )
-    parser.add_argument("--fast", action="store_true", help="compress little: quicker and larger, for trials")
+    parser.add_argument(
+        "--fast", action="store_true", help="compress little or not at all: quicker and larger, for trials"
+    )
     return parser.parse_args()
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import subprocess
 from pathlib import Path
 
 import frozen_tools
@@ -28,7 +27,7 @@ unpack() {
   echo "Negatoscope: unpacking once into $1 ..." >&2
   [ "$(tail -c +@OFFSET@ "$0" | sha256sum | cut -c1-64)" = "@SHA256@" ] || { echo "Negatoscope: this file is damaged or cut off (its digest is not the one it was made with); copy it again." >&2; exit 2; }
   mkdir -p "$1"
-  tail -c +@OFFSET@ "$0" | tar -xJ -C "$1" --no-same-owner
+  tail -c +@OFFSET@ "$0" | tar -x@FORM@ -C "$1" --no-same-owner
 }
 case "${1:-}" in
   --extract) mkdir -p "$(dirname "$2")"; unpack "$2"; exit 0 ;;
@@ -48,7 +47,7 @@ exec "$place/bin/negatoscope" "$@"
 """
 
 
-def header(*, version: str, variant: str, digest: str, need_kb: int) -> bytes:
+def header(*, version: str, variant: str, digest: str, need_kb: int, packed: bool = True) -> bytes:
     """Return the shell part; its own length is written into it as the place where the archive begins."""
     text = HEADER
     for name, value in (
@@ -57,6 +56,7 @@ def header(*, version: str, variant: str, digest: str, need_kb: int) -> bytes:
         ("DIGEST", digest[:12]),
         ("SHA256", digest),
         ("NEED_KB", str(need_kb)),
+        ("FORM", "J" if packed else ""),
     ):
         text = text.replace(f"@{name}@", value)
     offset = 0
@@ -70,34 +70,18 @@ def header(*, version: str, variant: str, digest: str, need_kb: int) -> bytes:
 def make_single(folder: Path, out: Path, *, version: str, variant: str, fast: bool = False) -> Path:
     """Make the file; the archive is sorted and owned by nobody in particular, so that equal folders give equal files."""
     frozen_tools.say("single file")
-    archive = out / f"single-{variant}.tar.xz"
-    tar = (
-        "tar",
-        "-C",
-        str(folder),
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "-cf",
-        "-",
-        ".",
-    )
-    with archive.open("wb") as file:
-        with subprocess.Popen(tar, stdout=subprocess.PIPE) as packing:
-            done = subprocess.run(
-                ("xz", "-0" if fast else "-4", "-T1"), stdin=packing.stdout, stdout=file, check=False
-            )
-        if packing.returncode or done.returncode:
-            raise frozen_tools.BuildError(
-                f"{archive}: tar ended with {packing.returncode}, xz with {done.returncode}; check the disk."
-            )
+    archive = out / f"single-{variant}.tar"
+    tar = ("tar", "-C", str(folder), "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf")
+    frozen_tools.run(*tar, archive, ".")
+    if not fast:
+        frozen_tools.run("xz", "-4", "-T1", archive)
+        archive = archive.with_suffix(".tar.xz")
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     target = out / f"Negatoscope-{version}-{variant}-{platform.machine()}.run"
     need_kb = frozen_tools.size_of(folder) // 1024 + 50_000
     with target.open("wb") as file:
-        file.write(header(version=version, variant=variant, digest=digest, need_kb=need_kb))
+        file.write(header(version=version, variant=variant, digest=digest, need_kb=need_kb, packed=not fast))
         with archive.open("rb") as part:
             while chunk := part.read(1 << 22):
                 file.write(chunk)

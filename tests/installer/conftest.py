@@ -17,6 +17,7 @@ NAMES = (
     "licences",
     "package_deb",
     "package_single",
+    "smoke_linux",
 )
 
 
