@@ -341,8 +341,8 @@ def coordinator(qtbot, tmp_path, clock=None):
     for field, words in (
         (page.study_title, "Study"),
         (page.name, "Ada"),
-        (page.password, "pw"),
-        (page.again, "pw"),
+        (page.password, "pass-word"),
+        (page.again, "pass-word"),
     ):
         field.setText(words)
     QTest.keyClick(page.again, Qt.Key.Key_Return)
@@ -430,7 +430,7 @@ def reading_window(qtbot, tmp_path):
     loaded = source.load(source.list()[0].exam_id)
     arm = Arm(arm_id="a", title="Aided", ai=AiPolicy(shown=True))
     cases = (Case(case_id="C1", exam_id=loaded.exam_id, exam_digest=loaded.digest),)
-    reader = Reader(reader_id="r", name="R", password_hash=hash_password("pw"))
+    reader = Reader(reader_id="r", name="R", password_hash=hash_password("pass-word"))
     plans = allocate(study_id="S", seed=1, cases=cases, readers=(reader,), arms=(arm,), design="single")
     study = Study(study_id="S", title="S", protocol_version="1", seed=1, arms=(arm,), readers=(reader,), cases=cases,
                   scale=Scale(), plans=plans)  # fmt: skip
@@ -442,7 +442,7 @@ def reading_window(qtbot, tmp_path):
     )
     window = opened(qtbot, station)
     QTest.keyClicks(window.sign_in.reader, "r")
-    QTest.keyClicks(window.sign_in.password, "pw")
+    QTest.keyClicks(window.sign_in.password, "pass-word")
     yield window
     window.close()
 
@@ -460,7 +460,7 @@ def test_pacs_no_reader_of_a_study_gets_to_the_pacs(qtbot, reading_window):
         QTest.keySequence(window, key)
     assert "only its coordinator searches the PACS" in window.sign_in._problem.text()
     never_a_pacs(window)
-    window.sign_in.password.setText("pw")
+    window.sign_in.password.setText("pass-word")
     QTest.keyClick(window.sign_in.password, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: bool(window.worklist.cards), timeout=20_000)
     for key in keys:
