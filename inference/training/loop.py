@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inference.exam.types import InferenceError
 from inference.metrics import delong_auc
 from inference.models.cam_classifier import CamClassifier, breast_logit, map_mask
 from inference.training.data import (
@@ -204,7 +206,19 @@ def _steps(data: BreastSet, batch: int) -> int:
 
 
 def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1) -> Path:
-    """Generate the recipe's phantoms and train on them; returns the path of the best weights."""
+    """Generate the recipe's phantoms and train on them; returns the path of the best weights.
+
+    Raises
+    ------
+    InferenceError
+        Started under torchrun: each process would train a model of its own.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1:
+        raise InferenceError(
+            f"train {recipe.name}: expected one process, found {processes} started together; this recipe trains on one "
+            "device, so start it without torchrun (--workers makes its phantoms in several processes)."
+        )
     train_range = range(TRAIN_SEEDS, TRAIN_SEEDS + recipe.train_exams)
     check_range = range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_exams)
     validation = breast_set(check_range, recipe.preprocessing, cache, workers=workers)

@@ -12,12 +12,19 @@ from inference.batch.command import Order, carry_out
 from resources.files import UserFacingError
 
 
+def _value(word: str) -> object:
+    try:
+        return int(word) if word.isdigit() else float(word)
+    except ValueError:
+        return word
+
+
 def main(words: list[str]) -> int:
     source, out, *more = words
     given: dict[str, object] = {}
     for word in more:
         name, _, value = word.partition("=")
-        given[name] = int(value) if value.isdigit() else float(value) if "." in value else value
+        given[name] = _value(value)
     try:
         return carry_out(Order(source=source, folder=Path(out), card=None, **given))  # type: ignore[arg-type]
     except UserFacingError as error:

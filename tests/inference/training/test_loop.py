@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.exam.types import InferenceError
 from inference.model_card import ModelError
 from inference.models.cam_classifier import CamConfig
 from inference.training import data, loop
@@ -30,6 +31,15 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def breasts(tmp_path_factory: pytest.TempPathFactory) -> BreastSet:
     return breast_set(range(6), TINY.preprocessing, tmp_path_factory.mktemp("cache"))
+
+
+def test_the_small_recipe_refuses_torchrun_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")  # what torchrun sets
+    with pytest.raises(InferenceError, match=r"expected one process, found 2 started together"):
+        loop.run_recipe(TINY, tmp_path / "run", tmp_path / "cache")
+    assert not (tmp_path / "run").exists()
 
 
 def _bright_square_set() -> BreastSet:
