@@ -78,6 +78,7 @@ def package(
         state |= {PREFIX + name: value for name, value in safetensors.torch.load_file(matcher).items()}
     target = folder / "weights.safetensors"
     safetensors.torch.save_file(state, target)
+    target.chmod(0o644)  # it is written for its owner alone, but a model folder is for all users
     read = None if history is None else read_json(history)
     entries = read if isinstance(read, list) else []
     return write_card(folder, _card(recipe, version, file_sha256(target), entries))
