@@ -29,6 +29,7 @@ from reader_study.errors import StudyError
 from reader_study.protocol_schema import first_problem
 from reader_study.protocol_yaml import TEXTS, endless, yaml_of_file, yaml_values
 from reader_study.randomization import allocate
+from resources.files import ResourceError
 from resources.lexicon import load_lexicon
 from resources.vocabulary import BiRads
 
@@ -77,6 +78,8 @@ def protocol_from_values(value: object, *, where: str = "Protocol") -> Study:
         return _study(value)
     except (ValueError, TypeError) as error:
         raise StudyError(f"{where}: {error}; correct it.") from error
+    except ResourceError as error:  # a lexicon that this program does not have
+        raise StudyError(f"{where}: {error}") from error
 
 
 def protocol_to_values(study: Study) -> dict[str, Any]:

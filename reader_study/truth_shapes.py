@@ -13,6 +13,7 @@ from reader_study.case_import import StoredImage
 
 _MAX_RADIUS_MM = 200.0
 _SPECK = 0.01  # of a mask's area: stray pixels of a hand-drawn mask
+_PNG = b"\x89PNG\r\n\x1a\n"
 _MIN_AREA = 1.0  # pixels
 
 
@@ -78,15 +79,18 @@ def mask(folder: Path, name: str, image: StoredImage) -> Shape:
         data = path.read_bytes()
     except OSError as error:
         raise ShapeError(f"expected the mask {name}, could not be read ({error.strerror}).") from error
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if data[:8] != _PNG or len(data) < 24:
+        raise ShapeError(f"expected a gray PNG, found another kind in {name}.")
+    claimed = (int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big"))
+    if claimed != (image.rows, image.cols):  # before a picture of a size nobody needs is unpacked
+        raise ShapeError(
+            f"expected a mask of {image.rows} x {image.cols} pixels as the image has,"
+            f" found {claimed[0]} x {claimed[1]}."
+        )
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 2:
         raise ShapeError(
             f"expected a gray PNG, found {'another kind' if pixels is None else 'colour'} in {name}."
-        )
-    if pixels.shape != (image.rows, image.cols):
-        found = f"{pixels.shape[0]} x {pixels.shape[1]}"
-        raise ShapeError(
-            f"expected a mask of {image.rows} x {image.cols} pixels as the image has, found {found}."
         )
     lit = (pixels != 0).astype(np.uint8)
     count, labels, stats, centres = cv2.connectedComponentsWithStats(lit, connectivity=8)

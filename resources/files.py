@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-MAX_JSON_BYTES = 64 << 20  # parsed, JSON takes up to ten times its size in memory
+MAX_JSON_BYTES = 24 << 20  # parsed, JSON takes up to twenty times its size in memory
 _LONGEST = 1_000  # characters: what a hostile file holds is quoted, not recited
 _HEAD, _TAIL = 700, 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -41,7 +41,7 @@ def resource_path(*parts: str) -> Path:
 
 
 def read_json(path: Path) -> object:
-    """Read one JSON file (UTF-8, at most 64 MB); ResourceError names file, line and column."""
+    """Read one JSON file (UTF-8, at most 24 MB); ResourceError names file, line and column."""
     try:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:

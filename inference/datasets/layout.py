@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.exam.types import InferenceError
+from resources.table_limits import within_limits
 
 IMAGE_COLUMNS = (
     "case_id", "patient_id", "laterality", "view", "kind", "path", "spacing_mm", "bits", "age", "density",
@@ -29,7 +30,7 @@ LESION_COLUMNS = (
     "x", "y", "radius", "mask_path", "shape", "margin", "morphology", "distribution", "birads", "split",
 )  # fmt: skip
 _SPARE_BYTES = 1 << 30  # left free on the disk when images are copied
-_MAX_UNPACKED = 512 << 20
+_MAX_UNPACKED = 128 << 20
 _MAX_COLUMNS = 256  # of a sheet, looked at: a cell in column XFD would make each row 16 384 wide
 _BROKEN_BOOK = (
     zipfile.BadZipFile, zlib.error, SyntaxError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
@@ -207,7 +208,7 @@ def csv_rows(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[t
                     reader.line_num,
                     {str(k).strip(): v.strip() for k, v in row.items() if k and isinstance(v, str)},
                 )
-                for row in reader
+                for row in within_limits(reader)
             ]
             found = [str(name).strip() for name in reader.fieldnames or ()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

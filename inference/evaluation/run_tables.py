@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.exam.types import Box, InferenceError
+from resources.table_limits import within_limits
 from resources.vocabulary import FindingType, ImageKind, Laterality, Projection
 
 LEVELS = ("view", "breast", "exam", "lesion")
@@ -119,7 +120,7 @@ def _rows(path: Path, required: tuple[str, ...]) -> list[tuple[int, dict[str, st
                 reader.line_num,
                 {str(k).strip(): (v or "").strip() for k, v in row.items() if k and not isinstance(v, list)},
             )
-            for row in reader
+            for row in within_limits(reader)
         ]
     except csv.Error as error:
         raise EvaluationError(f"{path.name}: expected a CSV file, could not be read ({error}).") from error

@@ -11,7 +11,7 @@ from inference.exam.manifest import PICTURE_SUFFIXES
 from inference.exam.types import ExamError
 
 MAX_MEMBERS = 50_000
-MAX_MEMBER_BYTES = 1 << 30
+MAX_MEMBER_BYTES = 512 << 20
 MAX_TOTAL_BYTES = 64 << 30
 MAX_RATIO = 200  # real mammograms deflate to 1:3..1:20, background included
 FREE_BYTES = 1 << 20
@@ -48,7 +48,7 @@ class Member:
         try:
             if self.file is not None:
                 if self.file.stat().st_size > MAX_MEMBER_BYTES:
-                    raise ExamError(f"{self.name}: expected at most 1 GB, found a larger file.")
+                    raise ExamError(f"{self.name}: expected at most 512 MB, found a larger file.")
                 return self.file.read_bytes()
             return self._unpack()
         except (
@@ -154,7 +154,7 @@ def _unsafe(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & 0x1:
         return "expected an open file, found an encrypted one; unpack the zip with its password first."
     if info.file_size > MAX_MEMBER_BYTES:
-        return f"expected at most 1 GB, found {info.file_size} bytes when unpacked; left out."
+        return f"expected at most 512 MB, found {info.file_size} bytes when unpacked; left out."
     if info.file_size > FREE_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
         sizes = f"{info.compress_size} bytes that unpack to {info.file_size}"
         return f"expected an image, found {sizes} (zip bomb); left out."

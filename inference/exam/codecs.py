@@ -23,7 +23,7 @@ from pydicom.pixels.utils import pixel_array
 
 from inference.exam.types import ExamError
 
-MAX_FRAME_BYTES = 512 * 1024 * 1024  # ten times the largest detector in use
+MAX_FRAME_BYTES = 128 * 1024 * 1024  # twice the largest detector; a display needs four times as much memory
 MAX_EXPANSION = 1000  # a compressed frame of tissue never reaches 1:1000
 DECODER_NICE = 3
 FREE_BYTES = 32 * 1024 * 1024  # below this a huge ratio harms nobody (plain test images)

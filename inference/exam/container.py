@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 config.settings.reading_validation_mode = config.IGNORE
 
 UNKNOWN_SIZE = 1 << 62  # only a prefix of the file was inflated
-INFLATE_LIMIT = 1 << 30
+INFLATE_LIMIT = 136 << 20  # the largest frame and its header
 FIRST_PREFIX = 1 << 16  # nearly every header ends within it
 HEADER_PREFIX = 1 << 22
 PIXEL_TAG = b"\xe0\x7f\x10\x00"
@@ -126,6 +126,23 @@ def _inflated(stream: BinaryIO, *, whole: bool) -> tuple[BinaryIO, int]:
         body[:found] = part
     end = len(meta) + found
     return Bounded(Memory(memory.data[:end])), end
+
+
+def refuse_swelling(data: bytes, limit: int = INFLATE_LIMIT) -> None:
+    """Refuse (ExamError) a deflated file that inflates beyond ``limit`` bytes; nothing of it is kept."""
+    if data[128:132] != b"DICM":
+        return
+    stream = io.BytesIO(data)
+    stream.seek(132)
+    meta = read_dataset(stream, False, True, stop_when=_after_meta)
+    if str(meta.get("TransferSyntaxUID", "")) != uid.DeflatedExplicitVRLittleEndian:
+        return
+    inflating, rest, size = zlib.decompressobj(-15), stream.read(), 0
+    while rest and not inflating.eof:
+        size += len(inflating.decompress(rest, FIRST_PREFIX))
+        rest = inflating.unconsumed_tail
+        if size > limit:
+            raise ExamError(f"expected deflated data of at most {limit >> 20} MB, found more; leave it out.")
 
 
 class Memory(io.RawIOBase):

@@ -24,6 +24,7 @@ from inference.exam.types import (
     exam_digest,
     with_unique_keys,
 )
+from resources.table_limits import within_limits
 from resources.vocabulary import FindingType, ImageKind, Laterality, Pathology, Projection, ViewName
 
 PICTURE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg"})
@@ -135,8 +136,9 @@ def _parse_case(data: bytes, name: str, folder: Path, case_id: str) -> Manifest:
         raise ExamError(f"{name}: expected a JSON case file, found {error}.") from error
     if not isinstance(text, dict) or not isinstance(text.get("images"), list):
         raise ExamError(f"{name}: expected an object with a list 'images', found none.")
-    shared = {str(k): str(v) for k, v in text.items() if k != "images" and v is not None}
-    shared.setdefault("case_id", case_id)
+    shared = {"case_id": case_id} | {
+        str(k): str(v) for k, v in text.items() if k != "images" and v is not None
+    }
     images, problems = [], []
     for number, item in enumerate(text["images"], start=1):
         row = {
@@ -278,7 +280,7 @@ def _rows(data: bytes, name: str, required: tuple[str, ...]) -> list[tuple[int, 
                 reader.line_num,
                 {str(k).strip(): (v or "").strip() for k, v in row.items() if k and not isinstance(v, list)},
             )
-            for row in reader
+            for row in within_limits(reader)
         ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ExamError(f"{name}: expected a CSV file in UTF-8, could not be read ({error}).") from error

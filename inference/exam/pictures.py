@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inference.exam.codecs import jpeg_size
 from inference.exam.types import ExamError
 
-MAX_PICTURE_PIXELS = 256 * 1024 * 1024
+MAX_PICTURE_PIXELS = 64 * 1024 * 1024  # as of a DICOM frame
 
 
 def decode_picture(data: bytes) -> NDArray[np.uint16]:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from reader_study.exchange.observer_data import ExchangeError, ObserverData, Paradigm, roc_data
@@ -20,7 +20,8 @@ LONG_COLUMNS = {
     "truth": ("truth", "truthid", "status"),
     "rating": ("rating", "score", "probability"),
 }
-MAX_BYTES = 512 * 2**20
+MAX_BYTES = 32 * 2**20
+MAX_READINGS = 1 << 20  # as many rows as a sheet has
 
 
 def read_text(path: Path) -> str:
@@ -74,6 +75,8 @@ class Rows:
         key = (reader, modality, case)
         if not all(key):
             raise self.fail(line, "expected reader, modality and case, found an empty one; fill the cell.")
+        if len(self.found) >= MAX_READINGS:
+            raise self.fail(line, f"expected at most {MAX_READINGS} readings, found more; split the file.")
         if key in self.found:
             raise self.fail(
                 line,
@@ -125,10 +128,17 @@ def read_imrmc(path: Path) -> ObserverData:
                 counts[match[1]] = int(match[2])
     for number, line in enumerate(lines[start + 1 :], start + 2):
         if line.strip().strip(","):
-            _imrmc_row(rows, number, [cell.strip() for cell in next(csv.reader([line]))])
+            _imrmc_row(rows, number, _cells(rows, number, line))
     data = rows.data()
     _check_counts(rows, data, counts)
     return data
+
+
+def _cells(rows: Rows, number: int, line: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line]))]
+    except csv.Error as error:  # a cell of more than 131 072 characters
+        raise rows.fail(number, f"expected CSV, found an error ({error}); correct the line.") from error
 
 
 def _imrmc_row(rows: Rows, line: int, cells: list[str]) -> None:
@@ -219,7 +229,11 @@ def read_long_csv(path: Path, *, columns: Mapping[str, str] | None = None) -> Ob
         own names: {"reader": "radiologist", ...}; others are found by their usual names.
     """
     reader = csv.DictReader(io.StringIO(read_text(path)))
-    names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+    rows = Rows(path.name)
+    try:
+        names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+    except csv.Error as error:
+        raise rows.fail(1, f"expected CSV, found an error ({error}); correct the line.") from error
     where: dict[str, str] = {}
     for column, usual in LONG_COLUMNS.items():
         asked = ((columns or {}).get(column, "").lower(),) if column in (columns or {}) else usual
@@ -230,8 +244,7 @@ def read_long_csv(path: Path, *, columns: Mapping[str, str] | None = None) -> Ob
                 " name the columns."
             )
         where[column] = hit
-    rows = Rows(path.name)
-    for row in reader:
+    for row in _sound(rows, reader):
         line = reader.line_num
         if None in row or None in row.values():
             raise rows.fail(line, f"expected {len(names)} cells, found another number; correct the row.")
@@ -239,6 +252,15 @@ def read_long_csv(path: Path, *, columns: Mapping[str, str] | None = None) -> Ob
         rows.set_truth(line, cell["case"], rows.number(line, where["truth"], cell["truth"]))
         rows.add(line, cell["reader"], cell["modality"], cell["case"], rows.number(line, where["rating"], cell["rating"]))  # fmt: skip
     return rows.data()
+
+
+def _sound(rows: Rows, reader: csv.DictReader[str]) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise rows.fail(
+            reader.line_num, f"expected CSV, found an error ({error}); correct the line."
+        ) from error
 
 
 def write_long_csv(data: ObserverData, path: Path, *, modality_name: str = "treatment") -> None:

@@ -34,7 +34,7 @@ _SHEETS = {"TRUTH": ("TRUTH",), "FP": ("FP", "NL"), "TP": ("TP", "LL")}
 _RATING_NAMES = {"FP_Rating": "NL_Rating", "TP_Rating": "LL_Rating"}
 MAX_ROWS = 1 << 20  # Excel's own limit
 MAX_COLUMNS = 64  # looked at; a cell in column XFD would make each row 16 384 wide
-MAX_UNPACKED = 512 * 2**20
+MAX_UNPACKED, MAX_STRINGS = 256 * 2**20, 64 * 2**20
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, OSError, TypeError, IndexError, AttributeError,
     EOFError, RuntimeError, NotImplementedError, OverflowError, AssertionError, StopIteration,
@@ -150,14 +150,15 @@ def _sheets(path: Path) -> Iterator[_Sheet]:
 
 
 def open_book(path: Path) -> Workbook:
-    """Open a workbook for reading its cells; ExchangeError when it is none, or unpacks to more than 512 MB."""
+    """Open a workbook for reading its cells; ExchangeError when it is none, or unpacks to more than 256 MB."""
     with warnings.catch_warnings(), _told(path):
         warnings.simplefilter("ignore", UserWarning)  # extensions of Excel that hold no cell
         import openpyxl
 
         with zipfile.ZipFile(path) as packed:
             size = sum(info.file_size for info in packed.infolist())
-        if size > MAX_UNPACKED:
+            held = max((i.file_size for i in packed.infolist() if "sharedStrings" in i.filename), default=0)
+        if size > MAX_UNPACKED or held > MAX_STRINGS:
             raise ExchangeError(
                 f"{path.name}: expected a workbook of at most {MAX_UNPACKED >> 20} MB unpacked, found {size >> 20} MB;"
                 " split it."

@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 
 from reader_study.errors import StudyError
+from resources.table_limits import within_limits
 
 _WHOLE = frozenset({"n_planned", "n_recovered"})
 _NUMBERS = _WHOLE | {
@@ -51,7 +52,7 @@ def table_rows(path: Path, *, needed: bool = True, counted: bool = True) -> list
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream, restkey="", restval="")
-            return [_checked(row, path, reader.line_num, counted=counted) for row in reader]
+            return [_checked(row, path, reader.line_num, counted=counted) for row in within_limits(reader)]
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "not text"
         raise ReportError(

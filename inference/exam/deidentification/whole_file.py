@@ -16,6 +16,7 @@ from pydicom import config, dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from inference.exam.container import refuse_swelling
 from inference.exam.deidentification.burned_in import header_warning
 from inference.exam.deidentification.codestream import blank_comments
 from inference.exam.deidentification.dataset import Pseudonym, deidentify_dataset
@@ -24,6 +25,7 @@ from inference.exam.deidentification.site_key import SiteKey
 from inference.exam.objects.content import BROKEN
 from inference.exam.types import ExamError
 
+MAX_FILE_BYTES = 192 << 20  # the largest frame that is read, with its header; copies of it are held meanwhile
 _IMPLEMENTATION = "2.25.92233720368547758071"
 
 
@@ -51,13 +53,19 @@ def deidentify(data: bytes, name: str, *, key: SiteKey, who: Pseudonym) -> Clean
     ExamError
         It cannot be read or written whole, or hides an overlay in the bits above the pixels.
     """
+    if len(data) > MAX_FILE_BYTES:
+        raise ExamError(
+            f"{name}: expected a file of at most {MAX_FILE_BYTES >> 20} MB, found {len(data) >> 20} MB; left out."
+        )
     try:
         with warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
+            refuse_swelling(data)
             ds = dcmread(io.BytesIO(data), force=True)
             return _cleaned(ds, name, key=key, who=who)
-    except ExamError:
-        raise
+    except ExamError as error:
+        words = str(error)
+        raise ExamError(words if words.startswith(name) else f"{name}: {words}") from error
     except BROKEN as error:
         raise ExamError(
             f"{name}: expected a DICOM file that can be read to its end, found damage ({type(error).__name__}); left out."

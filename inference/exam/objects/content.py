@@ -20,8 +20,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
 
+from inference.exam.container import refuse_swelling
 from inference.exam.objects.codes import Code
 from inference.exam.objects.model import ObjectError
+from inference.exam.types import ExamError
 
 config.settings.reading_validation_mode = config.IGNORE  # odd values are common and harmless here
 
@@ -116,7 +118,9 @@ def read_object(source: Path | bytes, name: str) -> Dataset:
             raise ObjectError(
                 f"{name}: expected a report or presentation state of at most 64 MB, found {size} bytes."
             )
-        stream = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        refuse_swelling(data, MAX_BYTES)
+        stream = io.BytesIO(data)
         ds = dcmread(stream, force=False, stop_before_pixels=True)
         _refuse_cut_off(ds)
         return ds
@@ -139,6 +143,8 @@ def told(name: str) -> Iterator[None]:
         yield
     except ObjectError:
         raise
+    except ExamError as error:
+        raise ObjectError(f"{name}: {error}") from error
     except BROKEN as error:
         raise ObjectError(f"{name}: {damage(error)}") from error
 
