@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from typing import Any
 
 MAX_CELLS = 10_000_000  # half a million images of twenty columns
 
 
-def within_limits(reader: csv.DictReader[str]) -> Iterator[dict[str, str]]:
+def within_limits(reader: csv.DictReader[str]) -> Iterator[dict[str | Any, str | Any]]:
     """Yield the rows of a table; ``csv.Error``, as for other damage, when rows times columns pass ten million."""
     width = max(len(reader.fieldnames or ()), 4)
     for number, row in enumerate(reader, 1):

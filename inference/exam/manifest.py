@@ -293,20 +293,18 @@ def _image(row: dict[str, str], number: int, file: str) -> ManifestImage:
         raise ExamError(
             f"{where}, pathology: expected normal, benign or malignant, found {row['pathology']!r}."
         )
-    optional = {name: row.get(name) or None for name in _TEXTS}
-    spacing = _number(row, "spacing_mm", where, 0.001, 10.0)
     return ManifestImage(
         case_id=_text(row, "case_id", where),
         view=_view(row, where),
         kind=_kind(row, where) or ImageKind.FFDM,
         path=_text(row, "path", where),
         row=number,
-        spacing_mm=spacing,
+        spacing_mm=_number(row, "spacing_mm", where, 0.001, 10.0),
         bits=_whole(row, "bits", where, 1, 16),
         age=_whole(row, "age", where, 0, 130),
         pathology=Pathology(pathology) if pathology else None,
         extra={k: v for k, v in row.items() if k not in {*_REQUIRED, *_OPTIONAL}},
-        **optional,
+        **{name: row.get(name) or None for name in _TEXTS},
     )
 
 
