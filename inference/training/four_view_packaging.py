@@ -164,7 +164,9 @@ def evaluate(
 def note_real(folder: Path, lines: Sequence[str]) -> None:
     """Write what the model says of real exams into its card, as lines of words."""
     raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    raw["evaluation"] = {**raw.get("evaluation", {}), "real": {"level": "real, told", "lines": list(lines)}}
+    found = raw.get("evaluation", {})
+    real = {**found.get("real", {}), "level": "real", "lines": list(lines)}
+    raw["evaluation"] = {**found, "real": real}
     write_card(folder, raw)
 
 
