@@ -21,6 +21,8 @@ TEXTS = frozenset(
     | {"stratum"}
 )
 _LISTS_OF_TEXT = frozenset({"birads", "read"})
+MAX_BYTES = 8 << 20
+MAX_VALUES = 1_000_000  # with every alias written out: a hundred thousand cases
 _MADE_UP = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "timestamp"))
 _STR, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
@@ -28,6 +30,11 @@ _STR, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 def yaml_of_file(path: Path) -> object:
     """Return the values of a YAML file; StudyError names file and line."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise StudyError(
+                f"{path}: expected a protocol of at most {MAX_BYTES >> 20} MB, found {path.stat().st_size >> 20} MB;"
+                " name a study protocol."
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise StudyError(f"{path}: could not be read ({error.strerror}); check the path.") from error
@@ -44,6 +51,7 @@ def yaml_values(text: str, where: str) -> object:
         node = loader.get_single_node()
         if node is None:
             return None
+        _weigh(node, where, {})
         _keep_texts(node, where)
         value: object = loader.construct_document(node)
     except yaml.reader.ReaderError as error:
@@ -76,6 +84,34 @@ def endless(value: object, place: str = "") -> Iterator[str]:
 
 def _binary(where: str) -> str:
     return f"{where}: expected YAML text in UTF-8, found a binary file or another encoding; name a study protocol."
+
+
+def _weigh(node: yaml.Node, where: str, known: dict[int, int]) -> int:
+    """Count the values below a node, aliases written out; refuses those that multiply or lead back to themselves."""
+    if known.setdefault(id(node), 0):
+        return known[id(node)]
+    known[id(node)] = -1  # being counted
+    count = 1
+    for child in _children(node):
+        part = _weigh(child, where, known)
+        count += part
+        if part < 0 or count > MAX_VALUES:
+            found = "an anchor that holds itself" if part < 0 else "anchors that multiply"
+            line = child.start_mark.line + 1
+            raise StudyError(
+                f"{where}, line {line}: expected at most {MAX_VALUES} values, found {found}; write them out."
+            )
+    known[id(node)] = count
+    return count
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for key, item in node.value:
+            yield key
+            yield item
 
 
 def _keep_texts(node: yaml.Node, where: str, seen: set[int] | None = None) -> None:

@@ -33,7 +33,7 @@ _SPARE_BYTES = 1 << 30  # left free on the disk when images are copied
 _MAX_UNPACKED = 128 << 20
 _MAX_COLUMNS = 256  # of a sheet, looked at: a cell in column XFD would make each row 16 384 wide
 _BROKEN_BOOK = (
-    zipfile.BadZipFile, zlib.error, SyntaxError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
+    zipfile.BadZipFile, zlib.error, SyntaxError, OSError, ValueError, LookupError, TypeError, AttributeError,
     EOFError, RuntimeError, NotImplementedError, OverflowError, AssertionError,
 )  # fmt: skip  # XML that is none is a SyntaxError; openpyxl meets the rest in workbooks that no program writes
 _DEPTH = 2  # a set may lie so many folders below the one that was named

@@ -36,7 +36,7 @@ MAX_ROWS = 1 << 20  # Excel's own limit
 MAX_COLUMNS = 64  # looked at; a cell in column XFD would make each row 16 384 wide
 MAX_UNPACKED, MAX_STRINGS = 256 * 2**20, 64 * 2**20
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, OSError, TypeError, IndexError, AttributeError,
+    zipfile.BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, OSError, TypeError, AttributeError,
     EOFError, RuntimeError, NotImplementedError, OverflowError, AssertionError, StopIteration,
 )  # fmt: skip  # XML that is none is a SyntaxError; openpyxl meets the rest in workbooks that no program writes
 

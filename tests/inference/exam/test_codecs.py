@@ -125,7 +125,7 @@ def test_claim_of_two_gigabytes_in_a_kilobyte_is_refused_before_allocation(heade
     out = io.BytesIO()
     ds.save_as(out)
     assert len(out.getvalue()) < 4096
-    with pytest.raises(ExamError, match="expected an image of at most 512 MB"):
+    with pytest.raises(ExamError, match="expected an image of at most 128 MB"):
         load_view(out.getvalue())
 
 
