@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,8 @@ from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, fail
 _LOG = logging.getLogger(__name__)
 LOCAL = "local"
 _ANSWER_S = 10.0
+_START_S = 600.0  # a cluster may have to start machines first
+_STARTS = 4
 _STORE_BYTES = 256 << 20  # of a local cluster; a product is a few MB
 
 
@@ -94,25 +97,55 @@ class RayPool:
         options = {**share, "max_restarts": 0, "max_task_retries": 0}
         self._maker = self._ray.remote(**options)(RayWorker)
         self._lanes = [_Lane() for _ in range(count)]
+        self._unborn, self._since_s = 0, time.monotonic()
 
     @property
     def idle(self) -> int:
-        return sum(lane.unit is None for lane in self._lanes)
+        self._tend()
+        return sum(bool(lane.name) and lane.unit is None for lane in self._lanes)
 
     def give(self, unit: Unit) -> None:
-        lane = next(lane for lane in self._lanes if lane.unit is None)
-        if lane.actor is None:
-            lane.actor = self._maker.remote(self._spec, self._threads)
-            lane.name, lane.starting = "", lane.actor.who.remote()
+        lane = next(lane for lane in self._lanes if lane.name and lane.unit is None)
         lane.unit, lane.answer = unit, lane.actor.analyse.remote(unit)
 
     def events(self, timeout_s: float) -> Sequence[Event]:
         busy = [lane for lane in self._lanes if lane.unit is not None]
         if not busy:
+            time.sleep(timeout_s)
             return []
         answers = [lane.answer for lane in busy]
         ready, _ = self._ray.wait(answers, num_returns=len(answers), timeout=timeout_s)
         return [self._event(lane) for lane in busy if lane.answer in ready]
+
+    def _tend(self) -> None:
+        """Make lost actors anew and see which are up; the cluster may have no room for some of them any more.
+
+        Raises
+        ------
+        BatchError
+            Not one actor came up in time, or they fail to start.
+        """
+        for lane in self._lanes:
+            if lane.actor is None:
+                lane.actor = self._maker.remote(self._spec, self._threads)
+                lane.name, lane.starting = "", lane.actor.who.remote()
+            if not lane.name and self._ray.wait([lane.starting], timeout=0)[0]:
+                try:
+                    lane.name, self._unborn = str(self._ray.get(lane.starting)), 0
+                except self._ray.exceptions.RayError as error:
+                    lane.actor = None
+                    self._unborn += 1
+                    if self._unborn >= _STARTS:
+                        raise BatchError(
+                            f"--ray: expected workers that start, found {type(error).__name__} {_STARTS} times in a row; "
+                            "every node needs this version of the program."
+                        ) from error
+        if any(lane.name for lane in self._lanes):
+            self._since_s = time.monotonic()
+        elif time.monotonic() - self._since_s > _START_S:
+            raise BatchError(
+                f"--ray: expected a free core or GPU within {_START_S:.0f} s, found none; look at: ray status."
+            )
 
     def stop(self) -> None:
         """An actor cannot be asked in the middle of an exam: it is ended, and its exam is given up."""
@@ -130,11 +163,9 @@ class RayPool:
         unit, lane.unit = lane.unit, None
         assert unit is not None
         try:
-            if not lane.name:
-                lane.name = str(self._ray.get(lane.starting))
             kind, content = self._ray.get(lane.answer)
         except self._ray.exceptions.RayError as error:  # the actor, its machine, or the way to it is gone
-            lane.actor, lane.answer = None, None
+            lane.actor, lane.answer, lane.name = None, None, ""
             return Died(unit=unit, reason=f"the cluster lost it: {type(error).__name__}")
         if kind == "product":
             return Finished(product=content, worker=lane.name)
