@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.inference.batch.conftest import Station, assert_once, await_, lines
+from tests.inference.batch.conftest import ROOT, Station, assert_once, await_, lines
 
 pytest.importorskip("ray", reason="not run: the extra [cluster] is not installed")
 
@@ -51,3 +56,80 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(
     assert code == 2
     assert said.strip().startswith("--ray 127.0.0.1:1: expected a Ray cluster that answers")
     assert len(said.strip().splitlines()) == 1
+
+
+class Node:
+    """A node of a cluster: real Ray processes in a session of their own, so that all of them can be killed at once."""
+
+    def __init__(self, log: Path, *words: str) -> None:
+        command = [str(Path(sys.executable).with_name("ray")), "start", *words, "--num-cpus=1", "--block",
+                   "--disable-usage-stats", f"--object-store-memory={100 << 20}"]  # fmt: skip
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with log.open("wb") as said:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdout=said, stderr=said, start_new_session=True
+            )
+        await_(
+            lambda: "Ray runtime started" in log.read_text(encoding="utf-8", errors="replace"), timeout=120
+        )
+
+    def everyone(self) -> list[psutil.Process]:
+        try:
+            first = psutil.Process(self.process.pid)
+            return [*first.children(recursive=True), first]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        for process in self.everyone():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Node]]:
+    """A head and a second node, one core each: their address, and the second node."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "token").write_text(secrets.token_hex(32), encoding="ascii")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(folder / "token"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address, nodes = f"127.0.0.1:{port}", []
+    try:
+        nodes.append(
+            Node(
+                folder / "head",
+                "--head",
+                "--node-ip-address=127.0.0.1",
+                f"--port={port}",
+                "--include-dashboard=false",
+            )
+        )
+        nodes.append(Node(folder / "second", f"--address={address}", "--node-ip-address=127.0.0.1"))
+        yield address, nodes[1]
+    finally:
+        for node in reversed(nodes):
+            node.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_running_cluster_that_loses_a_whole_node_does_every_exam_once_on_what_is_left(
+    cluster: tuple[str, Node],
+    manifest: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    start: Callable[..., Station],
+) -> None:
+    address, second = cluster
+    station = start(manifest, tmp_path, "workers=2", f"ray={address}")
+    await_(lambda: len({line["worker"] for line in lines(tmp_path)}) == 2, timeout=300)
+    second.kill()
+    code, said = station.end(timeout=300)
+    assert code == 0, said
+    assert_once(tmp_path, undisturbed)
