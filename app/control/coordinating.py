@@ -249,6 +249,20 @@ class Coordinating:
 
         return self.desk.permitted(Action.SEE_TRUTH, EventKind.RESULTS_SEEN, work)
 
+    def results_seen(self, source: Path) -> None:
+        """Keep in the audit that results were looked at: who, when, of which file; NotPermitted before the lock.
+
+        ``source`` is an export folder or one data file. Who knows aggregate results of a set of cases must be
+        known when the cases are used again.
+        """
+        table = source / "readings.csv" if source.is_dir() else source
+        new: dict[str, object] = {"from": source.name, "sha256": file_digest(table)}
+        self.desk.permitted(
+            Action.SEE_RESULTS,
+            EventKind.RESULTS_SEEN,
+            lambda _study: (None, Done(subject="results", new=new)),
+        )
+
     def stratify(self) -> int:
         """Give the draft's cases neutral stratum labels from the truth; returns how many strata there are."""
         self._require(Action.DRAFT)

@@ -59,6 +59,9 @@ class AnalyseView(QWidget):
         super().__init__(parent)
         self.setObjectName("analyse")
         self._runner = runner
+        # What must be told before a report is shown, of its source; a refusal keeps the report hidden.
+        self.tell_first: Callable[[Path], None] | None = None
+        self._asked: Path | None = None
         self.source: Path | None = None
         self.truth: Path | None = None
         self.groups: Path | None = None
@@ -251,6 +254,7 @@ class AnalyseView(QWidget):
         def work(context: TaskContext) -> Report:
             return _report(context, source, truth, groups, cut, chosen)
 
+        self._asked = source
         self.problem.setText("")
         self.progress.setRange(0, 100)
         self.progress.setValue(0)
@@ -270,6 +274,12 @@ class AnalyseView(QWidget):
             self.said.setText(_tr("Computing: {0} …").format(text))
 
     def _done(self, report: Any) -> None:
+        if self.tell_first is not None and self._asked is not None:
+            try:
+                self.tell_first(self._asked)
+            except UserFacingError as error:
+                self._failed(error)
+                return
         self.report = report
         row = max(self.sections.currentRow(), 0)
         self.sections.blockSignals(True)

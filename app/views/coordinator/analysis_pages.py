@@ -51,6 +51,7 @@ class AnalysisPage(Page):
 
             made = AnalyseView(self._runner)
             made.closed.connect(self.left)
+            made.tell_first = work.results_seen
             self.view = made
             self.body.addWidget(made, 1)
             if self._exported is not None:

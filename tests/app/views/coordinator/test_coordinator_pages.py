@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -22,7 +23,10 @@ from inference.engine import FakeEngine
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
 from reader_study.clock import ManualClock
+from reader_study.domain.events import EventKind
+from reader_study.errors import StudyError
 from reader_study.monitor import MonitorRow
+from reader_study.permissions import NotPermitted
 
 
 @pytest.fixture
@@ -153,6 +157,59 @@ def test_the_export_is_ready_to_be_analysed(qtbot, window: MainWindow, tmp_path:
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == before
     view.sign_out()
     assert view.analysis._exported is None
+
+
+def _ratings(path: Path) -> Path:
+    """Two readers, two modalities, eight cases as one table of ratings that exchange reads."""
+    lines = ["reader,treatment,case,truth,rating"]
+    for reader in ("1", "2"):
+        for treatment in ("A", "B"):
+            for case in range(8):
+                truth = int(case >= 4)
+                rating = case + (3 if treatment == "B" and truth else 0) + (reader == "2" and case % 3)
+                lines.append(f"{reader},{treatment},{case},{truth},{rating}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_rs_a7_who_looked_at_which_results_is_in_the_audit_before_they_are_shown(
+    qtbot, window: MainWindow, tmp_path: Path
+) -> None:
+    view = _begin(window, "S1")
+    _import(qtbot, window, view, _exam(tmp_path / "in", 46))
+    office = _office(window)
+    data = _ratings(tmp_path / "ratings.csv")
+    with pytest.raises(NotPermitted, match="before the study is locked"):
+        office.results_seen(data)
+    view.go_to(2)
+    view.readers.name.setText("anna")
+    view.readers.full_name.setText("anna")
+    for field in (view.readers.password, view.readers.again):
+        field.setText("pass-word")
+    view.readers.save()
+    view.go_to(0)
+    view.study.freeze()
+    office.desk.lock(password="pass-word", name="Ada Lind", meaning="done", why="pilot only")
+    view.go_to(8)
+    page = view.analysis.view
+    assert page is not None
+    page.take(source=data)
+    page.analyse()
+    qtbot.waitUntil(lambda: not window.runner.is_busy(), timeout=60_000)
+    assert page.report is not None, page.problem.text()
+    last = office.audit()[-1]
+    assert (last.action, last.subject, last.who) == (EventKind.RESULTS_SEEN, "results", "coordinator")
+    assert last.new == {"from": "ratings.csv", "sha256": hashlib.sha256(data.read_bytes()).hexdigest()}
+
+    def refused(_source: Path) -> None:
+        raise StudyError("The audit cannot be written.")
+
+    page.tell_first = refused
+    page.report = None
+    page.analyse()
+    qtbot.waitUntil(lambda: not window.runner.is_busy(), timeout=60_000)
+    assert page.report is None
+    assert page.problem.text() == "The audit cannot be written."
 
 
 def test_rs_u1_the_state_of_a_session_is_few_words_and_the_sentence_is_below(qtbot) -> None:
