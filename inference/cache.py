@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def identity_of(card: ModelCard) -> ModelIdentity:
 _DAMAGE = (
     OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, RuntimeError, OverflowError,
     SyntaxError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,
 )  # fmt: skip  # whatever a damaged zip, array head or JSON raises; the result is made anew
 
 

@@ -167,7 +167,10 @@ def read_card(folder: Path) -> ModelCard:
         where = "/".join(str(part) for part in error.absolute_path) or "the whole card"
         raise ModelError(f"{path}: {where}: {error.message}; correct the card.") from error
     assert isinstance(raw, dict)
-    return _card_of(folder, raw)
+    try:
+        return _card_of(folder, raw)
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise ModelError(f"{path}: expected numbers, found one too large ({error}); correct the card.") from error
 
 
 def _card_of(folder: Path, raw: dict[str, Any]) -> ModelCard:

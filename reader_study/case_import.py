@@ -146,7 +146,7 @@ def open_store(root: Path) -> CaseStore:
     try:
         store = CaseStore(root=root, cases=[_case(item) for item in value["cases"]])
         protocol_cases(store)  # what a protocol refuses of a case is refused here, with the file's name
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StudyError(
             f"{path}: expected cases with their exams, found {error!r}; import again."
         ) from error

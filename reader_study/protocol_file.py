@@ -76,7 +76,7 @@ def protocol_from_values(value: object, *, where: str = "Protocol") -> Study:
         raise StudyError(f"{where}: {place}: expected a finite number, found an endless one; correct it.")
     try:
         return _study(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise StudyError(f"{where}: {error}; correct it.") from error
     except ResourceError as error:  # a lexicon that this program does not have
         raise StudyError(f"{where}: {error}") from error

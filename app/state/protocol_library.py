@@ -74,7 +74,7 @@ def checked(content: object, name: str) -> Protocol:
     assert isinstance(content, dict)  # the schema says so
     try:
         return parse_protocol(content, own=True)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ProtocolError(
             _tr("{0}: expected a hanging protocol, found: {1}; mend the file or delete it.").format(
                 name, error

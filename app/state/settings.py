@@ -147,6 +147,9 @@ def _record_json(record: MonitorRecord) -> dict[str, object]:
     return plain
 
 
+_LARGEST = 1e300  # NaN, infinity and integers of hundreds of digits are no settings
+
+
 def from_json(plain: Mapping[str, object]) -> tuple[Settings, tuple[str, ...]]:
     """Read the JSON form.
 
@@ -174,7 +177,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
         raise ValueError(_tr("expected a number, found {0!r}").format(value))
     return float(value)
 

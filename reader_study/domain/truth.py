@@ -84,7 +84,7 @@ def _truth(path: Path, item: object) -> Truth:
             ),
             density=None if item.get("density") is None else Density(item["density"]),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         case = item.get("case_id", "?")
         raise StudyError(
             f"{path}: case {case}: expected case_id, breasts and lesions, found {error!r}."

@@ -78,19 +78,19 @@ def hostile_value(rng: Generator) -> Any:
     return values[int(rng.integers(0, len(values)))]
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def places_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path] if path else []
     children = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )
     for key, child in children:
-        found += _places(child, (*path, key))
+        found += places_of(child, (*path, key))
     return found
 
 
 def changed_value(value: Any, rng: Generator) -> Any:
     """Replace, remove, rename or repeat one value of a tree of dicts and lists."""
-    places = _places(value)
+    places = places_of(value)
     if not places or rng.random() < 0.05:
         return hostile_value(rng)
     *above, last = places[int(rng.integers(0, len(places)))]

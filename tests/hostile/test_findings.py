@@ -14,6 +14,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import yaml
 from pydicom import dcmread, dcmwrite, uid
 
 from reader_study.verify import verify_log
@@ -21,6 +22,7 @@ from resources.files import ResourceError, UserFacingError, read_json
 from tests.hostile.importers import BY_NAME
 from tests.hostile.seeds_images import Seeds, dicom_file, image_seeds, images
 from tests.hostile.seeds_study import study_seeds
+from tests.hostile.spoil_text import places_of
 from tests.hostile.trial import Trial, try_bytes, try_file
 
 MORE_BYTES = 700 << 20  # that one file may take beyond what the tests hold already
@@ -113,6 +115,33 @@ def test_hostile_json_that_no_program_writes_is_refused_by_every_reader(tmp_path
 
 def test_hostile_json_of_a_million_empty_lists_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
     refused("truth json", "truth.json", b"[" + b"[]," * (9 << 20) + b"[]]")
+
+
+HUGE = 10**400  # JSON and YAML hold it, a float does not
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["truth json", "case store", "model card", "settings", "settings bundle", "hanging protocol", "pacs connections",
+     "case json", "run tables", "anchors", "protocol yaml"],
+)  # fmt: skip
+def test_hostile_a_number_of_four_hundred_digits_in_any_field_is_refused_or_passed_over(
+    seeds: Seeds, name: str
+) -> None:
+    for seed in seeds[name]:
+        if not seed.name.endswith((".json", ".jsonl", "own.yaml")):
+            continue
+        read, write = (
+            (yaml.safe_load, yaml.safe_dump) if seed.name.endswith("yaml") else (json.loads, json.dumps)
+        )
+        for *above, last in places_of(read(seed.data)):
+            value = read(seed.data)
+            home = value
+            for key in above:
+                home = home[key]
+            if home[last] is None or isinstance(home[last], int | float):
+                home[last] = HUGE
+                told(name, seed.name, write(value).encode(), dict(seed.beside))
 
 
 @pytest.mark.parametrize(
@@ -309,6 +338,15 @@ def test_hostile_deflated_data_that_swells_is_refused_by_whoever_reads_it_whole(
 
 
 # ------------------------------------------------------------------------------------------------ kept things
+
+
+def with_head_cut(kept: bytes) -> bytes:
+    """An array whose head says that it is shorter than its text: Python's own tokenizer meets its end."""
+
+    def change(part: str, data: bytes) -> bytes:
+        return data[:8] + struct.pack("<H", 20) + data[10:] if part.startswith("head") else data
+
+    return repacked(kept, change)
 
 
 def test_hostile_a_damaged_kept_result_is_made_anew(seeds: Seeds) -> None:

@@ -98,7 +98,7 @@ class ConnectionBook:
             raise self._damaged(_tr("connections is no list"))
         try:
             found = [_made(Connection, one) for one in plain]
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise self._damaged(str(error)) from error
         return tuple(sorted(found, key=lambda one: one.name.casefold()))
 
@@ -130,7 +130,7 @@ class ConnectionBook:
         plain = self._read().get("listener", {})
         try:
             return _made(ListenerSettings, plain)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise self._damaged(str(error)) from error
 
     def keep_listener(self, settings: ListenerSettings) -> None:
