@@ -4,7 +4,8 @@
     sudo python3 installer/smoke_linux.py dist/negatoscope_0.1.0_amd64.deb --root /var/tmp/debian [--out FOLDER]
 
 Needs root, debootstrap and, while it prepares the Debian, a mirror; the trials themselves run in a network namespace
-that has no interface but loopback, switched off. Each trial prints one line; exit code 1 when one failed.
+that has no interface but loopback, switched off. The trial "pacs" has loopback alone, with this machine's Orthanc on it.
+Each trial prints one line; exit code 1 when one failed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import smoke_pacs
 
 SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
 # For the trials alone, none of it is needed by the program: a virtual screen, a look at its windows, a system-call log.
@@ -72,9 +77,18 @@ def prepare(root: Path, deb: Path) -> None:
 
 
 def inside(
-    root: Path, script: str, *, network: bool = False, user: str = USER, limit_s: float = 900.0
+    root: Path,
+    script: str,
+    *,
+    network: bool = False,
+    beside: int | None = None,
+    user: str = USER,
+    limit_s: float = 900.0,
 ) -> str:
-    """Run a shell script in the Debian, in mount (and network) namespaces of its own; SmokeError when it fails."""
+    """Run a shell script in the Debian, in mount (and network) namespaces of its own; SmokeError when it fails.
+
+    ``beside`` is a process whose network namespace is joined; else there is none, or with ``network`` this machine's.
+    """
     mounts = (
         f"mount -t proc proc {root}/proc; mount -t tmpfs tmpfs {root}/dev/shm 2>/dev/null || "
         f"{{ mkdir -p {root}/dev/shm; mount -t tmpfs tmpfs {root}/dev/shm; }}; "
@@ -84,13 +98,15 @@ def inside(
         + ("/bin/sh -c" if user == "root" else f"/usr/sbin/runuser -u {user} -- /bin/sh -c")
         + ' "$1"'
     )
-    command = ["unshare", "-m", *([] if network else ["-n"]), "/bin/sh", "-c", mounts + enter, "sh", script]
+    joined = [] if beside is None else ["nsenter", f"--net=/proc/{beside}/ns/net"]
+    own = [] if network or beside is not None else ["-n"]
+    command = [*joined, "unshare", "-m", *own, "/bin/sh", "-c", mounts + enter, "sh", script]
     env = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": "/root" if user == "root" else HOME,
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
-    }
+    } | {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
     done = subprocess.run(
         command, env=env, cwd="/", capture_output=True, text=True, timeout=limit_s, check=False
     )
@@ -187,6 +203,84 @@ def beyond_this_machine(lines: list[str]) -> list[str]:
     return [line for line in named if not re.search(r'"(127\.[\d.]+|::1)"', line)]
 
 
+def try_pacs(root: Path) -> str:
+    """The guide's steps: exams sent to an Orthanc, found, fetched, inferred, made a study of, read and exported."""
+    times: list[tuple[str, float]] = []
+    (root / "tmp" / "read_study.py").write_text(smoke_pacs.READ_STUDY, encoding="utf-8")
+    (root / "tmp" / "protocol_head.yaml").write_text(smoke_pacs.PROTOCOL, encoding="utf-8")
+    with smoke_pacs.orthanc() as (server, configuration):
+
+        def step(what: str, script: str) -> str:
+            start = time.monotonic()
+            # Without a terminal of its own (setsid) a password is read from the pipe, as on a server.
+            settled = f"set -e; cd $HOME/pacs; export NEGATOSCOPE_HOME=$HOME/pacs/station; {script}"
+            said = inside(root, settled, beside=server, limit_s=1800)
+            times.append((what, time.monotonic() - start))
+            return said
+
+        inside(root, "rm -rf $HOME/pacs; mkdir -p $HOME/pacs/keys")
+        users = configuration["RegisteredUsers"]
+        assert isinstance(users, dict)
+        user, password = next(iter(users.items()))
+        web, peer = f"http://localhost:{configuration['HttpPort']}/dicom-web", configuration["DicomPort"]
+        step(
+            "connect",
+            f"printf '%s\\n' '{password}' | setsid -w negatoscope pacs add web --url {web} --user {user} 2>&1; "
+            f"negatoscope pacs echo web; negatoscope pacs add archive --aet {configuration['DicomAet']} "
+            f"--host 127.0.0.1 --port {peer}; negatoscope pacs echo archive",
+        )
+        step("send", "negatoscope phantoms --count 2 --out phantoms; negatoscope pacs send web phantoms")
+        found = smoke_pacs.studies_found(step("query", "negatoscope pacs query web"))
+        if sorted(images for _, images in found) != [4, 4]:
+            raise SmokeError(f"expected two studies of four images in the PACS, found {found}")
+        by_name = zip(("web", "archive"), found, strict=True)
+        fetch = "; ".join(
+            f"negatoscope pacs fetch {name} --study {uid} --to fetched" for name, (uid, _) in by_name
+        )
+        step("fetch", fetch)
+        step("infer", "negatoscope infer fetched --out ai")
+        step("import", _IMPORT)
+        said = step(
+            "read",
+            _READ.format(study=smoke_pacs.STUDY, reader=smoke_pacs.READER, password=smoke_pacs.PASSWORD),
+        )
+        step(
+            "export",
+            f"negatoscope export study/study.sqlite --study {smoke_pacs.STUDY} --out export; "
+            "negatoscope verify-log study/study.sqlite --anchor study/anchor.jsonl",
+        )
+    return _pacs_result(root / HOME.lstrip("/") / "pacs", said, times)
+
+
+# The same exams imported straight from the sender's folder must give the same cases: numbers, pixels, ages. (The id of
+# an exam follows the names of its files, which are others on the shelf.)
+_IMPORT = (
+    "negatoscope study import-cases fetched --store study/cases --key keys/study.key; "
+    "negatoscope study import-cases phantoms --store straight/cases --key keys/study.key; "
+    "for one in study straight; do grep -v exam_id $one/cases/cases.yaml > $one/cases.txt; done; "
+    "cmp study/cases.txt straight/cases.txt; "
+    "cat /tmp/protocol_head.yaml study/cases/cases.yaml > protocol.yaml; "
+    "negatoscope study create protocol.yaml --db study/study.sqlite"
+)
+_READ = (
+    "printf '{password}\n{password}\n' | setsid -w negatoscope study password study/study.sqlite --study {study} --reader {reader} 2>&1; "
+    "/opt/negatoscope/runtime/bin/python3.11 -I -X utf8 /tmp/read_study.py study {reader} {password}"
+)
+
+
+def _pacs_result(folder: Path, said: str, times: list[tuple[str, float]]) -> str:
+    """Look at what the trial left: scores, four reads (two cases, two arms), exported tables."""
+    scores = (folder / "ai" / "scores.csv").read_text(encoding="utf-8").splitlines()[1:]
+    readings = (folder / "export" / "readings.csv").read_text(encoding="utf-8").splitlines()[1:]
+    tables = list((folder / "export").glob("*.csv"))
+    if not scores or len(readings) < 4:
+        raise SmokeError(
+            f"expected scores and 4 readings, found {len(scores)} and {len(readings)}: {said[-600:]}"
+        )
+    spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in times)
+    return f"2 studies by DICOMweb and C-GET, {len(scores)} scores, {len(readings)} readings, {len(tables)} CSV files; {spent}"
+
+
 def try_nothing_is_written_to_opt(root: Path) -> str:
     inside(root, "test ! -w /opt/negatoscope")
     changed = inside(root, "dpkg -V negatoscope", user="root", network=True)
@@ -201,6 +295,7 @@ TRIALS: tuple[tuple[str, Callable[[Path], str]], ...] = (
     ("demo", try_demo),
     ("infer", try_infer),
     ("window", try_window),
+    ("pacs", try_pacs),
     ("sockets", try_sockets),
     ("unchanged", try_nothing_is_written_to_opt),
 )
@@ -227,7 +322,7 @@ def main() -> int:
             continue
         try:
             say(f"{name:13} ok      {trial(root)}")
-        except (SmokeError, subprocess.TimeoutExpired, OSError, ValueError) as error:
+        except (SmokeError, smoke_pacs.NoPacs, subprocess.TimeoutExpired, OSError, ValueError) as error:
             failed += 1
             say(f"{name:13} FAILED  {error}")
     return 1 if failed else 0
