@@ -179,6 +179,11 @@ def _runs(pid: int) -> bool:
         return False
     except PermissionError:
         return True
+    with contextlib.suppress(OSError):  # dead, but its parent has not looked yet (Linux)
+        state = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+        return state[:1] not in (["Z"], ["X"])
     return True
 
 

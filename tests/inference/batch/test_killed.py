@@ -99,10 +99,26 @@ def test_ctrl_c_leaves_tables_and_a_state_that_goes_on(
     assert_once(tmp_path, undisturbed)
 
 
+def _both_at_work(
+    manifest: Path, out: Path, start: Start
+) -> tuple[tuple[Station, Station], list[psutil.Process]]:
+    """Two stations that have both recorded something; the first is held up (its processes are returned)."""
+    first = start(manifest, out, "workers=1")
+    await_(lambda: len(lines(out)) >= 2)
+    held = [psutil.Process(first.process.pid), *first.workers()]
+    for process in held:
+        process.suspend()
+    second = start(manifest, out, "workers=1")
+    await_(lambda: len(list((out / "journal").glob("*.jsonl"))) == 2)
+    return (first, second), held
+
+
 def test_two_processes_share_one_archive_and_each_exam_is_done_by_one_of_them(
     manifest: Path, undisturbed: Path, tmp_path: Path, start: Start
 ) -> None:
-    both = [start(manifest, tmp_path, "workers=1") for _ in range(2)]
+    both, held = _both_at_work(manifest, tmp_path, start)
+    for process in held:
+        process.resume()
     for station in both:
         code, said = station.end()
         assert code == 0, said
@@ -115,9 +131,10 @@ def test_two_processes_share_one_archive_and_each_exam_is_done_by_one_of_them(
 def test_what_a_killed_process_had_claimed_is_taken_over_by_the_other(
     manifest: Path, undisturbed: Path, tmp_path: Path, start: Start
 ) -> None:
-    both = [start(manifest, tmp_path, "workers=1") for _ in range(2)]
-    await_(lambda: len(list((tmp_path / "journal").glob("*.jsonl"))) == 2)
+    both, held = _both_at_work(manifest, tmp_path, start)
     both[0].process.kill()
+    for process in held[1:]:
+        process.resume()  # its worker ends with it
     code, said = both[1].end()
     assert code == 0, said
     assert_once(tmp_path, undisturbed)
