@@ -96,7 +96,7 @@ def evaluate_phantoms(
 
     card = load_card(model)
     if family_of(card) == FOUR_VIEW:
-        text = four_view_command.measured_page(card.folder, exams=exams, cache=cache)
+        text = four_view_command.measured_page(card.folder, exams=exams, cache=cache, beside=page)
     else:
         packaging.evaluate(card.folder, exams=exams)
         text = packaging.document(card.folder)

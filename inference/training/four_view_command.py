@@ -25,6 +25,7 @@ from inference.training.four_view_packaging import calibrate, evaluate, note_rea
 from inference.training.four_view_page import document
 from inference.training.four_view_real import real_lines
 from inference.training.four_view_recipe import FourViewRecipe, four_view_recipe
+from inference.training.four_view_reliability import lesion_reliability
 from inference.training.four_view_report import write_report
 from inference.training.four_view_sources import ManifestExams, PhantomExams
 
@@ -102,8 +103,11 @@ def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Pa
     return folder
 
 
-def measured_page(folder: Path, *, exams: int, cache: Path) -> str:
-    """Measure a model folder on test phantoms, write the figures into its card, return its page."""
+def measured_page(folder: Path, *, exams: int, cache: Path, beside: Path | None = None) -> str:
+    """Measure a model folder on test phantoms, write the figures into its card, return its page.
+
+    ``beside`` is where the page will lie: its reliability plot is drawn there; None = not drawn.
+    """
     preprocessing = read_card(folder).preprocessing
     home = phantom_cache(cache, preprocessing)
 
@@ -111,6 +115,10 @@ def measured_page(folder: Path, *, exams: int, cache: Path) -> str:
         return load_exam(phantom_path(home, seed, preprocessing))
 
     evaluate(folder, exams=exams, prepared=prepared)
+    if beside is not None:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        name = f"{read_card(folder).model_id}-reliability.png"
+        lesion_reliability(folder, beside.with_name(name))
     note_real(folder, real_lines(FourViewEngine(folder, "cpu")))
     return document(folder)
 

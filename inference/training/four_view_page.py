@@ -114,6 +114,7 @@ def _phantom(card: ModelCard) -> list[str]:
         *([f"| peak memory, MB | {found['peak_memory_mb']} | |"] if "peak_memory_mb" in found else []),
         "",
         *_fusion(found),
+        *_reliability(found, f"{card.model_id}-reliability.png"),
         "Why benign lesions are missed: benign calcifications are drawn exactly as the harmless ones that the truth "
         "does not list, of which two breasts in three hold one group or more (one a breast on average), so that finding the former "
         "marks the latter too; benign distortions are 8 to 11 short strands of 0.08 log units among the gland's own, "
@@ -190,6 +191,19 @@ def _fusion(found: Mapping[str, Any]) -> list[str]:
         ],
         "",
         f"Target, all four views fused better than single views with an interval clear of 0: {clear}.",
+        "",
+    ]
+
+
+def _reliability(found: Mapping[str, Any], picture: str) -> list[str]:
+    if "reliability" not in found:
+        return []
+    figure = found["reliability"]
+    return [
+        f"Chance that a lesion is there, {figure['boxes']} boxes on 60 phantoms that set nothing: expected calibration "
+        f"error {figure['ece_after']:.3f}, before calibration {figure['ece_before']:.3f}.",
+        "",
+        f"![reliability]({picture})",
         "",
     ]
 
