@@ -72,7 +72,7 @@ def mask(folder: Path, name: str, image: StoredImage) -> Shape:
     import cv2
     import numpy as np
 
-    path = (folder / name.replace("\\", "/")).resolve()
+    path = (folder / name.replace("\\", "/").replace("\0", "?")).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ShapeError("expected a file beside the truth file, found a path that leads out of its folder.")
     try:

@@ -258,6 +258,14 @@ def environment_of(monitor: Monitor, record: MonitorRecord | None, today: str) -
     }
 
 
+def _lines(text: str, delimiter: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:  # a cell of more than 131 072 characters
+        words = _tr("Luminances, line {0}: expected a level and cd/m², found “{1}”; mend it.")
+        raise ValueError(words.format(1, error)) from error
+
+
 def luminances_from_csv(text: str) -> LuminanceResponse:
     """Read lines of level and cd/m², with comma, semicolon or tab; a heading line is passed over.
 
@@ -269,7 +277,7 @@ def luminances_from_csv(text: str) -> LuminanceResponse:
     levels: list[int] = []
     values: list[float] = []
     delimiter = ";" if ";" in text else "\t" if "\t" in text else ","
-    for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
+    for number, row in enumerate(_lines(text, delimiter), 1):
         if not row or not row[0].strip():
             continue
         try:

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from inference.datasets.layout import DatasetError
 from inference.evaluation.regions import filled
 
+_BROKEN = (
+    OSError, plistlib.InvalidFileException, ExpatError, LookupError, TypeError, ValueError, AttributeError,
+    RecursionError, OverflowError,
+)  # fmt: skip  # what Python's plist reader meets in files that no program writes
 _POINT = re.compile(r"\(\s*([-+0-9.eE]+)\s*,\s*([-+0-9.eE]+)\s*\)")
 
 
@@ -91,7 +95,7 @@ def osirix_contours(path: Path) -> list[Contour]:
             corners = [(float(p.group(2)), float(p.group(1))) for p in points if p is not None]
             if corners:
                 out.append(Contour(name=str(region.get("Name", "")).strip(), corners=np.array(corners)))
-    except (OSError, plistlib.InvalidFileException, ExpatError, KeyError, TypeError, ValueError) as error:
+    except _BROKEN as error:
         raise DatasetError(
             f"{path.name}: expected an OsiriX plist with Images, ROIs and Point_px, could not be read ({error})."
         ) from error

@@ -239,6 +239,9 @@ def test_hostile_a_mask_that_claims_a_giant_size_is_refused_before_it_is_unpacke
     giant = seed.data[:16] + struct.pack(">LL", 60_000, 60_000) + seed.data[24:]
     trial = told("truth mask", seed.name, giant, dict(seed.beside))
     assert trial.seconds < 1
+    table = dict(seed.beside)["truth.csv"].replace(b"m.png", b"m\0.png")
+    told("truth csv", "truth.csv", table, {"m.png": seed.data})
+    refused("luminances", "lum.csv", b"level,cd\n0," + b"1" * 200_000 + b"\n")
 
 
 # ------------------------------------------------------------------------------------------------ workbooks
