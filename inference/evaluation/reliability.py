@@ -50,6 +50,7 @@ def reliability_plot(
     style: str,
     title: str,
     method: str,
+    positive: str = "malignant",
 ) -> Path:
     """Write a reliability plot as PNG.
 
@@ -63,6 +64,8 @@ def reliability_plot(
         "dark" or "paper".
     title, method
         What is shown, and the name of the calibration.
+    positive
+        The word for the cases that are true.
 
     Returns
     -------
@@ -112,13 +115,14 @@ def reliability_plot(
                 va="top",
             )
         counts.hist(values, bins=np.linspace(0, 1, 21).tolist(), color=colour, histtype="step", linewidth=1.3)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share malignant (95 % interval)", xticklabels=[])
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticklabels=[])
+    axes.set_ylabel(f"share {positive} (95 % interval)")
     counts.set(xlim=(-0.02, 1.02), xlabel="probability", ylabel="cases")
     counts.set_yscale("symlog", linthresh=1)
     counts.set_yticks([0, 1, 10, 100] if len(truth) >= 20 else [0, 1, 10], labels=None)
     counts.yaxis.set_major_formatter("{x:g}")
     axes.set_title(
-        f"{title}\n{int(truth.sum())} malignant, {int((~truth).sum())} other",
+        f"{title}\n{int(truth.sum())} {positive}, {int((~truth).sum())} other",
         color=look.text,
         fontsize=10,
         loc="left",

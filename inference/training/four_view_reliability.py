@@ -49,7 +49,9 @@ def lesion_reliability(folder: Path, picture: Path, *, exams: int = 60) -> dict[
     logit = np.log(said / (1.0 - said))
     raw = 1.0 / (1.0 + np.exp(-(logit - float(spec["lesion_intercept"])) / float(spec["lesion_slope"])))
     title = "Four-view detector, boxes on held-out phantoms"
-    reliability_plot(picture, truth, raw, said, style="paper", title=title, method="platt")
+    reliability_plot(
+        picture, truth, raw, said, style="paper", title=title, method="platt", positive="with a lesion"
+    )
     found = {
         "boxes": len(truth),
         "ece_before": round(expected_calibration_error(truth, raw), 4),
