@@ -18,6 +18,7 @@ from reader_study.case_import import CaseStore, StoredImage, written
 from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.errors import StudyError
 from reader_study.truth_shapes import Shape, ShapeError, circle, mask, polygon
+from resources.files import one_sentence
 from resources.vocabulary import Density, FindingType, Laterality, Pathology
 
 COLUMNS = (
@@ -77,7 +78,9 @@ def read_truth_csv(path: Path, store: CaseStore, links: Links | None = None) -> 
         try:
             rows.append(_row(line, cells, images, links, path.parent))
         except _CellError as error:
-            problems.append(f"{path.name}, line {line}, column {error.column}: {error.sentence}")
+            problems.append(
+                one_sentence(f"{path.name}, line {line}, column {error.column}: {error.sentence}")
+            )
     problems += [f"{path.name}, {words}" for words in _contradictions(rows)]
     truths = tuple(_truth(case_id, rows) for case_id in sorted({row.case_id for row in rows}))
     said = {truth.case_id: set(truth.breasts) for truth in truths}

@@ -129,6 +129,8 @@ def json_depth(data: bytes, rng: Generator) -> bytes:
 
 
 def yaml_value(data: bytes, rng: Generator) -> bytes:
+    if b"&" in data:  # anchors that multiply: written out they would fill the memory here
+        return text_lines(data, rng)
     try:
         value = yaml.safe_load(data)
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -76,9 +76,6 @@ def with_element(data: bytes, extra: bytes) -> bytes:
     return data[:at] + extra + data[at:]
 
 
-# ------------------------------------------------------------------------------------------------ words
-
-
 def test_hostile_a_refusal_stays_one_short_line_whatever_the_file_holds() -> None:
     words = str(
         UserFacingError("a.csv: expected a number, found '" + "x\n\u2028\u202e" * 100_000 + "'; correct it.")
