@@ -56,7 +56,9 @@ class _Sheet:
     def whole(self, row: int, column: str, value: object) -> int:
         if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
             return int(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        if (
+            isinstance(value, bool) or not isinstance(value, int | float) or value % 1 != 0
+        ):  # NaN and infinity too
             raise self.fail(row, column, f"expected a whole number, found {value!r}; correct the cell.")
         return int(value)
 
