@@ -269,16 +269,22 @@ _READ = (
 
 
 def _pacs_result(folder: Path, said: str, times: list[tuple[str, float]]) -> str:
-    """Look at what the trial left: scores, four reads (two cases, two arms), exported tables."""
-    scores = (folder / "ai" / "scores.csv").read_text(encoding="utf-8").splitlines()[1:]
+    """Look at what the trial left: four reads (two cases, two arms), tables, and one AI from the PACS to the reader."""
     readings = (folder / "export" / "readings.csv").read_text(encoding="utf-8").splitlines()[1:]
     tables = list((folder / "export").glob("*.csv"))
-    if not scores or len(readings) < 4:
+    if len(readings) != 4:
+        raise SmokeError(f"expected 4 readings, found {len(readings)}: {said[-600:]}")
+    inferred = smoke_pacs.breast_scores((folder / "ai" / "scores.csv").read_text(encoding="utf-8"))
+    shown = smoke_pacs.breast_scores((folder / "export" / "ai_scores.csv").read_text(encoding="utf-8"))
+    if len(shown) != 4 or shown != inferred:
         raise SmokeError(
-            f"expected scores and 4 readings, found {len(scores)} and {len(readings)}: {said[-600:]}"
+            f"expected the reader to be shown the fetched exams' scores {inferred}, found {shown}"
         )
     spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in times)
-    return f"2 studies by DICOMweb and C-GET, {len(scores)} scores, {len(readings)} readings, {len(tables)} CSV files; {spent}"
+    return (
+        f"2 studies by DICOMweb and C-GET, {len(shown)} breasts' scores the same in infer and in the reader's record, "
+        f"{len(readings)} readings, {len(tables)} CSV files; {spent}"
+    )
 
 
 def try_nothing_is_written_to_opt(root: Path) -> str:

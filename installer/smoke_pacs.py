@@ -6,6 +6,8 @@ Owns the server, the study's protocol and what is read from the program's answer
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import shutil
 import subprocess
@@ -126,6 +128,15 @@ def studies_found(text: str) -> list[tuple[str, int]]:
             raise ValueError(f"expected seven cells a line of pacs query, found {len(cells)} in {line!r}")
         found.append((cells[6], int(cells[5] or 0)))
     return found
+
+
+def breast_scores(text: str) -> list[float]:
+    """Return the breasts' scores of a table by ``infer`` or by the export, sorted, to five digits (device's rounding)."""
+    rows = csv.DictReader(io.StringIO(text))
+    kept = [
+        row for row in rows if (row.get("level") or row.get("score_of", "").partition(":")[0]) == "breast"
+    ]
+    return sorted(round(float(row["score"]), 5) for row in kept)
 
 
 @contextlib.contextmanager

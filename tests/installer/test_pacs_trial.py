@@ -62,6 +62,15 @@ def test_studies_are_read_from_the_lines_of_a_query() -> None:
         smoke_pacs.studies_found("1 study matches.\n")
 
 
+def test_the_breasts_scores_are_taken_from_infers_table_and_from_the_exports() -> None:
+    import smoke_pacs
+
+    inferred = "case_id,level,laterality,score\nE1,view,R,0.9\nE1,breast,R,0.048690\nE1,breast,L,0.033691\nE1,exam,,0.5\n"
+    shown = "case_id,score_of,score\nC1,breast:L,0.03369123\nC1,breast:R,0.0486904\nC1,exam,0.5\nC1,view:R-CC,0.7\n"
+    assert smoke_pacs.breast_scores(inferred) == smoke_pacs.breast_scores(shown) == [0.03369, 0.04869]
+    assert smoke_pacs.breast_scores(shown.replace("0.0486904", "0.0496904")) != [0.03369, 0.04869]
+
+
 def test_the_trials_protocol_is_a_study_once_it_has_cases() -> None:
     import smoke_pacs
 
