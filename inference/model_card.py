@@ -170,7 +170,9 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return _card_of(folder, raw)
     except OverflowError as error:  # an integer of hundreds of digits
-        raise ModelError(f"{path}: expected numbers, found one too large ({error}); correct the card.") from error
+        raise ModelError(
+            f"{path}: expected numbers, found one too large ({error}); correct the card."
+        ) from error
 
 
 def _card_of(folder: Path, raw: dict[str, Any]) -> ModelCard:

@@ -41,14 +41,24 @@ def run(monkeypatch, tmp_path):
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="HOME places the program's folders on Linux and macOS only")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="HOME places the program's folders on Linux and macOS only"
+)
 def test_rs_a1_imports_by_command_are_audited_and_refused_to_others(run, tmp_path: Path) -> None:
     (tmp_path / "protocol.yaml").write_text(PROTOCOL, encoding="utf-8")
     write_phantom_dicom(phantom_exam(PhantomSpec(seed=21, pixel_mm=0.8)), tmp_path / "archive" / "one")
     db, store = tmp_path / "study.sqlite", tmp_path / "cases"
     assert run("study", "draft", tmp_path / "protocol.yaml", "--db", db, "--as", "co").exit_code == 0
     named = ("--db", db, "--study", "ST", "--as", "co")
-    command = ("study", "import-cases", tmp_path / "archive", "--store", store, "--key", tmp_path / "k" / "s.key")
+    command = (
+        "study",
+        "import-cases",
+        tmp_path / "archive",
+        "--store",
+        store,
+        "--key",
+        tmp_path / "k" / "s.key",
+    )
     refused = run(*command, *named[:-1], "r1")
     assert (refused.exit_code, store.exists()) == (2, False), "nothing is imported for who may not"
     assert "expected --db" in run(*command, "--as", "co").output

@@ -70,7 +70,10 @@ def test_a_study_goes_from_yaml_to_the_locked_export_by_commands(run, protocol, 
     assert "period 1  aided  -  2..2" in run("study", "balance", db, "--study", "ST", "--as", "co").output
     assert run("study", "freeze", db, "--study", "ST", *me).exit_code == 0
     made = ("--account", "st", "--role", "statistician", "--name", "Stat")
-    assert run("study", "account", db, "--study", "ST", *made, *me, typed="pass-word\npass-word\n").exit_code == 0
+    assert (
+        run("study", "account", db, "--study", "ST", *made, *me, typed="pass-word\npass-word\n").exit_code
+        == 0
+    )
     _read(db)
     assert "ST.r1.p1  4/4" in run("study", "monitor", db, "--study", "ST", "--as", "co").output
 

@@ -38,10 +38,15 @@ def desk(file, make_study, clock, show, normal_form):
     made.freeze()
     for reader in study.readers:
         account = Account(
-            account_id=reader.reader_id, name=reader.name, role=Role.READER, password_hash=hash_password("long enough")
+            account_id=reader.reader_id,
+            name=reader.name,
+            role=Role.READER,
+            password_hash=hash_password("long enough"),
         )
         made.put_account(account)
-    made.enrol(Reader(reader_id="r3", name="Third"), password_hash=hash_password("long enough"), why="one more")
+    made.enrol(
+        Reader(reader_id="r3", name="Third"), password_hash=hash_password("long enough"), why="one more"
+    )
     sessions = Sessions(study=database.study("ST"), store=database.events, clock=clock)
     sessions.open("ST.r1.p1", "r1", {})
     show(sessions, "ST.r1.p1", clock)

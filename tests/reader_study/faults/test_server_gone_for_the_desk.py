@@ -14,7 +14,9 @@ from reader_study.store.database import open_database
 from reader_study.store.transfer import backup, merge
 from reader_study.verify import verify_log
 
-COORDINATOR = Account(account_id="co", name="Carla", role=Role.COORDINATOR, password_hash=hash_password("pass-word"))
+COORDINATOR = Account(
+    account_id="co", name="Carla", role=Role.COORDINATOR, password_hash=hash_password("pass-word")
+)
 
 
 def test_rs_a5_a_coordinator_whose_server_is_gone_reads_one_sentence_a_step_and_goes_on_later(
