@@ -19,6 +19,7 @@ from app.control.picture_export import PictureWriter
 from app.control.reading import ReadingController
 from app.state.ai_view import AiView
 from app.state.display import Change
+from app.state.measurements import Measurement
 from app.state.settings import Settings
 from app.state.tone import Tone
 from app.views import dialogs
@@ -293,9 +294,7 @@ class MainWindow(QMainWindow):
         view.painted.connect(self._on_painted)
         view.stage_shown.connect(self._on_stage_shown)
         view.view_changed.connect(self._on_view_changed)
-        view.image_tools.measured.connect(
-            lambda old, new: self._controller and self._controller.measurement_changed(old, new)
-        )
+        view.image_tools.measured.connect(self._on_measured)
         view.mark_made.connect(lambda finding: self._controller and self._controller.add_mark(finding))
         view.mark_removed.connect(
             lambda finding_id: self._controller and self._controller.remove_mark(finding_id)
@@ -477,6 +476,10 @@ class MainWindow(QMainWindow):
     def _on_view_changed(self, what: dict[str, object]) -> None:
         if self._controller is not None:
             self._controller.view_changed(what)
+
+    def _on_measured(self, old: Measurement | None, new: Measurement | None) -> None:
+        if self._controller is not None:
+            self._controller.measurement_changed(old, new)
 
     def _on_draft(self, draft: Assessment) -> None:
         if self._controller is not None:
