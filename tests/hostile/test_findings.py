@@ -396,3 +396,7 @@ def test_hostile_a_case_that_a_protocol_refuses_is_refused_with_the_manifests_na
     value["cases"][2]["age_years"] = -5
     value["cases"][2]["case_id"] = ""
     told("case store", "cases.json", json.dumps(value).encode())
+
+
+def test_hostile_a_key_file_of_megabytes_is_refused_unread() -> None:
+    assert "expected a key of 32 bytes" in refused("site key", "site.key", b"[" * (80 << 20))

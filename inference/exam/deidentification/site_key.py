@@ -18,6 +18,7 @@ from inference.exam.deidentification.profile import is_standard_uid
 from inference.exam.types import ExamError
 
 _BYTES = 32
+_MOST_BYTES = 4096  # of the key file, which is one short line
 _LEAST_DAYS, _MOST_DAYS = 366, 3650  # back in time: no shifted date lies in the future
 
 
@@ -69,6 +70,8 @@ def open_key(path: Path, *, away_from: Path) -> SiteKey:
             raise ExamError(
                 f"{path}: expected a key that only its owner can read, found open rights; chmod 600 it."
             )
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"{path.stat().st_size} bytes of text")
         value = json.loads(path.read_text(encoding="utf-8"))
         secret = bytes.fromhex(value["secret"])
         if len(secret) != _BYTES:

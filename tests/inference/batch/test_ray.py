@@ -38,8 +38,7 @@ def test_a_run_on_ray_survives_a_killed_worker_and_does_every_exam_once(
 ) -> None:
     station = start(manifest, tmp_path, "workers=2", "ray=local")
     await_(lambda: len(lines(tmp_path)) >= 3, timeout=300)
-    actors = await_(lambda: _actors(station))
-    assert len(actors) == 2
+    actors = await_(lambda: found if len(found := _actors(station)) == 2 else [])  # one may start later
     actors[0].kill()
     code, said = station.end(timeout=300)
     assert code == 0, said
