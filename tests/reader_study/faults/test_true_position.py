@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,7 @@ from app.control.tasks import InlineTaskRunner
 from app.state.hanging import load_protocols
 from inference.engine import FakeEngine
 from inference.exam.types import InferenceError
+from reader_study.clock import ManualClock, to_utc_text
 from reader_study.domain.assessment import Assessment
 from reader_study.domain.events import EventKind
 from reader_study.sessions import Sessions
@@ -21,6 +23,12 @@ from tests.app.control import test_reading as control
 @pytest.fixture(scope="module")
 def source():
     return control.PhantomSource()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that agrees with the server's: one that does not opens no session."""
+    return ManualClock(to_utc_text(datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("same", [True, False])
