@@ -14,6 +14,7 @@ from app.control.reading import ReadingController, ReadingScreen
 from app.control.reading_after import TruthOf
 from app.control.tasks import TaskRunner
 from app.doctor import HealthReport, Told
+from app.files import program_folders
 from app.state.ai_view import ModelWords, no_words
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.protocol_library import ProtocolLibrary
@@ -177,15 +178,22 @@ class Workstation:
         StudyError
             The folder holds the study's own cases: seen with identity and AI, no reading of them would be blinded.
         """
-        if self.study is not None and isinstance(self.source, FolderSource):
-            own, wanted = self.source.root.resolve(), path.resolve()
-            if own == wanted or own in wanted.parents or wanted in own.parents:
-                raise StudyError(
-                    _tr(
-                        "Open exams: expected other exams than those of the study on this station; they are seen in "
-                        "their reading sessions only, so that readers stay blinded."
-                    )
+        if self.study is None:
+            return self.source_of(path)
+        if isinstance(self.source, FolderSource) and _touch(self.source.root, path):
+            raise StudyError(
+                _tr(
+                    "Open exams: expected other exams than those of the study on this station; they are seen in "
+                    "their reading sessions only, so that readers stay blinded."
                 )
+            )
+        if _touch(program_folders("pacs").home, path):
+            raise StudyError(
+                _tr(
+                    "Open exams: what came from the PACS bears names; on a station with a study only its coordinator "
+                    "handles it, so that readers stay blinded."
+                )
+            )
         return self.source_of(path)
 
     def browsing(self, source: ExamSource, runner: TaskRunner, screen: BrowsingScreen) -> BrowseController:
@@ -208,3 +216,9 @@ class Workstation:
         for action in self.on_close:
             action()
         self.on_close = ()
+
+
+def _touch(own: Path, wanted: Path) -> bool:
+    """Tell whether one of two folders holds the other."""
+    one, other = own.resolve(), wanted.resolve()
+    return one == other or one in other.parents or other in one.parents

@@ -31,7 +31,13 @@ unpack() {
 }
 case "${1:-}" in
   --extract) mkdir -p "$(dirname "$2")"; unpack "$2"; exit 0 ;;
-  --remove) rm -rf "$cache"; exit 0 ;;
+  --remove)  # only what this kind of file unpacked: the folder may be one that the user named
+    for one in "$cache"/*; do
+      if [ -x "$one/bin/negatoscope" ] && [ -e "$one/.complete" ]; then rm -rf "$one"; fi
+    done
+    rm -rf "$place".part.*
+    rmdir "$cache" 2>/dev/null || true
+    exit 0 ;;
 esac
 if [ ! -e "$place/.complete" ]; then
   mkdir -p "$cache"

@@ -103,6 +103,13 @@ class PacsArea(QObject):
         self, reading: ReadingView, exam: Exam, root: Path, version: str, show: Callable[[QDialog], None]
     ) -> None:
         """Ask what of the exam on screen goes to which PACS, and send it."""
+        if not self.is_offered:
+            reading.show_message(
+                _tr(
+                    "On a station with a study only its coordinator searches the PACS, so that readers stay blinded."
+                )
+            )
+            return
         try:
             desk = self.desk
             names = [one.name for one in desk.book.connections()] if desk is not None else []

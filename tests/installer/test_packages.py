@@ -36,7 +36,11 @@ def test_the_single_file_unpacks_once_and_then_starts_from_there(single: Path, t
     second = start(single, NEGATOSCOPE_UNPACK=place)
     assert (second.stdout, second.stderr) == ("started with: start\n", "")
     assert len(list(Path(place).iterdir())) == 1
+    (Path(place) / "study.sqlite").write_text("somebody's own")
     start(single, "--remove", NEGATOSCOPE_UNPACK=place)
+    assert [path.name for path in Path(place).iterdir()] == ["study.sqlite"]
+    (Path(place) / "study.sqlite").unlink()
+    Path(place).rmdir()
     assert not Path(place).exists()
 
 

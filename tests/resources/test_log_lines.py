@@ -68,7 +68,17 @@ def test_an_error_is_told_by_its_classes_and_places_without_its_words(log_file: 
     assert " fail" in text
 
 
-def test_words_of_other_packages_are_left_out(log_file: Path) -> None:
+def test_words_of_other_packages_are_left_out(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "pydicom",
+        "pydicom.valuerep",
+        "pynetdicom",
+        "pynetdicom.acse",
+    ):  # the storage service mutes them
+        logger = logging.getLogger(name)
+        monkeypatch.setattr(logger, "disabled", False)
+        monkeypatch.setattr(logger, "propagate", True)
+        logger.setLevel(logging.NOTSET)
     logging.getLogger("pydicom.valuerep").warning("Invalid value for VR PN: 'Rossi^Anna'")
     logging.getLogger("pynetdicom.acse").error("Association rejected for %s", "MRN-4711")
     text = log_file.read_text(encoding="utf-8")

@@ -112,7 +112,14 @@ class ConnectionBook:
         raise PacsError(words.format(name, ", ".join(one.name for one in known) or _tr("none yet")))
 
     def keep(self, connection: Connection, *, secret: str | None = None) -> None:
-        """Add or replace a connection; a secret of None leaves the one that is kept."""
+        """Add or replace a connection; a secret of None leaves the one that is kept.
+
+        A connection that leads to another server, or as another user, loses its old secret first: a password is
+        never handed to a server that it was not given for.
+        """
+        known = [one for one in self.connections() if one.name == connection.name]
+        if secret is None and any(_whose(one) != _whose(connection) for one in known):
+            self._keep_secret(connection.name, "")
         others = [one for one in self.connections() if one.name != connection.name]
         self._write(self._read() | {"connections": [_plain(one) for one in (*others, connection)]})
         if secret is not None:
@@ -237,3 +244,10 @@ def _peers(value: object) -> Mapping[str, tuple[str, ...]] | None:
     if not isinstance(value, dict) or not all(isinstance(hosts, list | tuple) for hosts in value.values()):
         raise ValueError(_tr("{0}: found {1!r}").format("peers", value))
     return {str(title): tuple(str(host) for host in hosts) for title, hosts in value.items()}
+
+
+def _whose(connection: Connection) -> tuple[object, ...]:
+    """Whom a connection's secret was given for, and by whom."""
+    return (
+        connection.kind, connection.url, connection.auth, connection.user, connection.host, connection.port,
+    )  # fmt: skip

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from app.bootstrap import study_station
+from app.files import program_folders
 from app.views.main_window import MainWindow
 from app.views.simulated_reader import _fill_form, _Run
 from inference.engine import Cancelled, FakeEngine, Progress
@@ -215,6 +216,10 @@ def test_mg27_the_studys_own_exams_cannot_be_opened_beside_it_with_names_and_ai(
         window.open_exams(path)
         assert window._browser is None
         assert "stay blinded" in window.sign_in._problem.text()
+    shelf = program_folders("pacs").home  # what came from the PACS bears names
+    window.open_exams(shelf / "studies")
+    assert window._browser is None
+    assert "bears names" in window.sign_in._problem.text()
     (tmp_path.parent / f"{tmp_path.name}_other").mkdir()
     window.open_exams(tmp_path.parent / f"{tmp_path.name}_other")
     assert window._browser is not None

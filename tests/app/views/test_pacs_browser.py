@@ -238,6 +238,7 @@ def test_pacs_a_download_that_failed_is_resumed_from_the_list(qtbot, browser, or
         orthanc.add(data)
     search(qtbot, browser)
     right = browser.desk.book.connection("web")
+    secret = browser.desk.book.secret(right)  # it is not kept for another user
     browser.desk.book.keep(Connection(name="web", url=right.url, auth=Auth.PASSWORD, user="nobody"))
     browser.steps.earlier.setChecked(False)
     browser.fetch_chosen()
@@ -245,7 +246,7 @@ def test_pacs_a_download_that_failed_is_resumed_from_the_list(qtbot, browser, or
     browser.refresh()
     browser.queue.table.selectRow(0)
     assert "refused user or password" in browser.queue.table.item(0, 3).text()
-    browser.desk.book.keep(right)
+    browser.desk.book.keep(right, secret=secret)
     assert browser.queue.resume.isEnabled()
     browser.queue.resume.click()
     idle(qtbot, browser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,20 @@ def test_pacs_changing_a_connection_keeps_its_password_unless_a_new_one_is_given
     assert book.secret(WEB) == "old"
     book.keep(WEB, secret="")
     assert book.secret(WEB) == ""
+
+
+def test_pacs_a_password_is_never_handed_to_another_server_or_user(book):
+    """An imported setting of the same name must not carry this station's password away."""
+    for change in ({"url": "http://elsewhere.example/dicom-web"}, {"user": "somebody else"}):
+        here = Connection(
+            name="web", url="https://pacs.example.org/dicom-web", auth=Auth.PASSWORD, user="reader"
+        )
+        book.keep(here, secret="hunter2")
+        book.keep(replace(here, timeout_s=60.0))
+        assert book.secret(here) == "hunter2"
+        there = replace(here, **change)
+        book.keep(there)
+        assert book.secret(there) == ""
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": 9}', '{"schema": 1, "connections": [{"name": "x"}]}',
