@@ -301,7 +301,7 @@ def _card(
             "Reads at 0.3 mm per pixel; calcifications as bright spots found at 0.15 mm, which need file pixels of "
             "0.25 mm or less.",
             "Implants, spot and magnification views were never seen in training.",
-            "Half of the training exams held a cancer, so scores are far above what screening would justify.",
+            "Five of eight training exams held a cancer, so scores are far above what screening would justify.",
         ],
         "intended_use": "Research use only: to exercise the workstation and its reader studies. Not for diagnosis.",
         "weights": {"file": "weights.safetensors", "sha256": sha256},
