@@ -128,11 +128,7 @@ class DicomWebPeer:
             pattern = re.sub(r"[^\x00-\x7f]+", "*", query.name_pattern)
             wanted = re.compile(fnmatch.translate(query.name_pattern), re.IGNORECASE)
             found = [one for one in self._search(query, pattern) if wanted.match(one.patient_name)]
-        kept = [
-            one
-            for one in found
-            if not query.modality or query.modality in (one.modalities or (query.modality,))
-        ]
+        kept = query.of_modality(found)
         return Matches(studies=tuple(kept[: query.limit]), cut=len(found) > query.limit)
 
     def _search(self, query: Query, name_pattern: str) -> list[StudyMatch]:

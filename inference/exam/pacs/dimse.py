@@ -104,13 +104,8 @@ class DimsePeer:
                        StudyInstanceUID=query.study_uid, StudyDescription="", ModalitiesInStudy=query.modality,
                        NumberOfStudyRelatedSeries="", NumberOfStudyRelatedInstances="")  # fmt: skip
         found, cut = self._find(keys, query.limit)
-        studies = [study_of(one) for one in found]
-        kept = [
-            one
-            for one in studies
-            if not query.modality or query.modality in (one.modalities or (query.modality,))
-        ]
-        return Matches(studies=tuple(kept), cut=cut)
+        studies = query.of_modality([study_of(one) for one in found])
+        return Matches(studies=tuple(studies), cut=cut)
 
     def series(self, study_uid: str) -> tuple[SeriesMatch, ...]:
         keys = asked("SERIES", StudyInstanceUID=checked_uid(study_uid), SeriesInstanceUID="", Modality="",

@@ -157,6 +157,12 @@ class Query:
         name = self.patient_name.strip()
         return name if not name or "*" in name or "?" in name else f"{name}*"
 
+    def of_modality(self, found: Sequence[StudyMatch]) -> list[StudyMatch]:
+        """Return the studies of the wanted modality; one that tells none is kept. Servers may ignore the key."""
+        return [
+            one for one in found if not (self.modality and one.modalities) or self.modality in one.modalities
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyMatch:
