@@ -57,6 +57,7 @@ class QtTaskRunner(QObject):
         super().__init__(parent)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(threads)
+        self._closed = False
         self._numbers = itertools.count(1)
         self._wanted: dict[str, tuple[int, Done, Failed, Report, TaskContext]] = {}
         self._mailbox = _Mailbox(self)
@@ -67,6 +68,8 @@ class QtTaskRunner(QObject):
         self, key: str, work: Work, done: Done, failed: Failed, progress: Report = _ignore_progress
     ) -> None:
         self.cancel(key)
+        if self._closed:  # a job that starts while Qt destroys the pool waits for the interpreter, and Qt for it
+            return
         number = next(self._numbers)
         job = _Job(self._mailbox, key, number, work)
         self._wanted[key] = (number, done, failed, progress, job.context)
@@ -84,7 +87,8 @@ class QtTaskRunner(QObject):
         return bool(self._wanted)
 
     def close(self) -> None:
-        """Cancel everything and wait for the threads, so that none outlives the window."""
+        """Cancel everything and wait for the threads, so that none outlives the window; nothing starts any more."""
+        self._closed = True
         for key in list(self._wanted):
             self.cancel(key)
         self._pool.clear()
