@@ -37,6 +37,7 @@ def import_program() -> Callable[[], object]:
 
     Garbage is not collected meanwhile: that would stop the window too.
     """
+    collected = gc.isenabled()
     gc.disable()
     try:
         for name in HEAVY:
@@ -45,7 +46,8 @@ def import_program() -> Callable[[], object]:
         return command
     finally:
         gc.freeze()
-        gc.enable()
+        if collected:  # else the windows' thread collects (app.views.collector)
+            gc.enable()
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QMainWindow, QWidget
 
 from app.language import language_setting
+from app.views.collector import WindowThreadCollector
 from app.views.sign_in import SignInView
 from app.views.theme import font, stylesheet
 from app.views.translator import speak
@@ -41,6 +42,7 @@ def application() -> QApplication:
     speak(qt, language_setting())
     qt.setFont(font())
     qt.setStyleSheet(stylesheet())
+    WindowThreadCollector(qt)
     return qt
 
 
