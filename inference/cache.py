@@ -172,6 +172,7 @@ def _head_of(result: ExamResult) -> dict[str, Any]:
                 "region": d.region,
                 "depth": d.depth,
                 "nipple_distance_mm": d.nipple_distance_mm,
+                "energy_scores": dict(d.energy_scores),
             }
             for d in result.detections
         ],
@@ -220,4 +221,5 @@ def _detection_of(entry: dict[str, Any]) -> Detection:
         region=entry["region"],
         depth=entry["depth"],
         nipple_distance_mm=entry["nipple_distance_mm"],
+        energy_scores=entry.get("energy_scores", {}),
     )

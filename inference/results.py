@@ -14,6 +14,7 @@ from resources.vocabulary import FindingType, Laterality
 ATTRIBUTES = ("shape", "margin", "morphology", "distribution")  # the last two are of calcifications
 MLO_REGIONS = ("upper", "middle", "lower", "axillary tail", "areola")
 CC_REGIONS = ("outer", "middle", "inner", "areola")
+ENERGIES = ("low", "recombined", "both")  # of a contrast pair: from which of its images a score comes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,19 @@ class Detection:
     region: str | None = None  # one of MLO_REGIONS or CC_REGIONS, by the image's projection
     depth: float | None = None  # 0 nipple .. 1 pectoral muscle (MLO) or chest wall (CC)
     nipple_distance_mm: float | None = None  # in the image's plane; None = no nipple or no pixel size
+    # of a contrast pair: the lesion's malignancy from one image alone or both, 0..1, by one of ENERGIES
+    energy_scores: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("score", "malignancy", "match_probability", "depth"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name}: expected 0..1, found {value}")
+        for name, value in self.energy_scores.items():
+            if name not in ENERGIES or not 0.0 <= value <= 1.0:
+                raise ValueError(
+                    f"energy score: expected 0..1 by one of {', '.join(ENERGIES)}, found {name} {value}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

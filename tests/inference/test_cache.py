@@ -52,6 +52,18 @@ def test_second_look_is_answered_from_disk_and_equal_in_every_field(tmp_path: Pa
     assert list(tmp_path.glob("*.tmp")) == []
 
 
+def test_scores_from_each_energy_of_a_contrast_pair_are_kept(tmp_path: Path, exam: Exam) -> None:
+    result = _analyse(CachedEngine(CountingEngine(), ResultCache(tmp_path), FAKE), exam)
+    scores = {"low": 0.4, "recombined": 0.8, "both": 0.75}
+    told = replace(result, detections=(replace(result.detections[0], energy_scores=scores),))
+    ResultCache(tmp_path).put(told)
+    kept = ResultCache(tmp_path).get(exam.digest, FAKE)
+    assert kept is not None
+    assert kept.detections[0].energy_scores == scores
+    with pytest.raises(ValueError, match="energy score"):
+        replace(result.detections[0], energy_scores={"high": 0.5})
+
+
 def test_other_weights_other_exam_or_other_preprocessing_miss(tmp_path: Path, exam: Exam) -> None:
     cache = ResultCache(tmp_path)
     _analyse(CachedEngine(CountingEngine(), cache, FAKE), exam)
