@@ -32,6 +32,7 @@ from reader_study.simulation import ImageFrame, SimulatedReader, read_session
 from resources.vocabulary import Laterality
 
 SIZE = (1920, 1080)
+PASSWORD = "for the pictures"
 READERS = (("anna", "Anna Berg", "senior", 14), ("bo", "Bo Chen", "senior", 9),
            ("carla", "Carla Diaz", "junior", 3), ("dmitri", "Dmitri Egorov", "junior", 2))  # fmt: skip
 FRAMES = tuple(
@@ -80,8 +81,8 @@ class Story:
         page.study_title.setText("Breast AI reader study")
         page.name.setText("Ada Lind")
         self.shot("begin")
-        page.password.setText("docs")
-        page.again.setText("docs")
+        page.password.setText(PASSWORD)
+        page.again.setText(PASSWORD)
         page.begin()
 
     def fill(self) -> None:
@@ -111,8 +112,8 @@ class Story:
             page.group.setCurrentText(group)
             page.years.setValue(years)
             page.qualification.setText("board certified")
-            page.password.setText("docs")
-            page.again.setText("docs")
+            page.password.setText(PASSWORD)
+            page.again.setText(PASSWORD)
             page.save()
         self.shot("readers")
         self.view.go_to(3)
@@ -152,7 +153,7 @@ class Story:
         self.wait()
         self.shot("monitor")
         view.go_to(5)
-        view.lock.password.setText("docs")
+        view.lock.password.setText(PASSWORD)
         view.lock.reason.setText("two readers left the study")
         self.shot("lock")
         view.lock.sign()
