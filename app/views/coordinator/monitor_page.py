@@ -149,7 +149,7 @@ class MonitorPage(Page):
         )
         done, total = sum(row.n_done for row in rows), sum(row.n_total for row in rows)
         words = _tr(
-            "{0} of {1} readings are locked.  {2} of {3} sessions are finished.  {4} sessions carry a flag."
+            "Readings locked: {0} of {1}.  Sessions finished: {2} of {3}.  Sessions with a flag: {4}."
         )
         over = sum(row.n_done >= row.n_total for row in rows)
         self.summary.setText(words.format(done, total, over, len(rows), len(flagged)))
