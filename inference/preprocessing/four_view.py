@@ -136,7 +136,7 @@ def _cut(image: ViewImage, seen: _Seen, kind: Chain, guess_mm: float | None) -> 
         warnings.append(
             f"{image.view.label}: the breast could not be told from the background; whole image used."
         )
-    mm = _pixel_mm(image, region, guess_mm, warnings)
+    mm = pixel_size_mm(image, region, guess_mm, warnings)
     if max(mm) > COARSEST_MM:
         warnings.append(
             f"{image.view.label}: pixels of {max(mm):.2f} mm are too coarse to show calcifications "
@@ -144,8 +144,8 @@ def _cut(image: ViewImage, seen: _Seen, kind: Chain, guess_mm: float | None) -> 
         )
     step = kind.shrink
     size = tuple(max(1, round(n * m / kind.pixel_mm)) * step for n, m in zip(region.shape, mm, strict=True))
-    grey, inside = _resampled(canonical, region, size)
-    value = _normalised(grey, inside)
+    grey, inside = resampled(canonical, region, size)
+    value = normalised(grey, inside)
     planes = _three_planes(value, inside) if kind.planes == 3 else _grey_byte(value, inside)[None]
     mask = inside[step // 2 :: step, step // 2 :: step]
     width = mask.sum(axis=1)
@@ -213,7 +213,7 @@ def _laid(cut: _Cut, kind: Chain, shape: tuple[int, int], top: int, used: int) -
     )
 
 
-def _pixel_mm(
+def pixel_size_mm(
     image: ViewImage, region: BreastRegion, guess_mm: float | None, warnings: list[str]
 ) -> tuple[float, float]:
     """Size of a canonical pixel, rows then columns; estimated from the breast's height when unknown or absurd."""
@@ -237,7 +237,7 @@ def _pixel_mm(
     return mm
 
 
-def _resampled(
+def resampled(
     canonical: NDArray[np.float32], region: BreastRegion, size: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     rows, cols = slice(region.row0, region.row1), slice(region.col0, region.col1)
@@ -249,7 +249,7 @@ def _resampled(
     return np.asarray(grey, np.float32), inside
 
 
-def _normalised(grey: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def normalised(grey: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Linear map after which 5 % of the breast lie below 0 and 5 % above 1 (paper A)."""
     sample = grey[::4, ::4][inside[::4, ::4]]
     low, high = np.percentile(sample, (5.0, 95.0)) if len(sample) else (0.0, 1.0)
