@@ -5,6 +5,7 @@ Folders are named by hashes: woman, then study. The files hold her identity, so 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -13,7 +14,7 @@ import shutil
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,14 @@ class ShelfFull(PacsError):
 
 class NotWanted(PacsError):
     """The object is not what was asked for, or no DICOM object at all."""
+
+
+class AnotherHere(PacsError):
+    """Another object is here under the same SOP Instance UID; it stays as it is."""
+
+
+# Raises NotWanted for what must not be kept; is given SOPInstanceUID, StudyInstanceUID, PatientID and Modality.
+Wanted = Callable[[Mapping[str, str]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +122,24 @@ class Shelf:
         return self._counts[_short(study_uid, 16)]
 
     def put(
-        self, chunks: Iterable[bytes], *, sop_uid: str = "", max_bytes: int = MAX_OBJECT_BYTES
+        self,
+        chunks: Iterable[bytes],
+        *,
+        sop_uid: str = "",
+        max_bytes: int = MAX_OBJECT_BYTES,
+        wanted: Wanted = lambda _header: None,
     ) -> Shelved:
-        """Write one DICOM file (as PS3.10 has it) that arrives in pieces.
+        """Write one DICOM file (as PS3.10 has it) that arrives in pieces; on the disk when this returns.
 
         Parameters
         ----------
         sop_uid : the object that was asked for; '' = whatever comes
+        wanted : looks at its header before it is kept
 
         Raises
         ------
+        AnotherHere
+            An object with other content is here under its SOP Instance UID.
         ShelfFull
             The disk or the quota is full.
         NotWanted
@@ -133,7 +150,7 @@ class Shelf:
         part = self._root / INCOMING / f"{uuid.uuid4().hex}.part"
         try:
             size, digest = self._write(part, chunks, max_bytes)
-            return self._shelve(part, size, digest, sop_uid)
+            return self._shelve(part, size, digest, sop_uid, wanted)
         finally:
             part.unlink(missing_ok=True)
             with self._lock:
@@ -213,8 +230,9 @@ class Shelf:
             self._arriving[part] = size
             return self._quota is None or self._used + sum(self._arriving.values()) <= self._quota
 
-    def _shelve(self, part: Path, size: int, digest: str, sop_uid: str) -> Shelved:
+    def _shelve(self, part: Path, size: int, digest: str, sop_uid: str, wanted: Wanted) -> Shelved:
         found = _header(part)
+        wanted(found)
         if sop_uid and found["SOPInstanceUID"] != sop_uid:
             raise NotWanted(_tr("PACS: expected the object asked for, found another one; it was not kept."))
         sop, study = found["SOPInstanceUID"], found["StudyInstanceUID"]
@@ -227,13 +245,22 @@ class Shelf:
         with self._lock, _writing(self._root):
             if self.holds(sop):
                 kept = self._root / self._entries[key].file
+                if digest != self._entries[key].sha256 and _content(part) != _content(kept):
+                    raise AnotherHere(_tr(
+                        "PACS: another object is here under this object's UID and stays; take its study off the shelf to "
+                        "receive it anew."
+                    ))  # fmt: skip
                 return Shelved(path=kept, size=self._entries[key].size, sop_uid=sop, study_uid=study,
                                modality=found["Modality"], is_new=False)  # fmt: skip
             path.parent.mkdir(parents=True, exist_ok=True)
             part.replace(path)
+            for folder in (path.parent, path.parent.parent, self._root):  # its name, and those of new folders
+                _sync_folder(folder)
             entry = _Entry(file=file, size=size, sha256=digest, study=exam)
             with (self._root / INDEX).open("a", encoding="utf-8") as index:
                 index.write(_line(key, entry))
+                index.flush()
+                os.fsync(index.fileno())
             self._arriving.pop(part.name, None)
             old = self._entries.get(key)  # its file was lost
             self._used += size - (old.size if old is not None else 0)
@@ -298,6 +325,27 @@ def _line(key: str, entry: _Entry) -> str:
 
 def _short(value: str, digits: int) -> str:
     return hashlib.sha256(value.encode()).hexdigest()[:digits]
+
+
+def _content(path: Path) -> str:
+    """Return a digest of a file's data set; its file meta group is written anew by whoever hands it on."""
+    with path.open("rb") as file:
+        head = file.read(144)
+        if head[128:136] == b"DICM\x02\x00\x00\x00":  # its first element says how long the group is
+            file.seek(144 + int.from_bytes(head[140:144], "little"))
+        else:
+            file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk knows the names in a folder; a no-op where folders cannot be opened (Windows, shares)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _header(path: Path) -> dict[str, str]:
