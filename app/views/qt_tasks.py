@@ -1,6 +1,8 @@
 """The Qt twin of the task port: a thread pool, a generation number per key, throttled progress.
 
-Answers arrive on the main thread through a queued signal; an answer with an old number is dropped.
+Answers arrive on the main thread through a queued signal; an answer with an old number is dropped. The threads are
+Python's own: Qt deletes a ``QRunnable`` written in Python, and the pool with it, beside an interpreter that still uses
+them.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from app.control.tasks import Done, Failed, Report, TaskContext, Work, _ignore_progress
 
@@ -24,9 +27,8 @@ class _Mailbox(QObject):
     progressed = Signal(str, int, float, str)
 
 
-class _Job(QRunnable):
+class _Job:
     def __init__(self, mailbox: _Mailbox, key: str, number: int, work: Work) -> None:
-        super().__init__()
         self._mailbox, self._key, self._number, self._work = mailbox, key, number, work
         self._last = 0.0
         self.context = TaskContext(report=self._report)
@@ -38,6 +40,8 @@ class _Job(QRunnable):
             self._mailbox.progressed.emit(self._key, self._number, fraction, text)
 
     def run(self) -> None:
+        if self.context.cancelled():  # it waited for a thread until nobody wanted it
+            return
         answer: Any = None
         error: Exception | None = None
         try:
@@ -55,8 +59,7 @@ class QtTaskRunner(QObject):
 
     def __init__(self, parent: QObject | None = None, *, threads: int = 3) -> None:
         super().__init__(parent)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(threads)
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="task")
         self._closed = False
         self._numbers = itertools.count(1)
         self._wanted: dict[str, tuple[int, Done, Failed, Report, TaskContext]] = {}
@@ -68,12 +71,12 @@ class QtTaskRunner(QObject):
         self, key: str, work: Work, done: Done, failed: Failed, progress: Report = _ignore_progress
     ) -> None:
         self.cancel(key)
-        if self._closed:  # a job that starts while Qt destroys the pool waits for the interpreter, and Qt for it
+        if self._closed:
             return
         number = next(self._numbers)
         job = _Job(self._mailbox, key, number, work)
         self._wanted[key] = (number, done, failed, progress, job.context)
-        self._pool.start(job)
+        self._pool.submit(job.run)
 
     def cancel(self, key: str) -> None:
         if (wanted := self._wanted.pop(key, None)) is not None:
@@ -91,8 +94,7 @@ class QtTaskRunner(QObject):
         self._closed = True
         for key in list(self._wanted):
             self.cancel(key)
-        self._pool.clear()
-        self._pool.waitForDone()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     @Slot(str, int, object, object)
     def _on_answer(self, key: str, number: int, answer: object, error: object) -> None:
