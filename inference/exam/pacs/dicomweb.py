@@ -22,6 +22,7 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from inference.exam.pacs.dicomweb_answers import checked, count_of, study_of, text_of
 from inference.exam.pacs.dicomweb_errors import store_failure, told
+from inference.exam.pacs.errands import of_studies
 from inference.exam.pacs.model import (
     Arrived,
     Auth,
@@ -191,7 +192,9 @@ class DicomWebPeer:
                 if cancelled():
                     raise PacsStopped(_tr("Stopped; resume to fetch the rest."))
                 with closing(self._object(session, instance, cancelled)) as chunks:
-                    kept = shelf.put(chunks, sop_uid=instance.sop_uid)
+                    kept = shelf.put(
+                        chunks, sop_uid=instance.sop_uid, wanted=of_studies({instance.study_uid})
+                    )
                 arrived(instance, kept.size)
 
     def _object(

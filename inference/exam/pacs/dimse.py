@@ -6,7 +6,7 @@ Objects go to the shelf, and files go out, as they are encoded: nothing is trans
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context, build_role
 
+from inference.exam.pacs.arriving import let_go, pieces_of
 from inference.exam.pacs.classes import asked_of_getter
 from inference.exam.pacs.dimse_answers import (
     CANCEL,
@@ -37,7 +38,7 @@ from inference.exam.pacs.dimse_answers import (
     study_of,
     text_of,
 )
-from inference.exam.pacs.listener import Listener
+from inference.exam.pacs.errands import Errand, of_studies
 from inference.exam.pacs.model import (
     Arrived,
     Cancelled,
@@ -53,7 +54,7 @@ from inference.exam.pacs.model import (
     SeriesMatch,
     checked_uid,
 )
-from inference.exam.pacs.shelf import Shelf
+from inference.exam.pacs.shelf import INCOMING, Shelf
 from inference.exam.pacs.tls import client_context, diagnose
 from inference.exam.pacs.transport import Entity, close_socket
 from resources.translation import translate
@@ -61,8 +62,12 @@ from resources.translation import translate
 _MOVING = frozenset({*PENDING, *WARNINGS, PART_FAILED, CANCEL})
 _MOVE_BATCH = 50  # UIDs of one C-MOVE: a longer list may not fit what peers read
 
-# A listener that takes what a peer sends us for a C-MOVE, running while the block lasts.
-Receiving = Callable[[Connection, Shelf], AbstractContextManager[Listener]]
+_NOT_ASKED_FOR = 0x0124
+
+# Listens while the block lasts for what a peer delivers for a C-MOVE: objects by UID with their study; who is told.
+Receiving = Callable[
+    [Connection, Shelf, Mapping[str, str], Callable[[str, int], None]], AbstractContextManager[Errand]
+]
 
 
 def _tr(text: str) -> str:
@@ -166,12 +171,19 @@ class DimsePeer:
         problems: list[PacsError] = []
         sizes: dict[str, int] = {}
 
+        studies = {one.sop_uid: one.study_uid for one in wanted}
+
         def keep(event: evt.Event) -> int:
+            sop_uid = str(event.request.AffectedSOPInstanceUID)
+            if sop_uid not in studies:
+                return _NOT_ASKED_FOR
             try:
-                kept = shelf.put([event.encoded_dataset()], sop_uid=str(event.request.AffectedSOPInstanceUID))
+                kept = shelf.put(pieces_of(event), sop_uid=sop_uid, wanted=of_studies({studies[sop_uid]}))
             except PacsError as error:
                 problems.append(error)
                 return 0xA700
+            finally:
+                let_go(event)
             sizes[kept.sop_uid] = kept.size
             return SUCCESS
 
@@ -181,7 +193,7 @@ class DimsePeer:
         ]
         contexts = [build_context(GET), *storage]
         with self._association(
-            contexts, roles=roles, handlers=[(evt.EVT_C_STORE, keep)], needed=GET
+            contexts, roles=roles, handlers=[(evt.EVT_C_STORE, keep)], needed=GET, spool=shelf.root / INCOMING
         ) as assoc:
             for instance in wanted:
                 if cancelled():
@@ -201,28 +213,28 @@ class DimsePeer:
         self, wanted: Sequence[Instance], shelf: Shelf, *, arrived: Arrived, cancelled: Cancelled
     ) -> None:
         awaited = {instance.sop_uid: instance for instance in wanted}
+        studies = {instance.sop_uid: instance.study_uid for instance in wanted}
 
         def came(sop_uid: str, size: int) -> None:
             if sop_uid in awaited:
                 arrived(awaited.pop(sop_uid), size)
 
         with (
-            self._receiving(self._connection, shelf) as listener,
-            listener.watched(came),
+            self._receiving(self._connection, shelf, studies, came) as errand,
             self._association([build_context(MOVE)]) as assoc,
         ):
             for series in dict.fromkeys(one.series_uid for one in wanted):
                 own = [one for one in wanted if one.series_uid == series]
                 for start in range(0, len(own), _MOVE_BATCH):
                     batch = own[start : start + _MOVE_BATCH]
-                    code = self._move_batch(assoc, batch, listener, cancelled)
-                    self._expect(shelf, batch, code, list(listener.problems()))
+                    code = self._move_batch(assoc, batch, errand, cancelled)
+                    self._expect(shelf, batch, code, errand.problems)
 
     def _move_batch(
-        self, assoc: Association, batch: Sequence[Instance], listener: Listener, cancelled: Cancelled
+        self, assoc: Association, batch: Sequence[Instance], errand: Errand, cancelled: Cancelled
     ) -> int:
         code = SUCCESS
-        for status, _identifier in assoc.send_c_move(of_instances(batch), listener.ae_title, MOVE):
+        for status, _identifier in assoc.send_c_move(of_instances(batch), errand.destination, MOVE):
             if cancelled():
                 assoc.abort()
                 raise PacsStopped(_tr("Stopped; resume to fetch the rest."))
@@ -230,8 +242,8 @@ class DimsePeer:
                 self._connection,
                 status,
                 allowed=_MOVING,
-                problems=listener.problems(),
-                destination=listener.ae_title,
+                problems=errand.problems,
+                destination=errand.destination,
             )
         return code
 
@@ -303,9 +315,11 @@ class DimsePeer:
         roles: Sequence[Any] = (),
         handlers: Sequence[Any] = (),
         needed: str = "",
+        spool: Path | None = None,
     ) -> Iterator[Association]:
         link = self._connection
         ae = Entity(ae_title=link.own_ae_title)
+        ae.spool_folder = spool
         ae.acse_timeout = ae.dimse_timeout = link.timeout_s
         ae.network_timeout = 2 * link.timeout_s
         ae.connection_timeout = min(10.0, link.timeout_s)

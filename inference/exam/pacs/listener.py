@@ -1,30 +1,32 @@
 """Our own storage service (SCP): takes what a modality or PACS pushes, and says politely what it does not take.
 
-Owns admission (who, from where, how many, how large, how much in all) and a status to be shown. Where objects go is
-the shelf's business.
+Owns admission (who, from where, how many, how large, how much in all) and a status to be shown. A lent one takes what
+a C-MOVE asked for and nothing else. Where objects go is the shelf's business.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.transport import ThreadedAssociationServer
 
+from inference.exam.pacs.arriving import let_go, pieces_of
 from inference.exam.pacs.classes import offered_to_listener
 from inference.exam.pacs.connections import ListenerSettings
-from inference.exam.pacs.model import MAMMOGRAPHY, OBJECT_MODALITIES, PacsError
-from inference.exam.pacs.shelf import NotWanted, Shelf, ShelfFull
+from inference.exam.pacs.errands import Errand, addresses_of, mammography, of_studies
+from inference.exam.pacs.model import PacsError
+from inference.exam.pacs.shelf import INCOMING, AnotherHere, NotWanted, Shelf, ShelfFull, Wanted
 from inference.exam.pacs.tls import server_context
 from inference.exam.pacs.transport import ClosingHandler
 from resources.translation import translate
@@ -33,10 +35,10 @@ _VERIFY = "1.2.840.10008.1.1"
 _IDLE_S = 60.0
 _HANDSHAKE_S = 10.0
 _REQUEST_S = 10.0  # a connection that asks for nothing costs two threads so long
-_SUCCESS, _NO_ROOM, _NOT_THIS_KIND, _CANNOT = 0x0000, 0xA700, 0xA900, 0xC000
+_SUCCESS, _NO_ROOM, _NOT_THIS_KIND, _CANNOT = 0x0000, 0xA700, 0xA900, 0xC000  # PS3.4 table B.2-1
+_ANOTHER_HERE, _NOT_ASKED_FOR = 0xC111, 0x0124
 _PERMANENT, _TRANSIENT = 1, 2
 _CALLING_UNKNOWN, _CONGESTION = (1, 3), (3, 1)
-_KEPT_PROBLEMS = 20
 _MINUTE_S = 60.0
 _MOST_ADDRESSES = 4096
 
@@ -95,28 +97,30 @@ class Admission:
         hosts = self._peers.get(ae_title.strip())
         if hosts is None:
             return False
-        return not hosts or address in {one for host in hosts for one in _addresses(host)}
-
-
-def _addresses(host: str) -> set[str]:
-    try:
-        return {host, *(str(row[4][0]) for row in socket.getaddrinfo(host, None))}
-    except OSError:
-        return {host}
+        return not hosts or address in {one for host in hosts for one in addresses_of(host)}
 
 
 class Listener:
-    """A storage service on one port; start and stop as often as wanted."""
+    """A storage service on one port; start and stop as often as wanted.
+
+    Parameters
+    ----------
+    lent : takes only what an errand asks for, whoever is on the list of senders
+    """
 
     def __init__(
-        self, settings: ListenerSettings, shelf: Shelf, *, now_s: Callable[[], float] = time.monotonic
+        self,
+        settings: ListenerSettings,
+        shelf: Shelf,
+        *,
+        lent: bool = False,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings, self._shelf, self._now_s = settings, shelf, now_s
+        self._settings, self._shelf, self._lent, self._now_s = settings, shelf, lent, now_s
         self._admission = Admission(settings)
         self._lock = threading.Lock()
         self._status = ListenerStatus()
-        self._watchers: list[Callable[[str, int], None]] = []
-        self._problems: deque[PacsError] = deque(maxlen=_KEPT_PROBLEMS)
+        self._errands: tuple[Errand, ...] = ()
         self._arriving: dict[int, int] = defaultdict(int)
         self._cut: set[int] = set()  # associations that brought too large an object
         self._server: ThreadedAssociationServer | None = None
@@ -141,15 +145,19 @@ class Listener:
         with self._lock:
             return self._status
 
-    def problems(self) -> tuple[PacsError, ...]:
-        """The last objects that could not be kept, and why."""
-        return tuple(self._problems)
+    @property
+    def is_encrypted(self) -> bool:
+        """True where it speaks TLS and nothing else."""
+        return bool(self._settings.cert_file)
 
     def start(self) -> None:
         """Listen; PacsError when the port is taken or a certificate cannot be read."""
         if self._server is not None:
             return
         settings = self._settings
+        tls = server_context(
+            settings
+        )  # before the port is taken: a certificate that cannot be read leaves nothing open
         ae = AE(ae_title=settings.ae_title)
         ae.require_called_aet = True
         ae.maximum_associations = settings.max_associations
@@ -180,7 +188,7 @@ class Listener:
             raise PacsError(
                 words.format(settings.port, settings.host or "*", error.strerror or error)
             ) from error
-        server.tls, server.admit = server_context(settings), self._admit
+        server.tls, server.admit, server.spool_folder = tls, self._admit, self._shelf.root / INCOMING
         self._ae, self._server = ae, server
         thread = threading.Thread(target=server.serve_forever, args=(0.2,), name="storage-scp", daemon=True)
         thread.start()
@@ -201,14 +209,15 @@ class Listener:
         self._change(running=False)
 
     @contextmanager
-    def watched(self, came: Callable[[str, int], None]) -> Iterator[None]:
-        """Tell of each object (SOP Instance UID, bytes) while the block lasts."""
-        self._problems.clear()
-        self._watchers.append(came)
+    def expecting(self, errand: Errand) -> Iterator[None]:
+        """Take and tell of what an errand asks for while the block lasts."""
+        with self._lock:
+            self._errands = (*self._errands, errand)
         try:
             yield
         finally:
-            self._watchers.remove(came)
+            with self._lock:
+                self._errands = tuple(one for one in self._errands if one is not errand)
 
     # ---- who may come
 
@@ -226,13 +235,26 @@ class Listener:
         assoc = event.assoc
         title = str(assoc.requestor.primitive.calling_ae_title).strip()
         address = str(assoc.requestor.address)
-        if not self._admission.is_known(title, address):
+        if not self._is_known(title, address):
             self._refuse(_tr("{0} at {1} is not on the list of senders.").format(title, address))
             self._reject(assoc, _PERMANENT, _CALLING_UNKNOWN)
         elif self._admission.recent(address, self._now_s()) > self._settings.per_minute:
             words = _tr("{0} opened more than {1} connections a minute; it has to wait.")
             self._refuse(words.format(address, self._settings.per_minute))
             self._reject(assoc, _TRANSIENT, _CONGESTION)
+
+    def _is_known(self, title: str, address: str) -> bool:
+        errands = [one for one in self._errands if one.ae_title == title]
+        if any(one.may_come_from(address) for one in errands):
+            return True
+        if not self._lent and self._admission.is_known(title, address):
+            return True
+        words = _tr(
+            "{0} wanted to deliver from {1}, which is not its host in the connection; enter it as a sender."
+        )
+        for one in errands:
+            one.problems.append(PacsError(words.format(title, address)))
+        return False
 
     @staticmethod
     def _reject(assoc: Association, result: int, reason: tuple[int, int]) -> None:
@@ -263,25 +285,39 @@ class Listener:
     def _on_closed(self, event: evt.Event) -> None:
         self._cut.discard(id(event.assoc))
         self._arriving.pop(id(event.assoc), None)
+        event.assoc.dimse.drop()
+
+    # ---- what may come
 
     def _on_store(self, event: evt.Event) -> int:
-        request = event.request
-        data = event.encoded_dataset()
-        if self._settings.mammography_only and not _is_mammography(event):
-            self._refuse(_tr("An object that is no mammography was refused."))
-            return _NOT_THIS_KIND
+        try:
+            return self._store(event)
+        finally:
+            let_go(event)
+
+    def _store(self, event: evt.Event) -> int:
+        sop_uid = str(event.request.AffectedSOPInstanceUID)
+        sender = str(event.assoc.requestor.primitive.calling_ae_title).strip()
+        asking = [one for one in self._errands if one.ae_title == sender]
+        errands = [one for one in asking if sop_uid in one.studies]
+        if self._lent and not errands:
+            sentence = _tr("An object that was not asked for was refused.")
+            for one in asking:
+                one.problems.append(NotWanted(sentence))
+            self._refuse(sentence)
+            return _NOT_ASKED_FOR
         try:
             kept = self._shelf.put(
-                [data],
-                sop_uid=str(request.AffectedSOPInstanceUID),
+                pieces_of(event),
+                sop_uid=sop_uid,
                 max_bytes=self._settings.max_object_mb << 20,
+                wanted=self._rule(sop_uid, errands),
             )
         except PacsError as error:
-            self._problems.append(error)
+            for one in errands:
+                one.problems.append(error)
             self._refuse(str(error))
-            if isinstance(error, ShelfFull):
-                return _NO_ROOM
-            return _NOT_THIS_KIND if isinstance(error, NotWanted) else _CANNOT
+            return _code_of(error)
         with self._lock:
             now = self._status
             self._status = replace(
@@ -290,9 +326,14 @@ class Listener:
                 received_bytes=now.received_bytes + (kept.size if kept.is_new else 0),
                 already_there=now.already_there + (not kept.is_new),
             )
-        for came in tuple(self._watchers):
-            came(kept.sop_uid, kept.size)
+        for one in errands:
+            one.came(kept.sop_uid, kept.size)
         return _SUCCESS
+
+    def _rule(self, sop_uid: str, errands: Sequence[Errand]) -> Wanted:
+        if self._lent:
+            return of_studies({one.studies[sop_uid] for one in errands})
+        return mammography if self._settings.mammography_only else lambda _header: None
 
     def _refuse(self, sentence: str) -> None:
         with self._lock:
@@ -303,18 +344,19 @@ class Listener:
             self._status = replace(self._status, **what)
 
 
-def _is_mammography(event: evt.Event) -> bool:
-    try:
-        modality = str(event.dataset.get("Modality", "") or "")
-    except Exception:  # noqa: BLE001 - whatever a hostile data set makes the parser raise, it is no mammography
-        return False
-    return modality in {MAMMOGRAPHY, *OBJECT_MODALITIES}
+def _code_of(error: PacsError) -> int:
+    if isinstance(error, ShelfFull):
+        return _NO_ROOM
+    if isinstance(error, AnotherHere):
+        return _ANOTHER_HERE
+    return _NOT_THIS_KIND if isinstance(error, NotWanted) else _CANNOT
 
 
 class _Server(ThreadedAssociationServer):  # type: ignore[misc]  # pynetdicom is untyped
     """Shakes hands in the connection's own thread, so that a silent caller keeps nobody waiting."""
 
     tls: ssl.SSLContext | None = None
+    spool_folder: Path | None = None
     admit: Callable[[str], bool] = staticmethod(lambda _address: True)
 
     def verify_request(self, _request: Any, client_address: Any) -> bool:

@@ -1,13 +1,19 @@
-"""pynetdicom's sockets, closed also where the connection failed or the peer left first, which it forgets."""
+"""pynetdicom's sockets, closed also where the connection failed or the peer left first, which it forgets.
+
+Entities and handlers that are given a folder let arriving objects go there instead of into memory.
+"""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler
+
+from inference.exam.pacs.arriving import spool
 
 _PATIENCE_S = 2.0
 
@@ -24,7 +30,11 @@ class ClosingSocket(AssociationSocket):  # type: ignore[misc]  # pynetdicom is u
 class Entity(AE):  # type: ignore[misc]  # pynetdicom is untyped
     """An application entity whose calls leave no socket open."""
 
+    spool_folder: Path | None = None
+
     def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> AssociationSocket:
+        if self.spool_folder is not None:
+            spool(assoc, self.spool_folder)
         made = ClosingSocket(assoc, address=address)
         made.tls_args = tls_args
         return made
@@ -36,6 +46,9 @@ class ClosingHandler(RequestHandler):  # type: ignore[misc]  # pynetdicom is unt
     def _create_association(self) -> Association:
         made = super()._create_association()
         made.dul.socket.__class__ = ClosingSocket  # a second one would tell the state machine twice
+        folder = getattr(self.server, "spool_folder", None)
+        if folder is not None:
+            spool(made, folder)
         return made
 
 
