@@ -7,7 +7,6 @@ holds identity and stays on the station's shelf; a study's cases get it de-ident
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -217,11 +216,8 @@ class PacsDesk:
         studies = [job.study for job in done]
 
         def work(context: TaskContext) -> CaseImport:
-            folder = self.shelf.staged(studies)
-            try:
+            with self.shelf.staged(studies) as folder:
                 made = batch.importer(folder, context)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
             for study in studies:  # what is in the study needs no copy with her name any more
                 self.shelf.remove(study.study_uid)
             return replace(made, sentence=f"{made.sentence} {_tr('The copies with names were deleted.')}")

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_FILE = "queue.json"
 _NOTICE_S = 0.05
+_QUEUES = itertools.count(1)  # of this process
 
 
 def _tr(text: str) -> str:
@@ -84,6 +85,7 @@ class DownloadQueue:
         self._stops: dict[int, threading.Event] = {}
         self._numbers = itertools.count(1)
         self._pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="pacs-queue")
+        self._owner = f"{shelf.token}.{next(_QUEUES)}"
         self._take_up()
 
     def jobs(self) -> tuple[Job, ...]:
@@ -133,7 +135,7 @@ class DownloadQueue:
         patience_s : how long to wait for transfers to notice; one that waits for a silent server ends by itself
         """
         with self._lock:
-            self._remember()
+            self._remember(leaving=True)
             for stop in self._stops.values():
                 stop.set()
             self._closed = True
@@ -210,35 +212,63 @@ class DownloadQueue:
             if "state" in what and not self._closed:
                 self._remember()
 
-    # ---- what outlives the program
+    # ---- what outlives the program, and is shared with other processes on the shelf
 
-    def _remember(self) -> None:
-        open_jobs = [
-            {"connection": job.connection, "study": job.study.study_uid, "objects": job.objects}
+    def _remember(self, *, leaving: bool = False) -> None:
+        """Write down what is unfinished here; what other processes wrote stays. ``leaving``: for whoever comes next."""
+        mine = [
+            {
+                "connection": job.connection,
+                "study": job.study.study_uid,
+                "objects": job.objects,
+                "owner": "" if leaving else self._owner,
+            }
             for job in self._jobs.values()
             if job.state is not State.DONE and job.state is not State.CANCELLED
         ]
-        scratch = self._shelf.root / f"{QUEUE_FILE}.new"
         try:
-            scratch.write_text(json.dumps(open_jobs), encoding="utf-8")
-            scratch.replace(self._shelf.root / QUEUE_FILE)
+            with self._shelf.alone():
+                self._write([*(one for one in self._read() if one.get("owner") != self._owner), *mine])
         except OSError as error:
             log.warning("the queue could not be remembered: %s", error.strerror)
 
     def _take_up(self) -> None:
-        """List what an earlier run left unfinished; it waits to be resumed."""
+        """List what a process that has ended left unfinished; it waits to be resumed, and is this one's from now on."""
+        try:
+            with self._shelf.alone():
+                kept = self._read()
+                left = [one for one in kept if not self._is_others(one)]
+                for one in left:
+                    one["owner"] = self._owner
+                if left:
+                    self._write(kept)
+        except OSError as error:
+            log.warning("the queue could not be read: %s", error.strerror)
+            return
+        for study, one in {str(one["study"]): one for one in left}.items():
+            job = Job(
+                job_id=next(self._numbers),
+                connection=str(one.get("connection", "")),
+                study=StudyMatch(study_uid=study),
+                objects=one.get("objects") is True,
+                state=State.FAILED,
+                sentence=_tr("Not finished when the program ended; resume to fetch the rest."),
+            )
+            self._jobs[job.job_id] = job
+
+    def _is_others(self, one: Mapping[str, object]) -> bool:
+        owner = str(one.get("owner") or "")
+        return bool(owner) and self._shelf.is_at_work(owner.partition(".")[0])
+
+    def _read(self) -> list[dict[str, object]]:
         try:
             kept = json.loads((self._shelf.root / QUEUE_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
-            return
-        for one in kept if isinstance(kept, list) else ():
-            if isinstance(one, Mapping) and isinstance(one.get("study"), str):
-                job = Job(
-                    job_id=next(self._numbers),
-                    connection=str(one.get("connection", "")),
-                    study=StudyMatch(study_uid=one["study"]),
-                    objects=one.get("objects") is True,
-                    state=State.FAILED,
-                    sentence=_tr("Not finished when the program ended; resume to fetch the rest."),
-                )
-                self._jobs[job.job_id] = job
+            return []
+        found = kept if isinstance(kept, list) else []
+        return [one for one in found if isinstance(one, dict) and isinstance(one.get("study"), str)]
+
+    def _write(self, jobs: list[dict[str, object]]) -> None:
+        scratch = self._shelf.root / f"{QUEUE_FILE}.new"
+        scratch.write_text(json.dumps(jobs), encoding="utf-8")
+        scratch.replace(self._shelf.root / QUEUE_FILE)

@@ -5,29 +5,27 @@ Folders are named by hashes: woman, then study. The files hold her identity, so 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
-import json
 import os
 import shutil
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from inference.exam.container import opened, parse
 from inference.exam.dicom import _PARSE_ERRORS
+from inference.exam.pacs.leftovers import INCOMING, LOCKS, is_at_work, sign_in, sweep_shelf
 from inference.exam.pacs.model import PacsError, PacsUnreachable, StudyMatch, checked_uid
+from inference.exam.pacs.shelf_index import Entry, Index
 from inference.exam.types import ExamError
+from resources.file_locks import locked, sync_folder
 from resources.translation import translate
 
-INDEX = "index.jsonl"
-INCOMING = ".incoming"
 MAX_OBJECT_BYTES = 1 << 30
-_STALE_S = 86_400
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -64,16 +62,8 @@ class Shelved:
     is_new: bool = True  # False: it was there already and stays as it was
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    file: str
-    size: int
-    sha256: str
-    study: str
-
-
 class Shelf:
-    """A folder of objects; safe for several threads, and to be opened again after a cut.
+    """A folder of objects; safe for several threads and processes, and to be opened again after a cut.
 
     Parameters
     ----------
@@ -83,14 +73,14 @@ class Shelf:
     def __init__(self, root: Path, *, quota_bytes: int | None = None) -> None:
         self._root, self._quota = root, quota_bytes
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-        self._used = 0
         self._arriving: dict[str, int] = {}
-        self._counts: Counter[str] = Counter()  # objects by study
         with _writing(root):
-            (root / INCOMING).mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (root / INCOMING, root / LOCKS):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             root.chmod(0o700)
-        self._read_index()
+            self.token, self._sign = sign_in(root)
+        self._index = Index(root)
+        sweep_shelf(root)
 
     @property
     def root(self) -> Path:
@@ -99,11 +89,15 @@ class Shelf:
     @property
     def used_bytes(self) -> int:
         """Bytes of all objects."""
-        return self._used
+        self._index.refresh()
+        return self._index.used
 
     def holds(self, sop_uid: str) -> bool:
         """True when the object is here and as long as it was when it came."""
-        entry = self._entries.get(_short(sop_uid, 24))
+        key = _short(sop_uid, 24)
+        if self._index.get(key) is None:
+            self._index.refresh()  # another process may have brought it
+        entry = self._index.get(key)
         if entry is None:
             return False
         try:
@@ -114,12 +108,22 @@ class Shelf:
     def folder_of(self, study_uid: str) -> Path | None:
         """Folder of a study's objects, None when there are none."""
         study = _short(study_uid, 16)
-        files = [entry.file for entry in self._entries.values() if entry.study == study]
+        files = [entry.file for entry in self._index.entries().values() if entry.study == study]
         return (self._root / files[0]).parent if files else None
 
     def count_of(self, study_uid: str) -> int:
         """How many objects of a study are here."""
-        return self._counts[_short(study_uid, 16)]
+        return self._index.count(_short(study_uid, 16))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold what lies beside the objects (the queue's list) against other processes."""
+        with locked(self._root / LOCKS / "queue"):
+            yield
+
+    def is_at_work(self, token: str) -> bool:
+        """Whether the process whose shelf had this ``token`` still lives."""
+        return is_at_work(self._root, token)
 
     def put(
         self,
@@ -147,7 +151,8 @@ class Shelf:
         PacsError
             The folder cannot be written.
         """
-        part = self._root / INCOMING / f"{uuid.uuid4().hex}.part"
+        part = self._root / INCOMING / f"{self.token}-{uuid.uuid4().hex}.part"
+        self._index.refresh()
         try:
             size, digest = self._write(part, chunks, max_bytes)
             return self._shelve(part, size, digest, sop_uid, wanted)
@@ -157,24 +162,23 @@ class Shelf:
                 self._arriving.pop(part.name, None)
 
     def remove(self, study_uid: str) -> None:
-        """Take all objects of a study off the shelf."""
+        """Take all objects of a study off the shelf, whichever process brought them."""
         study = _short(study_uid, 16)
-        with self._lock, _writing(self._root):
-            for key, entry in [(k, e) for k, e in self._entries.items() if e.study == study]:
+        with _writing(self._root), self._index.changing():
+            for entry in self._index.entries().values():
+                if entry.study != study:
+                    continue
                 (self._root / entry.file).unlink(missing_ok=True)
-                del self._entries[key]
-                self._used -= entry.size
                 folder = (self._root / entry.file).parent
                 for empty in (folder, folder.parent):
                     if empty.is_dir() and not any(empty.iterdir()):
                         empty.rmdir()
-            self._count()
-            self._write_index()
+            self._index.drop(study)
 
     def damaged(self) -> tuple[Path, ...]:
         """Read every object again and return those that are not what they were when they came."""
         found = []
-        for entry in list(self._entries.values()):
+        for entry in self._index.entries().values():
             path = self._root / entry.file
             try:
                 with path.open("rb") as file:
@@ -185,23 +189,27 @@ class Shelf:
                 found.append(path)
         return tuple(found)
 
-    def staged(self, studies: Sequence[StudyMatch]) -> Path:
-        """Return a scratch folder with these studies only, for an import; its maker removes it.
+    @contextmanager
+    def staged(self, studies: Sequence[StudyMatch]) -> Iterator[Path]:
+        """Lend a scratch folder with these studies only, for an import; what a crash leaves goes at the next start.
 
         Hard links where the disk has them, so that nothing is copied.
         """
-        folder = self._root / INCOMING / f"import-{uuid.uuid4().hex}"
-        with _writing(self._root):
-            for study in studies:
-                origin = self.folder_of(study.study_uid)
-                target = folder / _short(study.study_uid, 16)
-                target.mkdir(parents=True, exist_ok=True)
-                for path in sorted(origin.glob("*.dcm")) if origin is not None else ():
-                    try:
-                        os.link(path, target / path.name)
-                    except OSError:
-                        shutil.copyfile(path, target / path.name)
-        return folder
+        folder = self._root / INCOMING / f"import-{self.token}-{uuid.uuid4().hex}"
+        try:
+            with _writing(self._root):
+                for study in studies:
+                    origin = self.folder_of(study.study_uid)
+                    target = folder / _short(study.study_uid, 16)
+                    target.mkdir(parents=True, exist_ok=True)
+                    for path in sorted(origin.glob("*.dcm")) if origin is not None else ():
+                        try:
+                            os.link(path, target / path.name)
+                        except OSError:
+                            shutil.copyfile(path, target / path.name)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     # ---- writing
 
@@ -216,8 +224,7 @@ class Shelf:
                     )
                     raise NotWanted(words.format(max_bytes >> 20))
                 if not self._reserve(part.name, size):
-                    words = _tr("{0}: the quota of {1:.1f} GB is used up; remove studies or raise the quota.")
-                    raise ShelfFull(words.format(self._root, (self._quota or 0) / 1e9))
+                    raise self._no_room()
                 digest.update(chunk)
                 file.write(chunk)
             file.flush()
@@ -228,7 +235,11 @@ class Shelf:
         """Count what is arriving besides what is here: several transfers share one quota."""
         with self._lock:
             self._arriving[part] = size
-            return self._quota is None or self._used + sum(self._arriving.values()) <= self._quota
+            return self._quota is None or self._index.used + sum(self._arriving.values()) <= self._quota
+
+    def _no_room(self) -> ShelfFull:
+        words = _tr("{0}: the quota of {1:.1f} GB is used up; remove studies or raise the quota.")
+        return ShelfFull(words.format(self._root, (self._quota or 0) / 1e9))
 
     def _shelve(self, part: Path, size: int, digest: str, sop_uid: str, wanted: Wanted) -> Shelved:
         found = _header(part)
@@ -242,85 +253,25 @@ class Shelf:
         key, exam = _short(sop, 24), _short(study, 16)
         file = f"W{_short(woman, 16)}/{exam}/{key}.dcm"
         path = self._root / file
-        with self._lock, _writing(self._root):
-            if self.holds(sop):
-                kept = self._root / self._entries[key].file
-                if digest != self._entries[key].sha256 and _content(part) != _content(kept):
+        with _writing(self._root), self._index.changing():
+            kept = self._index.get(key)
+            if kept is not None and self.holds(sop):
+                here = self._root / kept.file
+                if digest != kept.sha256 and _content(part) != _content(here):
                     raise AnotherHere(_tr(
                         "PACS: another object is here under this object's UID and stays; take its study off the shelf to "
                         "receive it anew."
                     ))  # fmt: skip
-                return Shelved(path=kept, size=self._entries[key].size, sop_uid=sop, study_uid=study,
+                return Shelved(path=here, size=kept.size, sop_uid=sop, study_uid=study,
                                modality=found["Modality"], is_new=False)  # fmt: skip
+            if self._quota is not None and self._index.used + size > self._quota:  # another process filled it
+                raise self._no_room()
             path.parent.mkdir(parents=True, exist_ok=True)
             part.replace(path)
             for folder in (path.parent, path.parent.parent, self._root):  # its name, and those of new folders
-                _sync_folder(folder)
-            entry = _Entry(file=file, size=size, sha256=digest, study=exam)
-            with (self._root / INDEX).open("a", encoding="utf-8") as index:
-                index.write(_line(key, entry))
-                index.flush()
-                os.fsync(index.fileno())
-            self._arriving.pop(part.name, None)
-            old = self._entries.get(key)  # its file was lost
-            self._used += size - (old.size if old is not None else 0)
-            self._counts[exam] += old is None
-            self._entries[key] = entry
+                sync_folder(folder)
+            self._index.add(key, Entry(file=file, size=size, sha256=digest, study=exam))
         return Shelved(path=path, size=size, sop_uid=sop, study_uid=study, modality=found["Modality"])
-
-    # ---- index
-
-    def _read_index(self) -> None:
-        """Take up what is here; an entry whose file is gone or of another length counts as not fetched."""
-        try:
-            lines = (self._root / INDEX).read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            lines = []
-        except OSError as error:
-            raise PacsError(
-                _tr("{0}: the list of fetched images cannot be read ({1}).").format(
-                    self._root, error.strerror
-                )
-            ) from error
-        for line in lines:
-            try:
-                one = json.loads(line)
-                entry = _Entry(
-                    file=one["file"], size=int(one["size"]), sha256=one["sha256"], study=one["study"]
-                )
-                path = (self._root / entry.file).resolve()
-                if path.is_relative_to(self._root.resolve()) and path.stat().st_size == entry.size:
-                    self._entries[str(one["sop"])] = entry
-            except (ValueError, KeyError, TypeError, OSError, RecursionError, OverflowError):
-                continue  # a line cut off by a crash: its object is fetched again
-        self._used = sum(entry.size for entry in self._entries.values())
-        self._count()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Remove what a crash left half, a day later: another process may be receiving right now."""
-        mark = self._root / INCOMING / f"{uuid.uuid4().hex}.part"
-        try:
-            mark.touch()
-            now = mark.stat().st_mtime
-            for old in (self._root / INCOMING).glob("*.part"):
-                if old == mark or now - old.stat().st_mtime > _STALE_S:
-                    old.unlink(missing_ok=True)
-        except OSError:
-            return  # who cannot write here is told so at the first object
-
-    def _count(self) -> None:
-        self._counts = Counter(entry.study for entry in self._entries.values())
-
-    def _write_index(self) -> None:
-        scratch = self._root / f"{INDEX}.new"
-        scratch.write_text("".join(_line(k, e) for k, e in sorted(self._entries.items())), encoding="utf-8")
-        scratch.replace(self._root / INDEX)
-
-
-def _line(key: str, entry: _Entry) -> str:
-    plain = {"sop": key, "file": entry.file, "size": entry.size, "sha256": entry.sha256, "study": entry.study}
-    return json.dumps(plain) + "\n"
 
 
 def _short(value: str, digits: int) -> str:
@@ -336,16 +287,6 @@ def _content(path: Path) -> str:
         else:
             file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the names in a folder; a no-op where folders cannot be opened (Windows, shares)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _header(path: Path) -> dict[str, str]:

@@ -1,0 +1,169 @@
+"""The list of what is on a shelf, kept by all processes that use it: what one writes the others see.
+
+A line an object, appended under a lock; what another process appended or rewrote is taken up by looking at the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from inference.exam.pacs.leftovers import LOCKS
+from inference.exam.pacs.model import PacsError
+from resources.file_locks import locked, sync_folder
+from resources.translation import translate
+
+INDEX = "index.jsonl"
+
+_HEAD = 80  # bytes by which a list that was rewritten is told from one that grew
+
+
+def _tr(text: str) -> str:
+    return translate("pacs", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One object: its file below the shelf, size in bytes, SHA-256, and the hash of its study."""
+
+    file: str
+    size: int
+    sha256: str
+    study: str
+
+
+class Index:
+    """The list of one shelf; safe for several threads and processes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._path = root, root / INDEX
+        self._threads = threading.RLock()
+        self._entries: dict[str, Entry] = {}
+        self._counts: Counter[str] = Counter()  # objects by study
+        self._used = self._at = 0
+        self._head = b""
+        self._seen: tuple[int, ...] = ()
+        self.refresh()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the list against all other processes; it is as it lies on the disk when the block begins."""
+        with self._threads, locked(self._root / LOCKS / "shelf"):
+            self.refresh()
+            yield
+
+    def get(self, key: str) -> Entry | None:
+        """Return an object's entry as this process last saw it."""
+        return self._entries.get(key)
+
+    def entries(self) -> dict[str, Entry]:
+        """Return all entries by their objects' keys."""
+        self.refresh()
+        with self._threads:
+            return dict(self._entries)
+
+    def count(self, study: str) -> int:
+        """How many objects of a study are here."""
+        self.refresh()
+        return self._counts[study]
+
+    @property
+    def used(self) -> int:
+        """Bytes of all objects, as this process last saw them."""
+        return self._used
+
+    def add(self, key: str, entry: Entry) -> None:
+        """Write an object down, and wait until the disk has it; within ``changing``."""
+        data = _line(key, entry)
+        with self._path.open("ab+") as file:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+                if file.read(1) != b"\n":  # a crash cut the last line off: this one must not be joined to it
+                    data = b"\n" + data
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        self.refresh()
+
+    def drop(self, study: str) -> None:
+        """Take all objects of a study off the list; within ``changing``."""
+        kept = {key: entry for key, entry in self._entries.items() if entry.study != study}
+        scratch = self._root / f"{INDEX}.new"
+        with scratch.open("wb") as file:
+            file.write(json.dumps({"rewritten": uuid.uuid4().hex}).encode() + b"\n")
+            file.writelines(_line(key, entry) for key, entry in sorted(kept.items()))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(self._path)
+        sync_folder(self._root)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up what was written since; an entry whose file is gone or of another length counts as not fetched.
+
+        Raises
+        ------
+        PacsError
+            The list cannot be read.
+        """
+        with self._threads:
+            try:
+                now = self._path.stat()
+                seen = (now.st_ino, now.st_size, now.st_mtime_ns)
+                if seen != self._seen:
+                    self._read()
+                    self._seen = seen
+            except FileNotFoundError:
+                self._forget()
+            except OSError as error:
+                words = _tr("{0}: the list of fetched images cannot be read ({1}).")
+                raise PacsError(words.format(self._root, error.strerror)) from error
+
+    def _read(self) -> None:
+        with self._path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size < self._at or file.read(len(self._head)) != self._head:
+                self._forget()
+            file.seek(self._at)
+            new = file.read()
+            whole = new[: new.rfind(b"\n") + 1]  # the rest is being written, or was cut off by a crash
+            for line in whole.splitlines():
+                self._take(line)
+            self._at += len(whole)
+            file.seek(0)
+            self._head = file.read(min(_HEAD, self._at))
+
+    def _take(self, line: bytes) -> None:
+        try:
+            one = json.loads(line.decode("utf-8", "replace"))
+            entry = Entry(file=one["file"], size=int(one["size"]), sha256=one["sha256"], study=one["study"])
+            path, key = (self._root / entry.file).resolve(), str(one["sop"])
+            if not path.is_relative_to(self._root.resolve()) or path.stat().st_size != entry.size:
+                return
+        except (ValueError, KeyError, TypeError, OSError, RecursionError, OverflowError):
+            return  # damage: its object is fetched again
+        old = self._entries.get(key)  # its file was lost
+        if old is not None:
+            self._used -= old.size
+            self._counts[old.study] -= 1
+        self._entries[key] = entry
+        self._used += entry.size
+        self._counts[entry.study] += 1
+
+    def _forget(self) -> None:
+        self._entries, self._counts = {}, Counter()
+        self._used = self._at = 0
+        self._head, self._seen = b"", ()
+
+
+def _line(key: str, entry: Entry) -> bytes:
+    return json.dumps({"sop": key, **asdict(entry)}).encode() + b"\n"
