@@ -39,6 +39,7 @@ from inference.exam.pacs.dimse_answers import (
     text_of,
 )
 from inference.exam.pacs.errands import Errand, of_studies
+from inference.exam.pacs.leftovers import INCOMING
 from inference.exam.pacs.model import (
     Arrived,
     Cancelled,
@@ -54,7 +55,7 @@ from inference.exam.pacs.model import (
     SeriesMatch,
     checked_uid,
 )
-from inference.exam.pacs.shelf import INCOMING, Shelf
+from inference.exam.pacs.shelf import Shelf
 from inference.exam.pacs.tls import client_context, diagnose
 from inference.exam.pacs.transport import Entity, close_socket
 from resources.translation import translate

@@ -25,8 +25,9 @@ from inference.exam.pacs.arriving import let_go, pieces_of
 from inference.exam.pacs.classes import offered_to_listener
 from inference.exam.pacs.connections import ListenerSettings
 from inference.exam.pacs.errands import Errand, addresses_of, mammography, of_studies
+from inference.exam.pacs.leftovers import INCOMING
 from inference.exam.pacs.model import PacsError
-from inference.exam.pacs.shelf import INCOMING, AnotherHere, NotWanted, Shelf, ShelfFull, Wanted
+from inference.exam.pacs.shelf import AnotherHere, NotWanted, Shelf, ShelfFull, Wanted
 from inference.exam.pacs.tls import server_context
 from inference.exam.pacs.transport import ClosingHandler
 from resources.translation import translate
