@@ -1,6 +1,6 @@
 """Where the log files lie and how long they are kept; the form of their lines is ``resources.log_lines``.
 
-Nothing is ever sent. One file a kind of process, each rotated at 1 MB with five older ones kept: 18 MB at most.
+Nothing is ever sent. One file a kind of process, each rotated at 1 MB with five older ones kept: 24 MB at most.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from app.files import program_folders
 from resources import log_lines
 
-WINDOW, COMMANDS, WORKER = "negatoscope", "commands", "worker"
+WINDOW, COMMANDS, WORKER, BATCH = KINDS = ("negatoscope", "commands", "worker", "batch")
 
 
 def logs_folder() -> Path:

@@ -7,6 +7,7 @@ their text may quote a header. Owns the handlers too; where the files lie is ``a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import faulthandler
 import hashlib
@@ -132,6 +133,30 @@ class LogLine(logging.Formatter):
             return f"{record.module}:{record.lineno} {values}"
 
 
+class _NoRawWords:
+    """For handlers: a line that cannot be written is told by its class only.
+
+    Python's own ``handleError`` prints the values of the call to stderr, where they may name a person.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        kind = sys.exc_info()[0]
+        with contextlib.suppress(Exception):  # nothing is left to tell it to
+            assert sys.stderr is not None
+            place = f"{code_place(record.pathname)}:{record.lineno}"
+            sys.stderr.write(
+                f"a log line of {place} could not be written ({kind.__name__ if kind else '?'})\n"
+            )
+
+
+class _Console(_NoRawWords, logging.StreamHandler[TextIO]):
+    pass
+
+
+class _File(_NoRawWords, logging.handlers.RotatingFileHandler):
+    pass
+
+
 def start(folder: Path | None, name: str) -> Path | None:
     """Send all log lines to the console and, where there is a folder, to a file that is rotated by size.
 
@@ -150,7 +175,7 @@ def start(folder: Path | None, name: str) -> Path | None:
         handler.close()
     level = os.environ.get(LEVEL_VARIABLE, "").upper()
     root.setLevel(level if level in logging.getLevelNamesMapping() else "WARNING")
-    console = logging.StreamHandler()
+    console = _Console()
     console.setFormatter(LogLine())
     if sys.stderr is not None:
         root.addHandler(console)
@@ -166,9 +191,7 @@ def _file_handler(root: logging.Logger, folder: Path, name: str) -> Path | None:
     path = folder / f"{name}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
-        )
+        handler = _File(path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
         if not faulthandler.is_enabled():  # a crash below Python: places in the code, no values
             _FATAL[:] = [(folder / f"{name}.fatal").open("a", encoding="utf-8")]
             faulthandler.enable(_FATAL[0])

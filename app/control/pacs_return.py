@@ -5,7 +5,6 @@ Written by the same writers as files on disk, into a scratch folder that is gone
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from inference.exam.objects.key_object import key_object_documents
 from inference.exam.objects.presentation_state import ShownImage, gsps
 from inference.exam.types import Exam, ViewImage
 from resources.files import UserFacingError
+from resources.scratch import scratch_folder
 from resources.translation import translate
 
 
@@ -103,5 +103,5 @@ def send_outcome(
     cancelled: Callable[[], bool],
 ) -> str:
     """Write all objects and send them; returns the sentence of ``send``."""
-    with tempfile.TemporaryDirectory(prefix="negatoscope-send-") as scratch:
-        return send(write_outcome(outcome, Path(scratch)), cancelled)
+    with scratch_folder("send") as scratch:
+        return send(write_outcome(outcome, scratch), cancelled)

@@ -20,6 +20,7 @@ from inference.batch.pool import Died, Event, Finished, Hopeless
 from inference.batch.run_folder import BatchError
 from inference.batch.units import Unit
 from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, failed
+from resources import log_lines
 
 _LOG = logging.getLogger(__name__)
 LOCAL = "local"
@@ -33,6 +34,7 @@ class RayWorker:
     """What lives on the cluster: an analyst and who it is."""
 
     def __init__(self, spec: WorkSpec, threads: int) -> None:
+        log_lines.start_child("batch")
         os.environ["OMP_NUM_THREADS"] = str(threads)
         self._analyst = Analyst(spec)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEGLSLossless
 
-from app.logs import COMMANDS, WINDOW, logs_folder, start_window_log
+from app.logs import COMMANDS, KINDS, WINDOW, logs_folder, start_window_log
 from inference.engine import InferenceCancelled
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_phantom_dicom
@@ -102,6 +103,18 @@ def test_an_engine_that_fails_in_its_process_names_nobody(
         engine.close()
     assert (logs_folder() / "worker.log").is_file()
     assert_nobody(all_logs() + "".join(capfd.readouterr()))
+
+
+def test_the_guide_says_how_large_the_logs_of_all_kinds_of_processes_become() -> None:
+    started = {
+        match
+        for room in ("app", "inference", "reader_study")
+        for path in (ROOT / room).rglob("*.py")
+        for match in re.findall(r'start_child\("(\w+)"\)', path.read_text(encoding="utf-8"))
+    }
+    assert started <= set(KINDS)
+    most = len(KINDS) * (1 + log_lines.KEPT_FILES) * log_lines.MAX_BYTES // 1_000_000
+    assert f"{most} MB at most" in (ROOT / "docs" / "administrator.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_a_system_errors_own_words_stay(log_file: Path) -> None:
 def test_files_are_rotated_at_one_megabyte_and_five_are_kept(log_file: Path) -> None:
     log = logging.getLogger("app.views")
     for handler in logging.getLogger().handlers:  # the console would show it all
-        if type(handler) is logging.StreamHandler:
+        if type(handler) is log_lines._Console:
             handler.setLevel("CRITICAL")
     for number in range(80_000):
         log.info(
@@ -103,6 +103,30 @@ def test_files_are_rotated_at_one_megabyte_and_five_are_kept(log_file: Path) -> 
     files = sorted(log_file.parent.glob("negatoscope.log*"))
     assert len(files) == 1 + log_lines.KEPT_FILES
     assert max(file.stat().st_size for file in files) <= log_lines.MAX_BYTES
+
+
+@pytest.mark.parametrize("trouble", ["a full disk", "a closed console", "a template that does not fit"])
+def test_a_line_that_cannot_be_written_is_told_without_its_values(tmp_path: Path, trouble: str) -> None:
+    cause = {
+        "a full disk": "file.stream = open('/dev/full', 'w')\n",
+        "a closed console": "console.stream = open(os.devnull)\n",  # opened for reading: a write fails
+        "a template that does not fit": "root.handlers[0].formatter._text = lambda record: 1 / 0\n",
+    }[trouble]
+    code = (
+        "import logging, os\nfrom pathlib import Path\nfrom resources import log_lines\n"
+        f"log_lines.start(Path({str(tmp_path)!r}), 'negatoscope')\n"
+        "root = logging.getLogger()\n"
+        "console, file = root.handlers\n"
+        f"{cause}"
+        "logging.getLogger('app.views').warning('exam of %s in %s', 'Rossi^Anna', Path('/data/MRN-4711'))\n"
+        "print('goes on')\n"
+    )
+    if trouble == "a full disk" and not Path("/dev/full").exists():
+        pytest.skip("not run: no /dev/full here")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "goes on", done.stderr
+    assert "could not be written" in done.stderr
+    assert not [secret for secret in SECRETS if secret in done.stderr]
 
 
 def test_an_error_that_nobody_caught_goes_to_the_log_without_its_words(tmp_path: Path) -> None:

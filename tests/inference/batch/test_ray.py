@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from resources import log_lines
 from tests.inference.batch.conftest import ROOT, Station, assert_once, await_, lines
 
 pytest.importorskip("ray", reason="not run: the extra [cluster] is not installed")
@@ -34,8 +35,14 @@ def _actors(station: Station) -> list[psutil.Process]:
 
 @pytest.mark.timeout(600)
 def test_a_run_on_ray_survives_a_killed_worker_and_does_every_exam_once(
-    manifest: Path, undisturbed: Path, tmp_path: Path, start: Callable[..., Station]
+    manifest: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    start: Callable[..., Station],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    logs = tmp_path / "logs"
+    monkeypatch.setenv(log_lines.FOLDER_VARIABLE, str(logs))
     station = start(manifest, tmp_path, "workers=2", "ray=local")
     await_(lambda: len(lines(tmp_path)) >= 3, timeout=300)
     actors = await_(lambda: found if len(found := _actors(station)) == 2 else [])  # one may start later
@@ -46,6 +53,7 @@ def test_a_run_on_ray_survives_a_killed_worker_and_does_every_exam_once(
     workers = {line["worker"] for line in lines(tmp_path)}  # the one in place of the killed may come too late
     assert len(workers) in {2, 3}
     assert "the cluster lost it" in said
+    assert (logs / "batch.log").is_file(), "the actors' lines go through the form that names nobody"
 
 
 def test_a_cluster_that_does_not_answer_is_one_sentence(
