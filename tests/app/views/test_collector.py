@@ -43,7 +43,8 @@ def test_pf_garbage_of_a_window_dies_on_the_windows_thread_though_another_alloca
             dying.widget = QWidget()  # type: ignore[attr-defined]
         del dying
 
-        worker = threading.Thread(target=lambda: [[] for _ in range(5_000)])
+        kept: list[list[int]] = []  # let go again, they would count for nothing
+        worker = threading.Thread(target=lambda: kept.extend([] for _ in range(5_000)))
         worker.start()
         worker.join()
         assert seen == []
