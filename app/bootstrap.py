@@ -14,18 +14,18 @@ from app.doctor import HealthReport, Told
 from app.files import ProgramFolders, program_folders
 from app.language import settings_folder
 from app.logs import start_window_log
+from app.model_shelf import FolderShelf
 from app.practice_truth import PRACTICE_TRUTH, practice_truth
 from app.state.ai_view import ModelWords, words_of_card
 from app.state.hanging import Protocol, load_protocols
+from app.state.model_shelf import UnavailableEngine
 from app.state.protocol_library import ProtocolLibrary
 from app.study_files import LocalStudyFiles, folder_beside
 from app.workstation import Workstation
 from inference.cache import CachedEngine, ResultCache, identity_of
-from inference.engine import AiUnavailable, Cancelled, FakeEngine, InferenceEngine, Progress
+from inference.engine import FakeEngine, InferenceEngine
 from inference.exam.sources import FolderSource
-from inference.exam.types import Exam
 from inference.registry import load_card, model_folders, why_not
-from inference.results import ExamResult
 from inference.worker import EngineSpec, WorkerEngine
 from reader_study.clock import SystemClock
 from reader_study.store.database import Database, open_database
@@ -35,28 +35,16 @@ from resources.translation import translate
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "dib-mg"
+FAKE_MODEL = "fake"
 
 
 def _tr(text: str) -> str:
     return translate("start", text)
 
 
-class UnavailableEngine:
-    """Stands where no model can run and says why for every exam; never an empty result."""
-
-    def __init__(self, why: str) -> None:
-        self._why = why
-
-    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:  # noqa: ARG002
-        raise AiUnavailable(self._why)
-
-    def close(self) -> None:
-        """Nothing runs."""
-
-
 def make_engine(cache: Path, model: str = DEFAULT_MODEL) -> CachedEngine | UnavailableEngine | FakeEngine:
     """Return the engine of a model card: worker process behind a result cache; 'fake' needs no torch."""
-    if model == "fake":
+    if model == FAKE_MODEL:
         return FakeEngine()
     try:
         card = load_card(model)
@@ -225,13 +213,24 @@ def browsing_station(engine: InferenceEngine) -> Workstation:
     )
 
 
-def keep_settings(station: Workstation) -> None:
-    """Let the station use the settings that this user keeps on this machine, and check the installation from there."""
+def keep_settings(station: Workstation, model: str = DEFAULT_MODEL) -> None:
+    """Let the station use the settings that this user keeps on this machine, and check the installation from there.
+
+    ``model`` is the one the program was started with: another than the program's own goes before the settings.
+    """
     from app.settings_store import JsonSettings
 
     station.settings = JsonSettings()
     station.examine = _examine
     station.open_pacs = _open_pacs
+    if model != FAKE_MODEL:
+        station.models = shelf = FolderShelf(
+            program_folders("station").cache,
+            lambda: station.settings.current,
+            program_choice=DEFAULT_MODEL,
+            started_with="" if model == DEFAULT_MODEL else model,
+        )
+        station.on_close = (*station.on_close, shelf.close)
 
 
 def _open_pacs(runner: TaskRunner) -> PacsDesk:

@@ -43,6 +43,7 @@ def _run_window(
     *,
     sign_in: bool,
     first: Callable[[MainWindow], None] | None = None,
+    model: str = bootstrap.DEFAULT_MODEL,
 ) -> int:
     """Make the station beside the first window, then put the main window in its place."""
     from app.views.main_window import MainWindow
@@ -50,7 +51,7 @@ def _run_window(
 
     start = open_first(sign_in=sign_in)
     station = start.beside(lambda: prepare(start.say))
-    bootstrap.keep_settings(station)
+    bootstrap.keep_settings(station, model)
     window = MainWindow(station, version=version)
     start.hand_over(window, window.sign_in)
     if first is not None:
@@ -159,7 +160,7 @@ def open_study(
             database=database, study_id=study, exams=exams, anchor=anchor, engine=engine
         )
 
-    return _run_window(prepare, version, sign_in=True)
+    return _run_window(prepare, version, sign_in=True, model=model)
 
 
 def open_exams(*, path: Path, model: str, version: str) -> int:
@@ -171,7 +172,9 @@ def open_exams(*, path: Path, model: str, version: str) -> int:
     def prepare(_tell: Tell) -> Workstation:
         return bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
 
-    return _run_window(prepare, version, sign_in=False, first=lambda window: window.open_exams(path))
+    return _run_window(
+        prepare, version, sign_in=False, first=lambda window: window.open_exams(path), model=model
+    )
 
 
 def browse_pacs(*, model: str, version: str) -> int:
@@ -182,7 +185,7 @@ def browse_pacs(*, model: str, version: str) -> int:
     def prepare(_tell: Tell) -> Workstation:
         return bootstrap.browsing_station(bootstrap.make_engine(folders.cache, model))
 
-    return _run_window(prepare, version, sign_in=False, first=lambda window: window.pacs.show())
+    return _run_window(prepare, version, sign_in=False, first=lambda window: window.pacs.show(), model=model)
 
 
 def coordinate(
@@ -198,7 +201,7 @@ def coordinate(
             database=database, study_id=study, cases=cases, anchor=anchor, engine=engine
         )
 
-    return _run_window(prepare, version, sign_in=True)
+    return _run_window(prepare, version, sign_in=True, model=model)
 
 
 def choose_and_run(*, version: str) -> int:

@@ -23,7 +23,7 @@ from resources.translation import translate
 FORM = "negatoscope-settings"
 VERSION = 1
 MAX_BYTES = 8 * 2**20
-_STATION_ONLY = ("window_place", "panel_place", "panel_apart")
+_STATION_ONLY = ("window_place", "panel_place", "panel_apart", "model_device")
 _PARTS = ("settings", "hanging_protocols", "pacs_connections")
 
 
@@ -99,7 +99,11 @@ def import_settings(file: Path, *, folder: Path | None = None) -> Carried:
         raise _wrong(file, _tr("settings that can be read"), ", ".join(refused))
     here = store.current
     kept = replace(
-        settings, window_place=here.window_place, panel_place=here.panel_place, panel_apart=here.panel_apart
+        settings,
+        window_place=here.window_place,
+        panel_place=here.panel_place,
+        panel_apart=here.panel_apart,
+        model_device=here.model_device,
     )
     protocols = content["hanging_protocols"]
     _check_protocols(file, protocols)

@@ -17,6 +17,7 @@ from app.doctor import HealthReport, Told
 from app.files import program_folders
 from app.state.ai_view import ModelWords, no_words
 from app.state.hanging import Protocol as HangingProtocol
+from app.state.model_shelf import ModelShelf
 from app.state.protocol_library import ProtocolLibrary
 from app.state.settings import MemorySettings, SettingsKeeper
 from inference.engine import InferenceEngine
@@ -52,6 +53,7 @@ class Workstation:
     more_engines: tuple[
         InferenceEngine, ...
     ] = ()  # further models beside exams that are looked at without a study
+    models: ModelShelf | None = None  # the installed models; None = ``engine`` and ``more_engines`` only
     anchor: Path | None = None
     office: Coordinating | None = None  # the way into the coordinator's area; None = readers only
     practice_truth: PracticeTruth | None = None  # None = no truth of practice cases at this station
@@ -152,6 +154,7 @@ class Workstation:
             screen=screen,
             cache_bytes=self.cache_bytes,
             card_words=self.card_words,
+            models=self.models,
             truth=self._truth_of(sessions, self.study),
         )
 
@@ -207,6 +210,7 @@ class Workstation:
             cache_bytes=self.cache_bytes,
             card_words=self.card_words,
             more_engines=self.more_engines,
+            asked=None if self.models is None else self.models.asked,
         )
 
     def close(self) -> None:

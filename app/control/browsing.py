@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from app.control.ai_asking import AiAsking
+from app.control.ai_asking import AiAsking, Asked, always
 from app.control.case_objects import load_with_objects
 from app.control.decoded import DEFAULT_BYTES, DecodedExams
 from app.control.kinds import KindOverrides
@@ -72,10 +72,14 @@ class BrowseController:
         cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
         card_words: Callable[[str], ModelWords] = no_words,
         more_engines: Sequence[InferenceEngine] = (),  # further models, asked after the first
+        asked: Asked | None = None,  # the models of the settings, in place of the engines
     ) -> None:
         self._source, self._runner = source, runner
         self._ai = AiAsking(
-            engines=(engine, *more_engines), runner=runner, show=screen.show_ai, card_words=card_words
+            asked=asked or always((engine, *more_engines)),
+            runner=runner,
+            show=screen.show_ai,
+            card_words=card_words,
         )
         self._library, self._screen = library, screen
         self._exams: tuple[ExamSummary, ...] = ()

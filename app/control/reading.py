@@ -23,6 +23,7 @@ from app.state.display import Pyramid
 from app.state.hanging import Match, match
 from app.state.hanging import Protocol as HangingProtocol
 from app.state.measurements import Measurement
+from app.state.model_shelf import AskedModel, ModelShelf, UnavailableEngine
 from app.state.tone import Tone
 from inference.engine import InferenceEngine
 from inference.exam.objects.model import ExamObjects
@@ -142,12 +143,14 @@ class ReadingController:
         cache_bytes: Callable[[], int] = lambda: DEFAULT_BYTES,
         truth: TruthOf | None = None,
         card_words: Callable[[str], ModelWords] = no_words,
+        models: ModelShelf | None = None,
     ) -> None:
+        self._engine, self._models = engine, models
         self._after = AfterLock(study=study, sessions=sessions, clock=clock, screen=screen, truth=truth)
         self._paused_ns = 0
         self._study, self._sessions, self._source = study, sessions, source
         self._ai = AiAsking(
-            engines=(engine,),
+            asked=self._asked_models,
             runner=runner,
             show=self._show_ai,
             record=self._record_ai,
@@ -424,6 +427,16 @@ class ReadingController:
             self._say_errors(lambda: self._sessions.view_changed(session_id, what))
 
     # ---- AI
+
+    def _asked_models(self) -> tuple[AskedModel, ...]:
+        """The models that the protocol names for the arm; the station's own where it names none."""
+        named = self._case.policy.models if self._case is not None else ()
+        if not named:
+            return (AskedModel(engine=self._engine),)
+        if self._models is None:
+            words = _tr("the protocol names models ({0}), and this station has no list of models")
+            return (AskedModel(engine=UnavailableEngine(words.format(", ".join(named)))),)
+        return self._models.asked(named)
 
     def stop_ai(self) -> None:
         """The reader wants no answer of the AI for this case now."""

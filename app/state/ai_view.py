@@ -15,7 +15,7 @@ from inference.exam.types import ViewImage
 from inference.model_card import ModelCard, OperatingPoint
 from inference.results import ExamResult
 from resources.translation import translate
-from resources.vocabulary import ImageKind
+from resources.vocabulary import FindingType, ImageKind
 
 _FINDING_LEVELS = frozenset({"box", "lesion", "finding"})
 _THRESHOLD_MATCH = 0.005  # a threshold as near as this to a named point is that point: two decimals are shown
@@ -36,6 +36,35 @@ class AiPhase(StrEnum):
     STOPPED = "stopped"
 
 
+class RunState(StrEnum):
+    """Where one of several models stands with the exam on screen."""
+
+    WAITING = "waiting"  # another model is at work first
+    RUNNING = "running"
+    READY = "ready"
+    FAILED = "failed"
+    ABSENT = "absent"  # it cannot run here, or does not read such images
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRun:
+    """One model that is asked about the exam; ``result`` is there when it is ready, ``why`` when it will not be."""
+
+    model_id: str
+    version: str = ""
+    state: RunState = RunState.WAITING
+    fraction: float = 0.0
+    why: str = ""
+    finds: tuple[FindingType, ...] = ()  # types that it tells apart; empty = none, or not known
+    result: ExamResult | None = field(default=None, compare=False)
+
+    @property
+    def is_open(self) -> bool:
+        """True while its answer is still to come."""
+        return self.state in {RunState.WAITING, RunState.RUNNING}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelWords:
     """What one model's card says for the screen."""
@@ -49,7 +78,8 @@ class ModelWords:
     def start(self) -> float | None:
         """The threshold to begin with where no protocol sets one; None = the card names none."""
         named = {point.name.casefold(): point.threshold for point in self.points}
-        return named.get("balanced", self.points[0].threshold if self.points else None)
+        first = self.points[0].threshold if self.points else None
+        return named.get("balanced", named.get("youden", first))
 
     def point_at(self, threshold: float) -> OperatingPoint | None:
         """The named point that a threshold stands for; None between the points."""
@@ -63,7 +93,8 @@ def point_title(name: str) -> str:
         "balanced": _tr("balanced"),
         "high specificity": _tr("high specificity"),
         "boxes": _tr("few false findings"),
-    }.get(name, name)
+        "youden": _tr("highest Youden index"),
+    }.get(name.casefold(), name)
 
 
 def no_words(_model_id: str) -> ModelWords:
@@ -99,6 +130,17 @@ class AiView:
     stopped: bool = False  # the reader stopped it
     cards: Mapping[str, ModelWords] = field(default_factory=dict)
     problems: tuple[str, ...] = ()  # why a model beside those of the results did not answer
+    runs: tuple[ModelRun, ...] = ()  # every model that was asked, in that order
+
+    @property
+    def side_by_side(self) -> bool:
+        """True where more than one model was asked, so that each answer must name its model."""
+        return len(self.runs) > 1 or len(self.results) > 1
+
+    @property
+    def is_open(self) -> bool:
+        """True while a model is still to answer, whatever others have said."""
+        return self.working is not None or any(run.is_open for run in self.runs)
 
     @property
     def results(self) -> tuple[ExamResult, ...]:

@@ -50,6 +50,9 @@ class Settings:
     keys : the user's own keys by command id, portable key texts.
     panel_apart : the side panel lives in a window of its own.
     window_place, panel_place : geometry as Qt saves it, base64; empty = not recorded.
+    main_model : id of the model that is asked first; empty = the program's own choice.
+    models_beside : ids of the models asked after it.
+    model_device : 'auto', 'cpu', 'cuda:0', ...
     others : fields of other versions, carried along.
     """
 
@@ -63,6 +66,9 @@ class Settings:
     panel_apart: bool = False
     window_place: str = ""
     panel_place: str = ""
+    main_model: str = ""
+    models_beside: tuple[str, ...] = ()
+    model_device: str = "auto"
     others: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,6 +133,8 @@ def to_json(settings: Settings) -> dict[str, object]:
     plain["schema"] = SCHEMA
     for name in ("language", "text_scale", "cache_mb", "panel_apart", "window_place", "panel_place"):
         plain[name] = getattr(settings, name)
+    plain["main_model"], plain["model_device"] = settings.main_model, settings.model_device
+    plain["models_beside"] = list(settings.models_beside)
     plain["wheel"], plain["heat_colour"] = settings.wheel.value, settings.heat_colour.value
     plain["keys"] = {command: list(keys) for command, keys in sorted(settings.keys.items())}
     plain["monitors"] = [_record_json(record) for record in settings.monitors]
@@ -241,4 +249,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "panel_apart": _flag,
     "window_place": _text,
     "panel_place": _text,
+    "main_model": _text,
+    "models_beside": lambda value: tuple(_text(v) for v in _list(value)),
+    "model_device": _text,
 }

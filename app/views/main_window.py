@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QFileDialog, QLabel, QMainW
 from app.control.browsing import BrowseController
 from app.control.case_objects import ObjectWriter
 from app.control.commands import command_table, usable
+from app.control.model_rules import study_rules
 from app.control.picture_export import PictureWriter
 from app.control.reading import ReadingController
 from app.state.ai_view import AiView
@@ -45,6 +46,7 @@ from reader_study.domain.study import Reader
 from resources.files import UserFacingError
 
 if TYPE_CHECKING:
+    from app.views.model_picker import ModelPicker
     from app.views.settings_view import SettingsView
 
 IDLE_S = 60.0
@@ -410,11 +412,20 @@ class MainWindow(QMainWindow):
         examine = self._station.examine
         return SystemPage(examine, self.runner) if examine is not None else None
 
+    def _models_page(self) -> ModelPicker | None:
+        from app.views.model_picker import ModelPicker
+
+        shelf, study = self._station.models, self._station.study
+        if shelf is None:
+            return None
+        rules = "" if study is None else study_rules(study, shelf.station_model)
+        return ModelPicker(shelf, self.runner, rules)
+
     def _show_settings(self) -> None:
         if self.settings is None:
             from app.views.settings_view import SettingsView
 
-            self.settings = SettingsView(self._today, self._system_page())
+            self.settings = SettingsView(self._today, self._system_page(), models=self._models_page())
             self.settings.changed.connect(self._on_settings)
             self.settings.closed.connect(self._close_settings)
             self.stack.addWidget(self.settings)

@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 from app.state.calibration import MonitorRecord
 from app.state.settings import CACHE_MB_RANGE, TEXT_SCALE_RANGE, HeatColour, Settings, WheelUse
 from app.views.keys_page import KeysPage
+from app.views.model_picker import ModelChoice, ModelPicker
 from app.views.monitor_page import MonitorPage
 from resources.translation import languages
 
@@ -46,13 +47,19 @@ class SettingsView(QWidget):
     closed = Signal()
 
     def __init__(
-        self, today: Callable[[], str], system: QWidget | None = None, parent: QWidget | None = None
+        self,
+        today: Callable[[], str],
+        system: QWidget | None = None,
+        parent: QWidget | None = None,
+        *,
+        models: ModelPicker | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("settings")
         self._settings = Settings()
         self._filling = False
         self.monitors, self.keys = MonitorPage(today), KeysPage()
+        self.models = models
         self.pages = QStackedWidget()
         self.list = QListWidget()
         self.list.setObjectName("settingsPages")
@@ -60,6 +67,7 @@ class SettingsView(QWidget):
         for title, page in (
             (_tr("Monitors and calibration"), self.monitors),
             (_tr("Keys"), self.keys),
+            *(((_tr("AI models"), models),) if models is not None else ()),
             (_tr("Appearance and mouse"), self._appearance()),
             (_tr("Language"), self._language()),
             (_tr("Memory"), self._memory()),
@@ -77,6 +85,8 @@ class SettingsView(QWidget):
         self.list.setCurrentRow(0)
         self.monitors.record_made.connect(self._on_record)
         self.keys.changed.connect(lambda keys: self._emit(replace(self._settings, keys=keys)))
+        if models is not None:
+            models.chosen.connect(self._on_models)
 
     def _build(self) -> None:
         title = QLabel(_tr("Settings"))
@@ -190,6 +200,13 @@ class SettingsView(QWidget):
         found = self.language.findData(settings.language)
         self.language.setCurrentIndex(max(found, 0))
         self.cache.setValue(settings.cache_mb)
+        if self.models is not None:
+            choice = ModelChoice(
+                main=settings.main_model or self.models.shelf_main,
+                beside=settings.models_beside,
+                device=settings.model_device,
+            )
+            self.models.set_choice(choice)
         self._filling = False
         self.show_problem(problem)
         self.list.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -214,6 +231,16 @@ class SettingsView(QWidget):
 
     def show_page(self, index: int) -> None:
         self.list.setCurrentRow(index)
+
+    def _on_models(self, choice: ModelChoice) -> None:
+        self._emit(
+            replace(
+                self._settings,
+                main_model=choice.main,
+                models_beside=choice.beside,
+                model_device=choice.device,
+            )
+        )
 
     def _on_record(self, record: MonitorRecord) -> None:
         self._emit(self._settings.with_record(record))

@@ -66,7 +66,8 @@ class Scale:
 class AiPolicy:
     """What of the AI an arm may see; ``operating_threshold`` in [0, 1] hides detections below it.
 
-    ``threshold_choice`` lets the reader move that threshold; every change is logged.
+    ``threshold_choice`` lets the reader move that threshold; every change is logged. ``models`` are the ids of the models
+    that are asked, the first one in front; empty = the one that the station was started with.
     """
 
     shown: bool
@@ -75,10 +76,15 @@ class AiPolicy:
     score: bool = True
     operating_threshold: float = 0.5
     threshold_choice: bool = True
+    models: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.operating_threshold <= 1.0:
             raise ValueError(f"operating threshold: expected 0..1, found {self.operating_threshold}")
+        if len(set(self.models)) != len(self.models) or not all(
+            isinstance(one, str) and one for one in self.models
+        ):
+            raise ValueError(f"models: expected different ids, found {', '.join(map(str, self.models))}")
 
     def allows(self, layer: str) -> bool:
         """True when the arm shows AI at all and has not switched this layer off."""

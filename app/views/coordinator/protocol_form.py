@@ -162,6 +162,8 @@ class ArmsEditor(QWidget):
             if threshold is None:
                 raise StudyError(_tr("Threshold: expected a number from 0 to 1, found nothing; fill it in."))
             flags["operating_threshold"] = threshold
+            if models := row["arm_id"].property("models"):  # named in the protocol's file
+                flags["models"] = list(models)
             made.append({"arm_id": _text(row["arm_id"]), "title": _text(row["title"]), "ai": flags})
         return made
 
@@ -182,6 +184,7 @@ class ArmsEditor(QWidget):
         }
         row["operating_threshold"] = QLineEdit(f"{float(ai.get('operating_threshold', 0.5)):g}")
         row["arm_id"].setMaximumWidth(110)
+        row["arm_id"].setProperty("models", list(ai.get("models", ())))
         for name in ("arm_id", "title"):
             field = row[name]
             assert isinstance(field, QLineEdit)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.control.ai_asking import AiAsking
+from app.control.ai_asking import AiAsking, always
 from app.control.reading import ReadingController
 from app.control.tasks import Done, Failed, InlineTaskRunner, Report, Work, _ignore_progress
 from app.state.ai_view import AiPhase, AiView
@@ -57,7 +57,7 @@ class NeverRuns(InlineTaskRunner):
 
 def ask(*engines: InferenceEngine) -> tuple[list[AiView], AiAsking]:
     seen: list[AiView] = []
-    asking = AiAsking(engines=engines, runner=InlineTaskRunner(), show=seen.append)
+    asking = AiAsking(asked=always(engines), runner=InlineTaskRunner(), show=seen.append)
     asking.ask(EXAM)
     return seen, asking
 
@@ -85,7 +85,7 @@ def test_a_bug_in_a_model_is_a_failure_and_ends_nothing() -> None:
 def test_the_reader_stops_it_and_that_is_its_own_state() -> None:
     seen: list[AiView] = []
     runner = NeverRuns()
-    asking = AiAsking(engines=(FakeEngine(),), runner=runner, show=seen.append)
+    asking = AiAsking(asked=always((FakeEngine(),)), runner=runner, show=seen.append)
     asking.ask(EXAM)
     assert seen[-1].phase is AiPhase.RUNNING
     assert seen[-1].fraction == pytest.approx(0.3)
