@@ -62,7 +62,7 @@ CARD_SCHEMA: dict[str, Any] = {
                 "required": ["name", "level", "threshold", "how_set"],
                 "properties": {
                     "name": _TEXT,
-                    "level": {"enum": ["box", "view", "breast", "exam"]},
+                    "level": {"enum": ["box", "lesion", "view", "breast", "exam"]},
                     "threshold": {"type": "number", "minimum": 0, "maximum": 1},
                     "how_set": _TEXT,
                 },
@@ -98,7 +98,7 @@ CARD_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPoint:
-    """A threshold in [0, 1] on scores of one level (box, view, breast, exam), and how it was set."""
+    """A threshold in [0, 1] on scores of one level (box, lesion, view, breast, exam), and how it was set."""
 
     name: str
     level: str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from inference.model_card import ModelCard, ModelError, read_card
+from inference.preprocessing.cesm import CESM_CHAINS
 from inference.preprocessing.four_view import CHAINS
 from inference.preprocessing.pipeline import PIPELINES
 from resources.files import ROOT, UserFacingError
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
     from inference.models.four_view import FourViewDetector
 
 _LOG = logging.getLogger(__name__)
-CAM_CLASSIFIER, FOUR_VIEW = "cam_classifier", "four_view"
-_FAMILIES = (CAM_CLASSIFIER, FOUR_VIEW)
+CAM_CLASSIFIER, FOUR_VIEW, CESM_CBAM = "cam_classifier", "four_view", "cesm_cbam"
+_FAMILIES = (CAM_CLASSIFIER, FOUR_VIEW, CESM_CBAM)
+# families whose networks timm builds, and with which packages; the others need torch alone
+_NEEDS = {
+    FOUR_VIEW: ("torchvision", "timm"),
+    CESM_CBAM: ("torchvision", "timm", "captum"),
+}
 
 
 def user_models_dir() -> Path:
@@ -73,12 +79,11 @@ def why_not(card: ModelCard) -> str | None:
     if card.architecture.get("family") not in _FAMILIES:
         family = card.architecture.get("family")
         return f"Model {card.model_id}: this program does not know the network {family!r}."
-    if card.preprocessing not in {**PIPELINES, **CHAINS}:
+    if card.preprocessing not in {*PIPELINES, *CHAINS, *CESM_CHAINS}:
         return f"Model {card.model_id}: this program does not have the preprocessing {card.preprocessing!r}."
     if not card.weights_path.is_file():
         return f"Model {card.model_id}: its weights file {card.weights_file} is missing."
-    needed = ("torch", "safetensors") + (("torchvision", "timm") if family_of(card) == FOUR_VIEW else ())
-    for package in needed:
+    for package in ("torch", "safetensors", *_NEEDS.get(family_of(card), ())):
         if importlib.util.find_spec(package) is None:
             return f"Model {card.model_id}: the Python package {package} is not installed."
     return None

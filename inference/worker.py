@@ -32,7 +32,7 @@ from inference.exam.types import Exam, InferenceError
 from inference.exam_pipe import receive_job, send_job
 from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead
 from inference.model_card import ModelError, read_card
-from inference.registry import FOUR_VIEW, family_of
+from inference.registry import CAM_CLASSIFIER, CESM_CBAM, FOUR_VIEW, family_of
 from inference.results import ExamResult
 from resources import log_lines
 from resources.files import UserFacingError
@@ -40,7 +40,12 @@ from resources.files import UserFacingError
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
 _CLOSE_S = 3.0
-_ENGINE = ("inference.torch_engine", "TorchEngine")
+# module, class and the name of its least box score, by the card's family; by name: the parent has no torch
+_ENGINES = {
+    CAM_CLASSIFIER: ("inference.torch_engine", "TorchEngine", "box_threshold"),
+    FOUR_VIEW: ("inference.four_view_engine", "FourViewEngine", "floor"),
+    CESM_CBAM: ("inference.cesm_engine", "CesmEngine", "floor"),
+}
 _Job = Exam | tuple[Exam, tuple[GivenLesion, ...]]  # to be analysed, or lesions of it to be scored
 _Answer = ExamResult | tuple[LesionScore, ...]
 
@@ -60,11 +65,10 @@ def make_engine(spec: EngineSpec) -> InferenceEngine:
     """Make the engine of a spec in this process (imports torch for a model folder)."""
     if spec.model_folder is None:
         return FakeEngine(spec.fake_seed)
-    four_view = family_of(read_card(spec.model_folder)) == FOUR_VIEW
-    # by name: the parent's import graph has no torch
-    where = ("inference.four_view_engine", "FourViewEngine") if four_view else _ENGINE
-    maker = getattr(importlib.import_module(where[0]), where[1])
-    lowest = {} if spec.floor is None else {"floor" if four_view else "box_threshold": spec.floor}
+    family = family_of(read_card(spec.model_folder))
+    module, name, floor = _ENGINES.get(family, _ENGINES[CAM_CLASSIFIER])
+    maker = getattr(importlib.import_module(module), name)
+    lowest = {} if spec.floor is None else {floor: spec.floor}
     engine: InferenceEngine = maker(spec.model_folder, spec.device, **lowest)
     return engine
 

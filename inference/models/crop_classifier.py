@@ -38,6 +38,9 @@ class CropConfig:
 class CropClassifier(nn.Module):
     """Crops (batch, channels, rows, cols) in 0..1 -> logits (batch,), high = the class looked for."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: CropConfig, *, pretrained: bool = False) -> None:
         """Make the network; ``pretrained`` asks timm for its ImageNet weights, which needs a network once."""
         super().__init__()

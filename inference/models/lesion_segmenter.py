@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -65,3 +67,41 @@ class LesionSegmenter(nn.Module):
             x = block(torch.cat([wide, side], 1))
         logits = functional.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         return logits[:, 0]
+
+
+def lesion_probability(
+    model: LesionSegmenter, canvases: NDArray[np.uint8], energies: str = "both"
+) -> NDArray[np.float32]:
+    """Probability of lesion at every pixel, the mean over the picture and its mirror image head to foot.
+
+    Parameters
+    ----------
+    canvases
+        (n, 2, rows, cols) uint8, low energy and recombined.
+    energies
+        "both", or "low" or "recombined" to read one image alone.
+
+    Returns
+    -------
+    (n, rows, cols) float32 in [0, 1], 0 in air.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    out = np.zeros((len(canvases), *canvases.shape[2:]), np.float32)
+    with torch.inference_mode(), autocast(device):
+        for first in range(0, len(canvases), 16):
+            part = np.ascontiguousarray(canvases[first : first + 16])
+            batch = torch.from_numpy(part).to(device).float() / 255.0
+            if energies != "both":
+                batch[:, 1 if energies == "low" else 0] = 0.0
+            seen = torch.cat([batch, batch.flip(2)]).contiguous(memory_format=torch.channels_last)
+            p = torch.sigmoid(model(seen).float())
+            mean = (p[: len(batch)] + p[len(batch) :].flip(1)) / 2
+            out[first : first + 16] = mean.cpu().numpy() * (part.max(axis=1) > 0)
+    return out
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bf16 on CUDA and on CPUs that have it, else full precision."""
+    bf16 = device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)

@@ -130,7 +130,8 @@ def stretched(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[n
     """Map values linearly so that the least in the mask becomes 0 and the greatest 255."""
     inside = values[mask]
     low, high = float(inside.min()), float(inside.max())
-    return np.clip(np.rint((values - low) * (255.0 / max(high - low, 1e-6))), 0, 255).astype(np.uint8)
+    grey = np.clip(np.rint((values - low) * (255.0 / max(high - low, 1e-6))), 0, 255)
+    return np.asarray(grey, np.uint8)
 
 
 def equalised(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:

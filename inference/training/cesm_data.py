@@ -22,6 +22,7 @@ from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.phantom_spec import PhantomLesion
 from inference.preprocessing.cesm import (
     CANVAS,
+    CESM_PAPER,
     WORK_MM,
     PreparedPair,
     lesion_crop,
@@ -131,7 +132,7 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
     crops: list[NDArray[np.uint8]] = []
     samples: list[LesionSample] = []
     canvases, masks = [], []
-    case = phantom.exam.exam_id
+    case, alone = phantom.exam.exam_id, preprocessing == CESM_PAPER
     by_key = {image.key: image for image in phantom.exam.images}
     for pair in contrast_pairs(phantom.exam.images):
         ready = prepare_pair(pair, preprocessing)
@@ -141,7 +142,7 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
         for number, (lesion, mask) in enumerate(lesion_masks(phantom, ready), start=1):
             taken |= mask
             numbered[mask_on_canvas(ready, mask)] = number
-            crops.append(lesion_crop(ready, mask, CROP, reach=REACH))
+            crops.append(lesion_crop(ready, mask, CROP, reach=REACH, equalise=alone))
             samples.append(
                 LesionSample(
                     case_id=case,
@@ -155,9 +156,9 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
                 )
             )
         if rng.random() < _DECOYS / 4:
-            mask = decoy_mask(ready, taken, rng)
-            if mask is not None:
-                crops.append(lesion_crop(ready, mask, CROP, reach=REACH))
+            decoy = decoy_mask(ready, taken, rng)
+            if decoy is not None:
+                crops.append(lesion_crop(ready, decoy, CROP, reach=REACH, equalise=alone))
                 samples.append(
                     LesionSample(
                         case_id=case,
@@ -167,7 +168,7 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
                         finding="",
                         malignant=False,
                         diameter_mm=0.0,
-                        enhancement=plain_enhancement(ready, mask),
+                        enhancement=plain_enhancement(ready, decoy),
                     )
                 )
         canvases.append(segmenter_canvas(ready))

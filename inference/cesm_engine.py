@@ -1,0 +1,420 @@
+"""Runs the contrast-mammography model folder on an exam: pairs -> lesions outlined -> malignancy -> breasts.
+
+Imports torch; meant to live in the worker process. A lesion stands on the low-energy and on the recombined
+image; both views of a breast are fused. It has the port ``score_lesions`` for lesions that are given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.cesm_lesions import Candidate, candidates, stored_box, stored_outline, within_box
+from inference.device import chosen_device
+from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
+from inference.exam.contrast import ContrastPair, contrast_pairs
+from inference.exam.types import Exam
+from inference.lesion_places import describe
+from inference.lesions import GivenLesion, LesionScore
+from inference.matching import PREFIX, Matcher, load_matcher
+from inference.model_card import ModelCard, ModelError, checked_weights, read_card
+from inference.models.crop_classifier import CropClassifier, CropConfig, grad_cam
+from inference.models.lesion_segmenter import LesionSegmenter, SegmenterConfig, autocast, lesion_probability
+from inference.preprocessing.cesm import (
+    CESM_PAPER,
+    PreparedPair,
+    box_on_grid,
+    crop_affine,
+    crop_box,
+    from_canvas,
+    lesion_crop,
+    mask_on_grid,
+    prepare_pair,
+    segmenter_canvas,
+)
+from inference.results import Detection, ExamResult, Heatmap
+from resources.vocabulary import FOUR_VIEWS, ImageKind, Laterality
+
+_T = TypeVar("_T", bound=nn.Module)
+_C = TypeVar("_C")
+_ALONE = ("low", "recombined")
+_HEAT_SIDE = 512  # rows or columns of a heat map, whichever is more
+HEAT_LABEL = "Grad-CAM of malignancy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One pair that is read: its images, greys, and the segmenter's maps on the working grid by energies."""
+
+    images: ContrastPair
+    pair: PreparedPair
+    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One lesion candidate of a view: chance that it is there (by both images, by each alone) and is malignant."""
+
+    seen: Seen
+    candidate: Candidate
+    presence: float
+    alone: Mapping[str, float]
+    malignancy: float
+    map: NDArray[np.float32] = field(repr=False)  # Grad-CAM over the crop
+
+
+class CesmEngine:
+    """An ``InferenceEngine`` and ``LesionEngine`` over the model folder of a contrast-mammography model."""
+
+    def __init__(
+        self,
+        card_folder: Path,
+        device: str | None = None,
+        *,
+        floor: float | None = None,
+        members: int | None = None,
+    ) -> None:
+        """Load and check the model.
+
+        Parameters
+        ----------
+        card_folder
+            Folder with ``card.json`` and the safetensors file that it names.
+        device
+            As for ``inference.device.chosen_device``.
+        floor
+            Lowest lesion chance that is returned, in [0, 1]; None = the card's.
+        members
+            How many of the ensemble's networks to ask; None = all.
+
+        Raises
+        ------
+        ModelError
+            The card is wrong, or the weights are absent, not the card's, or do not fit the networks.
+        InferenceError
+            There is no such device.
+        """
+        self.card = read_card(card_folder)
+        self.device = torch.device(chosen_device(device))
+        spec = self.card.architecture
+        self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
+        self._presence = (float(spec.get("lesion_slope", 1.0)), float(spec.get("lesion_intercept", 0.0)))
+        self._malignancy = (
+            float(spec.get("malignancy_slope", 1.0)),
+            float(spec.get("malignancy_intercept", 0.0)),
+        )
+        try:
+            state = safetensors.torch.load(checked_weights(self.card))
+        except safetensors.SafetensorError as error:
+            raise ModelError(
+                f"Model {self.card.model_id}: the weights file cannot be read ({error}); copy the model folder "
+                "again."
+            ) from error
+        self._matcher: Matcher | None = None
+        if any(name.startswith(PREFIX) for name in state):
+            self._matcher = load_matcher({k: v.numpy() for k, v in state.items() if k.startswith(PREFIX)})
+        config = _configured(self.card, "segmenter", SegmenterConfig)
+        self.segmenter = self._filled(LesionSegmenter(config), _part(state, "segmenter."))
+        self.members: list[CropClassifier] = []
+        network = _configured(self.card, "network", CropConfig)
+        while part := _part(state, f"member{len(self.members)}."):
+            self.members.append(self._filled(CropClassifier(network), part))
+        if not self.members:
+            raise ModelError(
+                f"Model {self.card.model_id}: expected tensors named member0.*, found none; copy the model folder "
+                "again."
+            )
+        self.members = self.members[:members]
+
+    def _filled(self, network: _T, state: dict[str, Tensor]) -> _T:
+        try:
+            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        except RuntimeError as error:
+            raise ModelError(
+                f"Model {self.card.model_id}: the weights do not fit the network that the card describes "
+                f"({str(error).splitlines()[0]}); copy the model folder again."
+            ) from error
+        return network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    @property
+    def device_name(self) -> str:
+        """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
+        """Read the contrast pairs of one exam.
+
+        Raises
+        ------
+        InferenceCancelled
+            ``cancelled()`` was true between two steps.
+        AiUnavailable
+            The exam has no low-energy and recombined pair of a CC or MLO view.
+        """
+        begun = time.perf_counter()
+        pairs, unread = self._pairs(exam)
+        seen = self._read(pairs, progress, cancelled)
+        progress(0.6, "judging the lesions")
+        lesions = [lesion for one in seen for lesion in self._judged(one)]
+        _check(cancelled)
+        progress(0.85, "placing the lesions")
+        low, nipples, warnings = self._described(seen, lesions)
+        detections = [d for lesion, on_low in zip(lesions, low, strict=True) for d in _twins(lesion, on_low)]
+        breasts = {
+            side: self.breast_score(
+                [pair for pair in zip(lesions, low, strict=True) if _side(pair[0]) is side]
+            )
+            for side in Laterality
+            if any(one.images.low.view.laterality is side for one in seen)
+        }
+        views: dict[str, float] = {}
+        for one in seen:
+            mine = [(x, d) for x, d in zip(lesions, low, strict=True) if x.seen is one]
+            views |= dict.fromkeys((one.pair.low_key, one.pair.recombined_key), self.breast_score(mine))
+        progress(1.0, "done")
+        return ExamResult(
+            exam_digest=exam.digest,
+            model_id=self.card.model_id,
+            model_version=self.card.version,
+            weights_digest=self.card.weights_sha256,
+            preprocessing=self.card.preprocessing,
+            device=self.device_name,
+            seconds=time.perf_counter() - begun,
+            exam_score=max(breasts.values()),
+            breast_scores=breasts,
+            view_scores=views,
+            detections=tuple(sorted(detections, key=lambda d: (-d.score, d.detection_id))),
+            heatmaps=tuple(h for one in seen for h in _heatmaps(one, [x for x in lesions if x.seen is one])),
+            score_meaning=self.card.score_meaning,
+            warnings=tuple(dict.fromkeys((*(w for one in seen for w in one.pair.warnings), *warnings))),
+            nipples=nipples,
+            unread=unread,
+        )
+
+    def score_lesions(
+        self, exam: Exam, lesions: Sequence[GivenLesion], progress: Progress, cancelled: Cancelled
+    ) -> tuple[LesionScore, ...]:
+        """Say how malignant given lesions are, by their masks, or by what the segmenter outlines in their boxes.
+
+        Each image of a lesion gets a score; a lesion given on both images of a pair gets the same one on both.
+        """
+        pairs, _ = self._pairs(exam)
+        wanted = {lesion.image_key for lesion in lesions}
+        seen = self._read([p for p in pairs if {p.low.key, p.recombined.key} & wanted], progress, cancelled)
+        out: list[LesionScore] = []
+        for one in seen:
+            mine = [x for x in lesions if x.image_key in {one.pair.low_key, one.pair.recombined_key}]
+            masks = [_given_mask(one, lesion) for lesion in mine]
+            for lesion, p in zip(mine, self.malignancy(one.pair, masks), strict=True):
+                low = lesion.image_key == one.pair.low_key
+                out.append(
+                    LesionScore(
+                        lesion_id=lesion.lesion_id,
+                        laterality=lesion.laterality,
+                        score=float(p),
+                        view=one.images.low.view.projection,
+                        kind=ImageKind.CESM_LOW if low else ImageKind.CESM_RECOMBINED,
+                    )
+                )
+        progress(1.0, "done")
+        return tuple(out)
+
+    def malignancy(
+        self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]], energies: str = "both"
+    ) -> NDArray[np.float64]:
+        """Calibrated mean of the members' probabilities (masks,), of lesions with these working-grid masks."""
+        crops = self._crops(pair, masks)
+        if crops is None:
+            return np.zeros(0)
+        if energies != "both":
+            crops[:, 1 if energies == "low" else 0] = 0.0
+        with torch.inference_mode(), autocast(self.device):
+            p = torch.stack([torch.sigmoid(m(crops).float()) for m in self.members]).mean(0)
+        return np.array([scaled(float(x), self._malignancy) for x in p.double().cpu()])
+
+    def breast_score(self, lesions: Sequence[tuple[Judged, Detection]]) -> float:
+        """Fuse the lesions of a breast or view: per lesion the mean malignancy of its views times its best chance."""
+        groups: dict[str, list[Judged]] = {}
+        for lesion, detection in lesions:
+            groups.setdefault(detection.group or detection.detection_id, []).append(lesion)
+        fused = [
+            max(x.presence for x in same) * float(np.mean([x.malignancy for x in same]))
+            for same in groups.values()
+        ]
+        return scaled(max(fused, default=0.0), self.card.calibration)
+
+    def _pairs(self, exam: Exam) -> tuple[list[ContrastPair], dict[str, str]]:
+        """The newest whole pair of each CC and MLO view, in FOUR_VIEWS' order; why other images are not read."""
+        chosen: dict[Any, ContrastPair] = {}
+        for pair in contrast_pairs(i for i in exam.images if not i.qualifier.startswith("@")):
+            if pair.low.view in FOUR_VIEWS and pair.low.view not in chosen:
+                chosen[pair.low.view] = pair
+        if not chosen:
+            found = ", ".join(sorted({image.kind.value for image in exam.images}))
+            raise AiUnavailable(
+                f"Exam {exam.exam_id}: expected a low-energy and a recombined image of one CC or MLO view, found "
+                f"{found}; choose a contrast exam or another model."
+            )
+        pairs = [chosen[view] for view in FOUR_VIEWS if view in chosen]
+        used = {key for pair in pairs for key in (pair.low.key, pair.recombined.key)}
+        unread = {
+            image.key: f"{image.view.label}: the model reads one low-energy and recombined pair of each CC and MLO."
+            for image in exam.images
+            if image.key not in used
+        }
+        return pairs, unread
+
+    def _read(self, pairs: Sequence[ContrastPair], progress: Progress, cancelled: Cancelled) -> list[Seen]:
+        out: list[Seen] = []
+        for number, images in enumerate(pairs):
+            _check(cancelled)
+            progress(0.6 * number / len(pairs), f"outlining lesions in {images.low.view.label}")
+            pair = prepare_pair(images, self.card.preprocessing)
+            canvas = segmenter_canvas(pair)[None]
+            maps = {
+                name: from_canvas(pair, lesion_probability(self.segmenter, canvas, name)[0])
+                for name in ("both", *_ALONE)
+            }
+            out.append(Seen(images=images, pair=pair, maps=maps))
+        _check(cancelled)
+        return out
+
+    def _judged(self, seen: Seen) -> list[Judged]:
+        found = candidates(seen.pair, seen.maps["both"])
+        found = [c for c in found if scaled(c.presence, self._presence) >= self._floor]
+        masks = [c.mask for c in found]
+        crops = self._crops(seen.pair, masks)
+        if crops is None:
+            return []
+        cams = torch.stack([grad_cam(m, crops) for m in self.members]).mean(0).cpu().numpy()
+        return [
+            Judged(
+                seen=seen,
+                candidate=c,
+                presence=scaled(c.presence, self._presence),
+                alone={
+                    name: scaled(float(seen.maps[name][c.mask].mean()), self._presence) for name in _ALONE
+                },
+                malignancy=float(p),
+                map=cam,
+            )
+            for c, p, cam in zip(found, self.malignancy(seen.pair, masks), cams, strict=True)
+        ]
+
+    def _crops(self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]]) -> Tensor | None:
+        if not masks:
+            return None
+        size, alone = self.members[0].config.size, self.card.preprocessing == CESM_PAPER
+        crops = np.stack([lesion_crop(pair, mask, size, equalise=alone) for mask in masks])
+        made = torch.from_numpy(crops).to(self.device).float() / 255.0
+        return made.contiguous(memory_format=torch.channels_last)
+
+    def _described(
+        self, seen: Sequence[Seen], lesions: Sequence[Judged]
+    ) -> tuple[tuple[Detection, ...], dict[str, tuple[float, float]], tuple[str, ...]]:
+        """Each lesion's detection on its low-energy image, with place and group; nipples; what must be said."""
+        counts: dict[str, int] = {}
+        made = []
+        for lesion in lesions:
+            key = lesion.seen.pair.low_key
+            number = counts[key] = counts.get(key, -1) + 1
+            made.append(
+                Detection(
+                    detection_id=f"{key}#{number}",
+                    image_key=key,
+                    box=stored_box(lesion.seen.pair, lesion.candidate.mask),
+                    score=_on_image(lesion, "low"),
+                    finding=None,
+                    malignancy=lesion.malignancy,
+                    outline=stored_outline(lesion.seen.pair, lesion.candidate.mask),
+                )
+            )
+        described = describe([one.images.low for one in seen], made, self._matcher)
+        return described.detections, dict(described.nipples), described.warnings
+
+
+def _twins(lesion: Judged, on_low: Detection) -> tuple[Detection, Detection]:
+    """The detection on both images of the pair: same place, each with its own image's word on whether it is there."""
+    pair = lesion.seen.pair
+    key = pair.recombined_key
+    name = on_low.detection_id.replace(pair.low_key, key, 1)
+    twin = replace(on_low, detection_id=name, image_key=key, score=_on_image(lesion, "recombined"))
+    return on_low, twin
+
+
+def _on_image(lesion: Judged, energies: str) -> float:
+    """The pair's chance where this image alone shows the lesion too, else what this image alone says."""
+    alone = lesion.alone[energies]
+    best = alone >= max(lesion.alone.values())
+    return lesion.presence if alone >= 0.5 * lesion.presence or best else alone
+
+
+def _given_mask(seen: Seen, lesion: GivenLesion) -> NDArray[np.bool_]:
+    if lesion.mask is not None and lesion.mask.any():
+        return mask_on_grid(seen.pair, lesion.mask)
+    return within_box(seen.maps["both"], box_on_grid(seen.pair, lesion.box))
+
+
+def _heatmaps(seen: Seen, lesions: Iterable[Judged]) -> list[Heatmap]:
+    """Grad-CAM of each lesion times its malignancy and its chance, laid on both images."""
+    rows, cols = seen.pair.low.shape
+    whole = np.zeros((rows, cols), np.float32)
+    for lesion in lesions:
+        size = lesion.map.shape[0]
+        back = crop_affine(crop_box(lesion.candidate.mask), size)
+        strength = np.float32(lesion.malignancy * lesion.presence)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        whole = np.maximum(whole, cv2.warpAffine(lesion.map * strength, back, (cols, rows), flags=flags))
+    shrink = min(1.0, _HEAT_SIDE / max(rows, cols))
+    small = cv2.resize(
+        whole * seen.pair.breast,
+        (max(1, round(cols * shrink)), max(1, round(rows * shrink))),
+        interpolation=cv2.INTER_AREA,
+    )
+    values = np.clip(small, 0.0, 1.0).astype(np.float32)
+    return [
+        Heatmap(image_key=key, values=values.copy(), label=HEAT_LABEL)
+        for key in (seen.pair.low_key, seen.pair.recombined_key)
+    ]
+
+
+def scaled(probability: float, scale: tuple[float, float]) -> float:
+    """Put a probability through slope and intercept on its logit."""
+    p = min(max(probability, 1e-6), 1.0 - 1e-6)
+    logit = scale[0] * float(np.log(p / (1.0 - p))) + scale[1]
+    return float(1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0))))
+
+
+def _side(lesion: Judged) -> Laterality:
+    return lesion.seen.images.low.view.laterality
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _configured(card: ModelCard, name: str, maker: type[_C]) -> _C:
+    spec = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.get(name, {}).items()}
+    try:
+        return maker(**spec)
+    except TypeError as error:
+        raise ModelError(
+            f"Model {card.model_id}: architecture/{name}: {error}; correct the card or install a program version "
+            "that knows it."
+        ) from error
+
+
+def _check(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise InferenceCancelled("The analysis was cancelled.")
