@@ -89,14 +89,21 @@ def evaluate_phantoms(
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "dib-mg",
     exams: Annotated[int, typer.Option(help="Held-out phantoms.")] = 240,
     page: Annotated[Path | None, typer.Option(help="Write the model's page (Markdown) here.")] = None,
-    cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
+    films: Annotated[
+        Path | None, typer.Option(help="four-view: folder that datasets prepare wrote of a set of films.")
+    ] = None,
+    films_run: Annotated[
+        Path | None, typer.Option(help="four-view: folder that infer --floor 0.01 wrote of these films.")
+    ] = None,
 ) -> None:
     """Measure a model on held-out phantoms, write the figures into its card, print its page."""
-    from inference.training import four_view_command, packaging
+    from inference.training import four_view_measured, packaging
 
     card = load_card(model)
     if family_of(card) == FOUR_VIEW:
-        text = four_view_command.measured_page(card.folder, exams=exams, cache=cache, beside=page)
+        text = four_view_measured.measured_page(
+            card.folder, exams=exams, beside=page, films=films, films_run=films_run
+        )
     else:
         packaging.evaluate(card.folder, exams=exams)
         text = packaging.document(card.folder)

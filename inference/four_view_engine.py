@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -28,11 +28,13 @@ from inference.matching import PREFIX, Matcher, load_matcher
 from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
+from inference.outlines import outline_of as drawn_outline
 from inference.preprocessing.four_view import PreparedView, prepare_exam
 from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, canvas_affine
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
+from inference.signed_result import signed_result
 from inference.torch_engine import readable_images
 from inference.training.four_view_batch import views_tensor
 from inference.training.four_view_data import FINDINGS, TERMS
@@ -43,6 +45,7 @@ _OUTLINE_SLACK = 2.0  # of the enlarged mask's pixels: what an outline may leave
 _SMOOTH = 8  # an outline is drawn on the mask at so many times its size
 _SHAPED = {"shape": FindingType.MASS, "margin": FindingType.MASS}
 _CALCIFIED = {"morphology": FindingType.CALCIFICATION, "distribution": FindingType.CALCIFICATION}
+MASK_HEAD = "mask head"  # beside the methods of ``inference.outlines``: which outline of a finding is shown
 ATTRIBUTE_OF = {**_SHAPED, **_CALCIFIED}  # which finding each descriptor belongs to
 
 
@@ -65,6 +68,7 @@ class FourViewEngine:
         floor: float | None = None,
         flips: bool | None = None,
         fused: Fused = BOTH,
+        outlines: str | None = None,
     ) -> None:
         """Load and check the model.
 
@@ -81,6 +85,9 @@ class FourViewEngine:
             paper's horizontal flip changes nothing here: left and right breasts are read alike.
         fused
             Which fusion parts work, for ablations.
+        outlines
+            How every outline is drawn: ``MASK_HEAD`` or one of ``outlines.METHODS``; None = as the card says for
+            each finding, by the mask head where it says nothing.
 
         Raises
         ------
@@ -95,6 +102,8 @@ class FourViewEngine:
         self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
         self._flips = bool(spec.get("flips", False)) if flips is None else flips
         self._fused = fused
+        said = spec.get("outlines", {})
+        self._outlines = {f: str(outlines or said.get(f.value, MASK_HEAD)) for f in FINDINGS}
         self._lesion_scale = (float(spec.get("lesion_slope", 1.0)), float(spec.get("lesion_intercept", 0.0)))
         self._malignancy_scale = (
             float(spec.get("malignancy_slope", 1.0)),
@@ -166,19 +175,13 @@ class FourViewEngine:
         }
         views = {i.key: self._suspicion([d for d in kept if d.image_key == i.key]) for i in images}
         progress(1.0, "done")
-        return ExamResult(
-            exam_digest=exam.digest,
-            model_id=self.card.model_id,
-            model_version=self.card.version,
-            weights_digest=self.card.weights_sha256,
-            preprocessing=self.card.preprocessing,
-            device=self.device_name,
-            seconds=time.perf_counter() - begun,
+        seconds = time.perf_counter() - begun
+        return replace(
+            signed_result(self.card, exam, device=self.device_name, seconds=seconds),
             exam_score=max(breast.values()),
             breast_scores=breast,
             view_scores=views,
             detections=kept,
-            score_meaning=self.card.score_meaning,
             warnings=tuple(dict.fromkeys((*warnings, *described.warnings))),
             nipples=described.nipples,
             unread=unread,
@@ -219,7 +222,6 @@ class FourViewEngine:
             if box is None:
                 continue
             finding = FINDINGS[int(found.types[n].argmax())]
-            mask = None if found.masks is None else found.masks[n].numpy()
             out.append(
                 Detection(
                     detection_id=f"{read.image.key}#{len(out)}",
@@ -228,11 +230,21 @@ class FourViewEngine:
                     score=score,
                     finding=finding,
                     malignancy=_scaled(float(found.malignancy[n]), self._malignancy_scale),
-                    outline=() if mask is None else outline_of(mask, canvas, read.prepared),
+                    outline=self._outline(read, found, n, canvas, box),
                     attributes=_attributes(found, n, finding),
                 )
             )
         return out
+
+    def _outline(
+        self, read: _Read, found: Found, n: int, canvas: Box, box: Box
+    ) -> tuple[tuple[float, float], ...]:
+        """Outline of one finding, by the mask head or from the picture as its type asks."""
+        finding = FINDINGS[int(found.types[n].argmax())]
+        method = self._outlines[finding]
+        if method != MASK_HEAD:
+            return drawn_outline(read.image, box, finding, method)
+        return () if found.masks is None else outline_of(found.masks[n].numpy(), canvas, read.prepared)
 
     def _suspicion(self, detections: Sequence[Detection]) -> float:
         """Calibrated chance of cancer from the most suspicious lesion: presence times malignancy."""

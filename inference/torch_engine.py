@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,7 @@ from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
 from inference.results import Detection, ExamResult, Heatmap
+from inference.signed_result import signed_result
 from resources.vocabulary import ImageKind, Laterality
 
 _MAX_BOXES_PER_VIEW = 3
@@ -116,20 +118,14 @@ class TorchEngine:
         view_scores = {item.image_key: self._probability(x) for item, x in zip(inputs, logits, strict=True)}
         breast_scores = self._breast_scores(images, logits)
         progress(1.0, "done")
-        return ExamResult(
-            exam_digest=exam.digest,
-            model_id=self.card.model_id,
-            model_version=self.card.version,
-            weights_digest=self.card.weights_sha256,
-            preprocessing=self.card.preprocessing,
-            device=self.device_name,
-            seconds=time.perf_counter() - start,
+        seconds = time.perf_counter() - start
+        return replace(
+            signed_result(self.card, exam, device=self.device_name, seconds=seconds),
             exam_score=max(breast_scores.values()),
             breast_scores=breast_scores,
             view_scores=view_scores,
             detections=tuple(sorted(detections, key=lambda d: (-d.score, d.detection_id))),
             heatmaps=tuple(heatmaps),
-            score_meaning=self.card.score_meaning,
             warnings=tuple(warnings),
         )
 

@@ -15,17 +15,11 @@ import torch
 
 from inference.device import chosen_device
 from inference.exam.types import InferenceError
-from inference.four_view_engine import FourViewEngine
 from inference.matching import matching_weights
-from inference.model_card import read_card
 from inference.models.four_view import FourViewDetector
-from inference.training.four_view_data import PreparedExam, load_exam, phantom_cache, phantom_path
 from inference.training.four_view_loop import Exams, run_recipe
-from inference.training.four_view_packaging import calibrate, evaluate, note_real, package
-from inference.training.four_view_page import document
-from inference.training.four_view_real import real_lines
+from inference.training.four_view_packaging import calibrate, package
 from inference.training.four_view_recipe import FourViewRecipe, four_view_recipe
-from inference.training.four_view_reliability import lesion_reliability
 from inference.training.four_view_report import write_report
 from inference.training.four_view_sources import ManifestExams, PhantomExams
 
@@ -101,26 +95,6 @@ def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Pa
     )
     calibrate(folder)
     return folder
-
-
-def measured_page(folder: Path, *, exams: int, cache: Path, beside: Path | None = None) -> str:
-    """Measure a model folder on test phantoms, write the figures into its card, return its page.
-
-    ``beside`` is where the page will lie: its reliability plot is drawn there; None = not drawn.
-    """
-    preprocessing = read_card(folder).preprocessing
-    home = phantom_cache(cache, preprocessing)
-
-    def prepared(seed: int) -> PreparedExam:
-        return load_exam(phantom_path(home, seed, preprocessing))
-
-    evaluate(folder, exams=exams, prepared=prepared)
-    if beside is not None:
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        name = f"{read_card(folder).model_id}-reliability.png"
-        lesion_reliability(folder, beside.with_name(name))
-    note_real(folder, real_lines(FourViewEngine(folder, "cpu")))
-    return document(folder)
 
 
 def is_first_process() -> bool:

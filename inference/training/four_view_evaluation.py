@@ -1,42 +1,30 @@
-"""Measures a four-view detector on held-out phantoms: FROC, malignancy, breasts, places, pairs, baselines.
+"""Runs a four-view detector on held-out phantoms and pairs what it says with what is true of them.
 
-Detections come from the engine as a reader gets them, in stored pixels. Synthetic validation: no figure here
-says anything about patients.
+Detections come from the engine as a reader gets them, in stored pixels; the figures made of the pairs are
+``four_view_figures``'s. Synthetic validation: nothing here says anything about patients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from inference.exam.phantom import PhantomExam, phantom_exam
+from inference.exam.phantom import PhantomExam, PhantomLesion, phantom_exam
 from inference.exam.types import Box
 from inference.four_view_engine import FourViewEngine
-from inference.metrics import FROC_RATES, Estimate, delong_auc
 from inference.models.four_view import Fused
+from inference.outlines import BEST, outline_of
 from inference.preprocessing.four_view import PreparedView, prepare_exam
 from inference.preprocessing.layout import box_to_stored
 from inference.results import Detection, ExamResult
-from inference.training.four_view_data import FINDINGS, spec_of
-from inference.training.four_view_measures import (
-    ImageResult,
-    Mark,
-    Truth,
-    best_marks,
-    false_scores,
-    is_hit,
-    malignancy_pairs,
-    sensitivity,
-    threshold_at,
-)
+from inference.training.four_view_data import spec_of
+from inference.training.four_view_measures import ImageResult, Mark, Truth, is_hit
+from inference.training.places_outlines import dice
 from resources.vocabulary import FindingType, Laterality, Pathology
 
-RULES = ("centre", "iou")
 VARIANTS = {
     "left/right and CC/MLO": Fused(),
     "left/right only": Fused(projections=False),
@@ -54,6 +42,15 @@ class PlaceCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutlineCheck:
+    """Dice of the outlines of a lesion that was hit, against the true one, both on the detection's box."""
+
+    finding: FindingType  # the true one
+    mask_head: float  # of the outline that the engine gave
+    picture: float  # of the one that ``outlines.BEST`` draws from the picture for the finding said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomCase:
     """One phantom and what was found in it."""
 
@@ -66,19 +63,43 @@ class PhantomCase:
     places: tuple[PlaceCheck, ...] = ()
     pairs: tuple[bool, ...] = ()  # lesions hit in both views: matched to each other
     wrong_pairs: int = 0  # pairs made of two marks that do not hit one lesion
+    outlines: tuple[OutlineCheck, ...] = ()
+    variants: Mapping[str, tuple[ImageResult, ...]] = field(default_factory=dict)  # other engines' answers
 
 
 def run_phantoms(
-    engine: FourViewEngine, seeds: Iterable[int], progress: Callable[[int], None] = lambda _done: None
+    engine: FourViewEngine,
+    seeds: Iterable[int],
+    progress: Callable[[int], None] = lambda _done: None,
+    *,
+    others: Mapping[str, FourViewEngine] | None = None,
 ) -> list[PhantomCase]:
-    """Analyse the phantoms of these seeds with an engine and pair the results with the truth."""
+    """Analyse the phantoms of these seeds with an engine and pair the results with the truth.
+
+    Parameters
+    ----------
+    others
+        Engines by name that read the same phantoms, for comparisons; only their marks are kept.
+    """
     out = []
     for done, seed in enumerate(seeds, start=1):
         phantom = phantom_exam(spec_of(seed))
-        result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
-        out.append(_case(seed, phantom, result, engine.card.threshold("box")))
+        case = _case(seed, phantom, _read(engine, phantom), engine.card.threshold("box"))
+        variants = {name: _images(phantom, _read(other, phantom)) for name, other in (others or {}).items()}
+        out.append(replace(case, variants=variants))
         progress(done)
     return out
+
+
+def _read(engine: FourViewEngine, phantom: PhantomExam) -> ExamResult:
+    return engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
+
+
+def _images(phantom: PhantomExam, result: ExamResult) -> tuple[ImageResult, ...]:
+    return tuple(
+        image_result(phantom, image.key, _marks(result.detections, image.key))
+        for image in phantom.exam.images
+    )
 
 
 def _case(seed: int, phantom: PhantomExam, result: ExamResult, threshold: float) -> PhantomCase:
@@ -90,10 +111,7 @@ def _case(seed: int, phantom: PhantomExam, result: ExamResult, threshold: float)
     pairs, wrong = _pairs(phantom, result, threshold)
     return PhantomCase(
         seed=seed,
-        images=tuple(
-            image_result(phantom, image.key, _marks(result.detections, image.key))
-            for image in phantom.exam.images
-        ),
+        images=_images(phantom, result),
         blobs=tuple(image_result(phantom, view.image_key, blob_marks(view)) for view in views),
         breasts=tuple((cancer[side], result.breast_scores[side]) for side in Laterality),
         grey=tuple((cancer[side], float(np.mean(grey[side]))) for side in Laterality),
@@ -101,22 +119,31 @@ def _case(seed: int, phantom: PhantomExam, result: ExamResult, threshold: float)
         places=_places(phantom, result.detections, threshold),
         pairs=pairs,
         wrong_pairs=wrong,
+        outlines=_outlines(phantom, result.detections, threshold),
     )
 
 
 def image_result(phantom: PhantomExam, key: str, marks: tuple[Mark, ...]) -> ImageResult:
     """Pair the marks of one image with the phantom's truth there."""
-    lesions = tuple(
+    return ImageResult(
+        case_id=phantom.exam.exam_id,
+        lesions=_truths(phantom.lesions, key),
+        marks=marks,
+        incidental=_truths(phantom.incidental, key),
+    )
+
+
+def _truths(lesions: Sequence[PhantomLesion], key: str) -> tuple[Truth, ...]:
+    return tuple(
         Truth(
             box=_corners(lesion.views[key].box),
             finding=lesion.finding,
             malignant=lesion.malignant,
             lesion_id=lesion.lesion_id,
         )
-        for lesion in phantom.lesions
+        for lesion in lesions
         if key in lesion.views
     )
-    return ImageResult(case_id=phantom.exam.exam_id, lesions=lesions, marks=marks)
 
 
 def _corners(box: Box) -> tuple[float, float, float, float]:
@@ -166,6 +193,26 @@ def _places(
     return tuple(out)
 
 
+def _outlines(
+    phantom: PhantomExam, detections: Sequence[Detection], threshold: float
+) -> tuple[OutlineCheck, ...]:
+    truth = {lesion.lesion_id: lesion for lesion in phantom.lesions}
+    images = {image.key: image for image in phantom.exam.images}
+    out = []
+    for (lesion_id, key), found in _hits(phantom, detections, threshold).items():
+        finding = found.finding or FindingType.MASS
+        line = truth[lesion_id].views[key].contour + 0.5  # centres of pixels to their edges
+        drawn = outline_of(images[key], found.box, finding, BEST.get(finding))
+        out.append(
+            OutlineCheck(
+                finding=truth[lesion_id].finding,
+                mask_head=dice(found.outline, line) if found.outline else 0.0,
+                picture=dice(drawn, line),
+            )
+        )
+    return tuple(out)
+
+
 def _pairs(phantom: PhantomExam, result: ExamResult, threshold: float) -> tuple[tuple[bool, ...], int]:
     hits = _hits(phantom, result.detections, threshold)
     right = []
@@ -212,183 +259,3 @@ def blob_marks(view: PreparedView, count: int = 10) -> tuple[Mark, ...]:
                 Mark(box=_corners(box), score=confidence, finding=FindingType.MASS, malignancy=confidence)
             )
     return tuple(out)
-
-
-def figures(cases: Sequence[PhantomCase]) -> dict[str, Any]:
-    """Put the figures of an evaluation into plain JSON, with 95 % intervals (bootstrap over exams, or DeLong)."""
-    images = [image for case in cases for image in case.images]
-    truth, suspicion = (np.array(x) for x in zip(*(b for c in cases for b in c.breasts), strict=True))
-    grey_truth, grey = (np.array(x) for x in zip(*(b for c in cases for b in c.grey), strict=True))
-    malignant, malignancy = malignancy_pairs(images)
-    places = [p for case in cases for p in case.places]
-    depths = [p.depth_error for p in places if p.depth_error is not None]
-    pairs = [p for case in cases for p in case.pairs]
-    return {
-        "level": "phantom, held-out seeds",
-        "n_exams": len(cases),
-        "n_images": len(images),
-        "froc": {rule: _froc(images, rule) for rule in RULES},
-        "at_0.2": {rule: at_rate(cases, rule) for rule in RULES},
-        "at_0.2_blob_detector": at_rate(cases, "centre", blobs=True),
-        "malignancy_auc": _as_dict(delong_auc(np.array(malignant), np.array(malignancy))),
-        "breast_auc": _as_dict(delong_auc(truth, suspicion)),
-        "breast_auc_mean_grey": _as_dict(delong_auc(grey_truth, grey)),
-        "type_right": _type_right(images),
-        "region_right": {"value": _mean([p.region_right for p in places]), "n": len(places)},
-        "depth_error": {"mean": _mean(depths), "median": float(np.median(depths)) if depths else None},
-        "pairs_right": {
-            "value": _mean(pairs), "n": len(pairs), "wrong_pairs": sum(c.wrong_pairs for c in cases),
-        },
-        "seconds_per_exam": round(float(np.median([case.seconds for case in cases])), 2),
-    }  # fmt: skip
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(float(np.mean(values)), 4) if len(values) else None
-
-
-def _type_right(images: Sequence[ImageResult]) -> dict[str, Any]:
-    threshold = threshold_at(images, 0.2)
-    found = [
-        mark.finding is lesion.finding
-        for image in images
-        for lesion, mark in zip(image.lesions, best_marks(image, "centre"), strict=True)
-        if mark is not None and mark.score >= threshold
-    ]
-    return {"value": _mean(found), "n": len(found)}
-
-
-def _froc(images: Sequence[ImageResult], rule: str) -> dict[str, dict[str, float]]:
-    groups: dict[str, dict[str, Any]] = {"all": {}, "malignant": {"malignant": True}}
-    groups |= {finding.value: {"finding": finding} for finding in FINDINGS}
-    return {
-        name: {
-            str(rate): round(sensitivity(images, threshold_at(images, rate, rule), rule, **which)[0], 4)
-            for rate in FROC_RATES
-        }
-        for name, which in groups.items()
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counted:
-    """One exam in numbers, so that a bootstrap need not look at boxes again."""
-
-    hits: NDArray[np.float64]  # best score on each lesion, -inf where there is no mark
-    lesions: tuple[Truth, ...]
-    false: NDArray[np.float64]
-    images: int
-
-
-def _counted(images: Sequence[ImageResult], rule: str) -> _Counted:
-    best = [mark for image in images for mark in best_marks(image, rule)]
-    return _Counted(
-        hits=np.array([-np.inf if mark is None else mark.score for mark in best]),
-        lesions=tuple(lesion for image in images for lesion in image.lesions),
-        false=np.array(false_scores(images, rule)),
-        images=len(images),
-    )
-
-
-def _found(exams: Sequence[_Counted], rate: float) -> NDArray[np.bool_]:
-    """Which lesions of these exams have a mark at the threshold that the rate of false marks allows."""
-    false = np.sort(np.concatenate([exam.false for exam in exams]))[::-1]
-    allowed = int(rate * sum(exam.images for exam in exams) + 1e-9)
-    threshold = 0.0 if allowed >= len(false) else float(np.nextafter(false[allowed], 1.0))
-    return np.asarray(np.concatenate([exam.hits for exam in exams]) >= threshold)
-
-
-def _groups(lesions: Sequence[Truth]) -> dict[str, NDArray[np.bool_]]:
-    malignant = np.array([x.malignant is True for x in lesions])
-    out = {"all": np.ones(len(lesions), bool), "malignant": malignant, "benign": ~malignant}
-    for finding in FINDINGS:
-        own = np.array([x.finding is finding for x in lesions])
-        out |= {
-            finding.value: own,
-            f"{finding.value} malignant": own & malignant,
-            f"{finding.value} benign": own & ~malignant,
-        }
-    return out
-
-
-def at_rate(
-    cases: Sequence[PhantomCase], rule: str, *, rate: float = 0.2, blobs: bool = False, rounds: int = 500
-) -> dict[str, Any]:
-    """Sensitivity at a rate of false marks per image, overall, of malignant and benign lesions and by type."""
-    counted = [_counted(case.blobs if blobs else case.images, rule) for case in cases]
-    found, groups = _found(counted, rate), _groups([x for exam in counted for x in exam.lesions])
-    draws: dict[str, list[float]] = {name: [] for name in groups}
-    rng = np.random.default_rng(11)
-    for _ in range(rounds):
-        drawn = [counted[n] for n in rng.integers(0, len(counted), len(counted))]
-        hit, parts = _found(drawn, rate), _groups([x for exam in drawn for x in exam.lesions])
-        for name, part in parts.items():
-            if part.any():
-                draws[name].append(float(hit[part].mean()))
-    images = [image for case in cases for image in (case.blobs if blobs else case.images)]
-    out: dict[str, Any] = {"threshold": round(threshold_at(images, rate, rule), 5)}
-    for name, part in groups.items():
-        value = float(found[part].mean()) if part.any() else None
-        lo, hi = np.percentile(draws[name], [2.5, 97.5]) if draws[name] else (None, None)
-        out[name] = {"value": _short(value), "lo": _short(lo), "hi": _short(hi), "n": int(part.sum())}
-    return out
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """The same exams read with one choice of fusion parts."""
-
-    name: str
-    exams: tuple[tuple[ImageResult, ...], ...] = field(repr=False)
-
-
-def compared(
-    variants: Sequence[Variant], *, rate: float = 0.2, rounds: int = 1000, seed: int = 5
-) -> list[dict[str, Any]]:
-    """Compare every variant with the last: sensitivity at the rate, paired bootstrap over exams.
-
-    Returns
-    -------
-    For each variant ``name``, ``value``, and against the last ``difference`` with ``lo`` and ``hi`` (95 %).
-    """
-    rng = np.random.default_rng(seed)
-    count = len(variants[0].exams)
-
-    tables = {v.name: [_counted(exam, "centre") for exam in v.exams] for v in variants}
-
-    def value(variant: Variant, index: NDArray[np.int64]) -> float:
-        found = _found([tables[variant.name][n] for n in index], rate)
-        return float(found.mean()) if len(found) else float("nan")
-
-    everything = np.arange(count)
-    draws = [rng.integers(0, count, count) for _ in range(rounds)]
-    table = {v.name: np.array([value(v, draw) for draw in draws]) for v in variants}
-    last = variants[-1]
-    out = []
-    for variant in variants:
-        difference = table[variant.name] - table[last.name]
-        lo, hi = np.nanpercentile(difference, [2.5, 97.5])
-        out.append(
-            {
-                "name": variant.name,
-                "value": round(value(variant, everything), 4),
-                "difference": round(value(variant, everything) - value(last, everything), 4),
-                "lo": round(float(lo), 4),
-                "hi": round(float(hi), 4),
-            }
-        )
-    return out
-
-
-def _as_dict(estimate: Estimate) -> dict[str, float | int | None]:
-    return {
-        "value": _short(estimate.value),
-        "lo": _short(estimate.lo),
-        "hi": _short(estimate.hi),
-        "n_pos": estimate.n_pos,
-        "n_neg": estimate.n_neg,
-    }

@@ -6,7 +6,7 @@ Arrays of boxes in, plain figures out; nothing here knows torch. Boxes are (row0
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,11 +38,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageResult:
-    """What is in one image and what was found there."""
+    """What is in one image and what was found there.
+
+    ``incidental`` are harmless structures that the truth does not list (nodes, round calcifications): a mark on
+    one is neither a hit nor false. ``strict`` counts it as false.
+    """
 
     case_id: str
     lesions: tuple[Truth, ...]
     marks: tuple[Mark, ...]
+    incidental: tuple[Truth, ...] = ()
 
 
 def overlap(a: _Box, b: _Box) -> float:
@@ -70,11 +75,32 @@ def best_marks(image: ImageResult, rule: str) -> list[Mark | None]:
     ]
 
 
+def strict(images: Sequence[ImageResult]) -> list[ImageResult]:
+    """The same images without the incidental structures, so that marks on them are false."""
+    return [replace(image, incidental=()) for image in images]
+
+
 def false_scores(images: Sequence[ImageResult], rule: str) -> list[float]:
-    """Scores of the marks that hit no lesion, highest first."""
+    """Scores of the marks that hit neither a lesion nor an incidental structure, highest first."""
     return sorted(
-        (m.score for i in images for m in i.marks if not any(is_hit(m, x, rule) for x in i.lesions)),
+        (
+            m.score
+            for i in images
+            for m in i.marks
+            if not any(is_hit(m, x, rule) for x in (*i.lesions, *i.incidental))
+        ),
         reverse=True,
+    )
+
+
+def incidental_marks(images: Sequence[ImageResult], threshold: float, rule: str = "centre") -> int:
+    """How many marks from the threshold upwards lie on an incidental structure and on no lesion."""
+    return sum(
+        m.score >= threshold
+        and not any(is_hit(m, x, rule) for x in i.lesions)
+        and any(is_hit(m, x, rule) for x in i.incidental)
+        for i in images
+        for m in i.marks
     )
 
 

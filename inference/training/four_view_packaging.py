@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,10 @@ from inference.four_view_engine import FourViewEngine
 from inference.matching import PREFIX
 from inference.metrics import youden_threshold
 from inference.model_card import file_sha256, read_card, write_card
-from inference.training.data import TEST_SEEDS, VALIDATION_SEEDS
-from inference.training.four_view_data import EVALUATION_MM, PreparedExam
-from inference.training.four_view_evaluation import (
-    VARIANTS,
-    PhantomCase,
-    Variant,
-    compared,
-    figures,
-    run_phantoms,
-)
-from inference.training.four_view_loop import predict, results
-from inference.training.four_view_measures import ImageResult, best_marks, is_hit, threshold_at
+from inference.training.data import VALIDATION_SEEDS
+from inference.training.four_view_data import EVALUATION_MM
+from inference.training.four_view_evaluation import PhantomCase, run_phantoms
+from inference.training.four_view_measures import ImageResult, best_marks, is_hit, strict, threshold_at
 from inference.training.four_view_recipe import FourViewRecipe
 from inference.training.packaging import platt
 from resources.files import read_json
@@ -94,7 +86,7 @@ def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]
     raw["operating_points"] = []
     write_card(folder, raw)
     cases = run_phantoms(FourViewEngine(folder, "cpu"), _seeds(CALIBRATION_FIRST, exams), _said)
-    images = [image for case in cases for image in case.images]
+    images = strict([image for case in cases for image in case.images])  # a reader is spared harmless marks
     lesion = _lesion_scale(images)
     malignancy = _malignancy_scale(images)
     floor = _through(max(threshold_at(images, _FLOOR_RATE), _FALLBACK_FLOOR), lesion)
@@ -131,43 +123,6 @@ def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]
     ]  # fmt: skip
     write_card(folder, raw)
     return raw
-
-
-def evaluate(
-    folder: Path, *, exams: int, prepared: Callable[[int], PreparedExam] | None = None
-) -> dict[str, Any]:
-    """Measure a packaged model on test phantoms and write the figures into its card.
-
-    Parameters
-    ----------
-    exams
-        How many test phantoms.
-    prepared
-        From a seed to its prepared exam, for the comparison of fusion parts; None = not compared.
-    """
-    engine = FourViewEngine(folder, "cpu")
-    seeds = _seeds(TEST_SEEDS, exams)
-    found = figures(run_phantoms(engine, seeds, _said))
-    if prepared is not None:
-        variants: dict[str, list[tuple[ImageResult, ...]]] = {name: [] for name in VARIANTS}
-        for seed in seeds:
-            exam = prepared(seed)
-            for name, fused in VARIANTS.items():
-                variants[name].append(tuple(results(exam, predict(engine.networks[0], exam, fused))))
-        found["fusion"] = compared([Variant(name=n, exams=tuple(e)) for n, e in variants.items()])
-    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    raw["evaluation"] = {**raw.get("evaluation", {}), "phantom": found}
-    write_card(folder, raw)
-    return found
-
-
-def note_real(folder: Path, lines: Sequence[str]) -> None:
-    """Write what the model says of real exams into its card, as lines of words."""
-    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    found = raw.get("evaluation", {})
-    real = {**found.get("real", {}), "level": "real", "lines": list(lines)}
-    raw["evaluation"] = {**found, "real": real}
-    write_card(folder, raw)
 
 
 def _said(done: int) -> None:

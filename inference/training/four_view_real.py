@@ -37,15 +37,21 @@ def real_lines(engine: FourViewEngine) -> list[str]:
         except UserFacingError as error:
             out.append(f"{summary.title}: not read: {error}")
             continue
-        out.append(f"{summary.title} ({truth or 'truth not known here'}): {told(result)}")
+        threshold = engine.card.threshold("box")
+        out.append(f"{summary.title} ({truth or 'truth not known here'}): {told(result, threshold)}")
     return out
 
 
-def told(result: ExamResult, count: int = 3) -> str:
-    """Put an exam's scores and strongest marks in words."""
+def told(result: ExamResult, threshold: float, count: int = 3) -> str:
+    """Put an exam's scores, its most suspicious marks and how many a reader is shown by default in words."""
     breasts = ", ".join(f"{side.name.lower()} {score:.2f}" for side, score in result.breast_scores.items())
     marks = "; ".join(
         f"{d.image_key} {d.finding.value if d.finding else 'lesion'} {d.score:.2f}, malignancy {d.malignancy:.2f}"
         for d in sorted(result.detections, key=lambda d: -d.score * (d.malignancy or 0.0))[:count]
     )
-    return f"breast scores {breasts}; most suspicious marks: {marks or 'none'}"
+    shown = sum(d.score >= threshold for d in result.detections)
+    default = f"{shown} of all marks reach" if shown else "no mark reaches"
+    return (
+        f"breast scores {breasts}; most suspicious marks: {marks or 'none'}; {default} the balanced operating point "
+        f"({threshold:.3f}), which is what a reader is shown by default"
+    )

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import Orientation
 from inference.preprocessing.four_view import PreparedView
 from inference.preprocessing.layout import Placement
 from inference.training.four_view_evaluation import (
+    OutlineCheck,
     PhantomCase,
     PlaceCheck,
-    Variant,
     blob_marks,
-    compared,
-    figures,
+    image_result,
 )
+from inference.training.four_view_figures import Variant, compared, figures, outline_figures
 from inference.training.four_view_measures import (
     ImageResult,
     Mark,
     Truth,
+    incidental_marks,
     is_hit,
     malignancy_pairs,
     overlap,
     sensitivity,
+    strict,
     summary,
     threshold_at,
 )
+from inference.training.four_view_reliability import uncalibrated
 from resources.vocabulary import FindingType
 
 MASS, CALC = FindingType.MASS, FindingType.CALCIFICATION
@@ -72,6 +77,58 @@ def test_sensitivity_at_a_rate_counts_marks_from_the_threshold_upwards() -> None
     assert sensitivity(images, 0.5, finding=CALC) == (0.0, 1)
     assert sensitivity(images, 0.5, malignant=True) == (1.0, 1)
     assert math.isnan(sensitivity(images, 0.5, finding=FindingType.DISTORTION)[0])
+
+
+def test_a_mark_on_a_harmless_structure_is_neither_a_hit_nor_false_and_strictly_false() -> None:
+    image = ImageResult(
+        case_id="a",
+        lesions=(_lesion(0, 0, False),),
+        marks=(_mark(1, 1, 0.5), _mark(41, 41, 0.9), _mark(80, 80, 0.3)),
+        incidental=(_lesion(40, 40, False, CALC),),
+    )
+    assert threshold_at([image], 0.0) == np.nextafter(0.3, 1.0)  # the mark of 0.9 is not false
+    assert sensitivity([image], threshold_at([image], 0.0)) == (1.0, 1)  # nor a hit: one lesion, found by 0.5
+    assert sensitivity(strict([image]), threshold_at(strict([image]), 0.0)) == (0.0, 1)
+    assert incidental_marks([image], 0.5) == 1
+    assert incidental_marks([image], 0.95) == 0
+
+
+def test_a_mark_on_lesion_and_harmless_structure_alike_is_a_hit() -> None:
+    image = ImageResult(
+        case_id="a",
+        lesions=(_lesion(0, 0, True),),
+        marks=(_mark(0, 0, 0.9),),
+        incidental=(_lesion(2, 2, False, CALC),),
+    )
+    assert sensitivity([image], 0.9) == (1.0, 1)
+    assert incidental_marks([image], 0.0) == 0
+
+
+def test_the_harmless_structures_of_a_phantom_reach_the_image_results() -> None:
+    seeds = (s for s in range(40) if phantom_exam(PhantomSpec(seed=s, pixel_mm=0.6)).incidental)
+    phantom = phantom_exam(PhantomSpec(seed=next(seeds), pixel_mm=0.6))
+    found = [image_result(phantom, image.key, ()) for image in phantom.exam.images]
+    told = sum(len(lesion.views) for lesion in phantom.incidental)
+    assert told > 0
+    assert sum(len(image.incidental) for image in found) == told
+
+
+def test_outlines_are_compared_type_by_type_on_the_lesions_found() -> None:
+    checks = [(MASS, 0.9, 0.8), (MASS, 0.7, 0.9), (MASS, 0.8, 0.85), (CALC, 0.5, 0.6)]
+    case = replace(
+        _cases()[0],
+        outlines=tuple(OutlineCheck(finding=f, mask_head=m, picture=p) for f, m, p in checks),
+    )
+    assert outline_figures([case]) == {
+        "mass": {"mask_head": 0.8, "picture": 0.85, "n": 3},
+        "calcification": {"mask_head": 0.5, "picture": 0.6, "n": 1},
+    }
+
+
+def test_calibration_is_taken_back_exactly() -> None:
+    raw = np.array([0.02, 0.3, 0.9])
+    logit = 1.2 * np.log(raw / (1 - raw)) - 0.7
+    np.testing.assert_allclose(uncalibrated(1 / (1 + np.exp(-logit)), (1.2, -0.7)), raw, rtol=1e-9)
 
 
 def test_malignancy_is_judged_on_lesions_that_were_found() -> None:
