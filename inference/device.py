@@ -1,4 +1,7 @@
-"""Which device a network may run on, by the name a user gives. Torch is imported only to look for CUDA."""
+"""Which device a network may run on, by the name a user gives, and whether it computes in bf16.
+
+Torch is imported only to look.
+"""
 
 from __future__ import annotations
 
@@ -47,3 +50,16 @@ def _cuda_devices() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def has_bf16(device: str) -> bool:
+    """Tell whether a device multiplies in bf16 itself: CUDA, or a CPU with AVX512-BF16 or AMX-BF16.
+
+    AVX512 alone is not enough: without its BF16 part every product is widened first, slower than full precision.
+    """
+    if device.startswith("cuda"):
+        return True
+    import torch
+
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -38,7 +38,6 @@ class Targets:
     descriptors: dict[str, Tensor]
     masks: Tensor | None = None
     drawn: Tensor | None = None  # (n,) bool: this lesion has a mask
-    weight: float = 1.0  # of this view's lesions; pseudo-labels weigh less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +103,13 @@ class LesionHeads(nn.Module):
         hidden = self.trunk(self.pool(features, sampled, [size] * len(sampled)))
         label = torch.cat(labels)
         inside = label > 0
-        share = torch.cat([torch.where(x > 0, t.weight, 1.0) for x, t in zip(labels, targets, strict=True)])
-        type_loss = functional.cross_entropy(self.kind(hidden).float(), label, reduction="none")
+        type_loss = functional.cross_entropy(self.kind(hidden).float(), label)
         box_loss = functional.smooth_l1_loss(
             self.box(hidden)[inside].float(), torch.cat(deltas)[inside], beta=1 / 9, reduction="sum"
         )
         own = [m[x > 0] for m, x in zip(matched, labels, strict=True)]
         out = {
-            "type": (type_loss * share).mean() * _WEIGHTS["type"],
+            "type": type_loss * _WEIGHTS["type"],
             "box": box_loss / max(1, label.numel()) * _WEIGHTS["box"],
             **self._described(hidden[inside], own, targets),
         }

@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +206,17 @@ def load_exam(path: Path) -> PreparedExam:
     )
 
 
-def phantom_cache(cache: Path, preprocessing: str) -> Path:
-    """Folder of the prepared phantoms: one for what the generator and the chain make now, whatever their code."""
+@lru_cache(maxsize=4)
+def chain_digest(preprocessing: str) -> str:
+    """Digest of what the generator and the chain make of one phantom now, whatever their code."""
     probe = prepared_phantom(phantom_exam(PhantomSpec(seed=7, pixel_mm=0.4, lesions=3)), preprocessing)
     content = probe.planes.tobytes() + json.dumps([lesion.box for lesion in probe.lesions]).encode()
-    folder = cache / f"{preprocessing.replace('/', '-')}-{hashlib.sha256(content).hexdigest()[:12]}"
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def phantom_cache(cache: Path, preprocessing: str) -> Path:
+    """Folder of the prepared phantoms: one for what the generator and the chain make now."""
+    folder = cache / f"{preprocessing.replace('/', '-')}-{chain_digest(preprocessing)}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

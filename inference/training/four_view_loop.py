@@ -1,8 +1,8 @@
 """The training loop of the four-view detector: steps, checkpoints, exact resume, early stop, several processes.
 
-A run's folder holds ``checkpoint.pt`` (everything, for resume), ``best.safetensors`` (fp16, averaged weights of
-the best validation), ``history.json`` and TensorBoard's files. Everything random of a step comes from the
-recipe's seed and the step's number, so that a resumed run equals one never stopped.
+A run's folder holds ``checkpoint.pt`` (everything, for resume; ``four_view_checkpoint``), ``best.safetensors``
+(fp16, averaged weights of the best validation), ``history.json`` and TensorBoard's files. Everything random of a
+step comes from the recipe's seed and the step's number, so that a resumed run equals one never stopped.
 """
 
 from __future__ import annotations
@@ -11,24 +11,41 @@ import copy
 import json
 import logging
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from inference.device import has_bf16
+from inference.exam.types import InferenceError
 from inference.models.four_view import BOTH, FourViewDetector, Fused
 from inference.models.four_view_heads import Found
 from inference.models.imagenet_start import load_imagenet
 from inference.training.four_view_batch import augmented, batch_of, drawn_fusion
+from inference.training.four_view_checkpoint import (
+    Run,
+    load_checkpoint,
+    load_start,
+    made_of,
+    save_checkpoint,
+    save_weights,
+)
 from inference.training.four_view_data import FINDINGS, LesionTruth, PreparedExam
+from inference.training.four_view_draws import step_exams
 from inference.training.four_view_measures import ImageResult, Mark, Truth, summary
+from inference.training.four_view_processes import (
+    Process,
+    from_first,
+    joined,
+    of_first,
+    same_everywhere,
+    share_gradients,
+)
 from inference.training.four_view_recipe import FourViewRecipe
 
 _LOG = logging.getLogger(__name__)
@@ -39,34 +56,27 @@ class Exams(Protocol):
 
     count: int
     unlabelled: int  # how many of them have no truth; they come last
+    identity: str  # tells them from other exams: a run goes on with its own only
 
     def exam(self, index: int) -> PreparedExam: ...
 
     def validation(self) -> Iterator[PreparedExam]: ...
 
 
-@dataclass(slots=True)
-class Run:
-    """What changes during a run; all of it is in a checkpoint."""
+def start(recipe: FourViewRecipe, exams: Exams, device: str = "cpu", *, weights: Path | None = None) -> Run:
+    """Make a fresh state: ImageNet start, normalisation set on a few exams, optimiser.
 
-    model: FourViewDetector
-    average: FourViewDetector
-    optimizer: torch.optim.Optimizer
-    device: torch.device
-    step: int = 0
-    best: float = -1.0
-    stale: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-def start(recipe: FourViewRecipe, exams: Exams, device: str = "cpu") -> Run:
-    """Make a fresh state: ImageNet start, normalisation set on a few exams, optimiser."""
+    ``weights`` of a detector trained before take the place of the ImageNet start and of the normalisation.
+    """
     torch.manual_seed(recipe.seed)
-    model = FourViewDetector(recipe.network, pretrained=recipe.imagenet == "timm")
-    if recipe.imagenet == "package":
+    model = FourViewDetector(recipe.network, pretrained=recipe.imagenet == "timm" and weights is None)
+    if weights is not None:
+        load_start(model, weights)
+    elif recipe.imagenet == "package":
         load_imagenet(model.backbone, recipe.network.backbone)
     model = model.to(torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    settle_norms(model, [exams.exam(n) for n in range(min(recipe.settle_exams, exams.count))])
+    if weights is None:
+        settle_norms(model, [exams.exam(n) for n in range(min(recipe.settle_exams, exams.count))])
     learning = [p for p in model.parameters() if p.requires_grad]
     optimizer: torch.optim.Optimizer
     if recipe.optimizer == "adamw":
@@ -109,49 +119,35 @@ def rate(recipe: FourViewRecipe, step: int) -> float:
     return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def partition(recipe: FourViewRecipe, count: int) -> list[int]:
-    """Exams that this run may learn from: all, or its member's random 80 %."""
-    if recipe.member is None:
-        return list(range(count))
-    rng = np.random.default_rng([recipe.seed, 80, recipe.member])
-    return sorted(rng.permutation(count)[: round(0.8 * count)].tolist())
-
-
-def step_exams(recipe: FourViewRecipe, exams: Exams, step: int, rank: int = 0) -> list[int]:
-    """Indices of the exams of one step of one process."""
-    labelled = partition(recipe, exams.count - exams.unlabelled)
-    pool = min(len(labelled), round(recipe.first_exams + recipe.growth * step))
-    rng = np.random.default_rng([recipe.seed, 1, step, rank])
-    if exams.unlabelled and recipe.unlabelled_every and step % recipe.unlabelled_every == 0:
-        return [exams.count - 1 - int(i) for i in rng.integers(exams.unlabelled, size=recipe.batch_exams)]
-    return [labelled[i] for i in rng.integers(pool, size=recipe.batch_exams)]
-
-
-def train_step(recipe: FourViewRecipe, run: Run, exams: Exams, *, rank: int = 0) -> dict[str, float]:
-    """Take one step; returns the losses by name."""
+def train_step(
+    recipe: FourViewRecipe, run: Run, exams: Exams, *, rank: int = 0, world: int = 1
+) -> dict[str, float]:
+    """Take one step; returns the losses by name, of pseudo-labels each at the recipe's ``pseudo_weight``."""
     rng = np.random.default_rng([recipe.seed, 2, run.step, rank])
     torch.manual_seed(recipe.seed * 1_000_003 + run.step * 17 + rank)
     run.model.train()
     for group in run.optimizer.param_groups:
         group["lr"] = rate(recipe, run.step)
-    drawn = [exams.exam(index) for index in step_exams(recipe, exams, run.step, rank)]
+    drawn = [exams.exam(index) for index in step_exams(recipe, exams, run.step, rank, world)]
+    share = 1.0 if all(exam.labelled for exam in drawn) else recipe.pseudo_weight  # a step has one kind
     drawn = [exam if exam.labelled else pseudo_labelled(recipe, run, exam) for exam in drawn]
     varied = [augmented(exam, recipe.augmentation, rng) for exam in drawn]
     views, targets = batch_of(varied, masks=True)
-    weights = [1.0 if e.labelled else recipe.pseudo_weight for e in varied for _ in e.slots]
-    targets = [replace(t, weight=w) for t, w in zip(targets, weights, strict=True)]
     views = replace(views, planes=views.planes.to(run.device))
     targets = [_on(target, run.device) for target in targets]
     with _autocast(run.device):
         losses = run.model.losses(views, targets, drawn_fusion(recipe.augmentation, rng))
-    total = torch.stack([loss.float() for loss in losses.values()]).sum()
+    losses = {name: loss.float() * share for name, loss in losses.items()}
+    total = torch.stack(list(losses.values())).sum()
     run.optimizer.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
-    _share_gradients(run.model)
+    share_gradients(run.model)
     nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip)
     run.optimizer.step()
     run.step += 1
     _follow(run, recipe.averaging)
+    if recipe.unlabelled_every and exams.unlabelled and run.step == recipe.burn_in:
+        run.average.load_state_dict(run.model.state_dict())  # the teacher begins as the trained student
     return {"total": float(total.detach()), **{name: float(x.detach()) for name, x in losses.items()}}
 
 
@@ -219,33 +215,58 @@ def validated(run: Run, exams: Exams, count: int) -> dict[str, float]:
     return summary(images)
 
 
-def run_recipe(recipe: FourViewRecipe, exams: Exams, out: Path, *, device: str = "cpu") -> Path:
+def run_recipe(
+    recipe: FourViewRecipe, exams: Exams, out: Path, *, device: str = "cpu", weights: Path | None = None
+) -> Path:
     """Train to the recipe's last step or until validation stops improving; continues a run found in ``out``.
+
+    Parameters
+    ----------
+    weights
+        Of a detector to start from; None = as the recipe says.
 
     Returns
     -------
     Path of the best averaged weights (fp16 safetensors).
+
+    Raises
+    ------
+    InferenceError
+        ``out`` holds another run, or one that not every process sees.
     """
     out.mkdir(parents=True, exist_ok=True)
-    rank, world = _join(device)
-    run = start(recipe, exams, device)
-    if load_checkpoint(run, out):
-        _LOG.info("continuing at step %d", run.step)
-    watch: list[dict[str, float]] = []
-    with _tensorboard(out if rank == 0 else None) as board:
-        while run.step < recipe.steps and run.stale < recipe.patience:
-            watch.append(train_step(recipe, run, exams, rank=rank))
-            if run.step % 20 == 0 and rank == 0:
-                _report(run, recipe, watch, board)
-                watch = []
-            if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
-                _validate(run, recipe, exams, out, board, rank)
-            if run.step % recipe.checkpoint_every == 0 and rank == 0:
-                save_checkpoint(run, out)
-    if rank == 0:
-        save_checkpoint(run, out)
-    _leave(world)
+    with joined(device) as mine:
+        run = _begun(recipe, exams, out, mine, weights)
+        origin = made_of(recipe, exams.identity, weights)
+        watch: list[dict[str, float]] = []
+        with _tensorboard(out if mine.rank == 0 else None) as board:
+            while run.step < recipe.steps and run.stale < recipe.patience:
+                watch.append(train_step(recipe, run, exams, rank=mine.rank, world=mine.world))
+                if run.step % 20 == 0 and mine.rank == 0:
+                    _report(run, recipe, watch, board)
+                    watch = []
+                if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
+                    _validate(run, recipe, exams, out, board, mine.rank)
+                if run.step % recipe.checkpoint_every == 0 and mine.rank == 0:
+                    save_checkpoint(run, out, origin)
+        if mine.rank == 0:
+            save_checkpoint(run, out, origin)
     return out / "best.safetensors"
+
+
+def _begun(recipe: FourViewRecipe, exams: Exams, out: Path, mine: Process, weights: Path | None) -> Run:
+    """A fresh run, or the one that ``out`` holds, alike in every process."""
+    run = start(recipe, exams, mine.device, weights=weights)
+    if load_checkpoint(run, out, made_of(recipe, exams.identity, weights)):
+        _LOG.info("continuing at step %d", run.step)
+    if not same_everywhere(run.step, run.device):
+        raise InferenceError(
+            f"{out.name}: expected one run that every process sees, found different checkpoints; put --out on a "
+            "disk that all share."
+        )
+    from_first(run.model)
+    from_first(run.average)
+    return run
 
 
 def _report(run: Run, recipe: FourViewRecipe, watch: Sequence[Mapping[str, float]], board: Any) -> None:
@@ -260,11 +281,10 @@ def _report(run: Run, recipe: FourViewRecipe, watch: Sequence[Mapping[str, float
 
 def _validate(run: Run, recipe: FourViewRecipe, exams: Exams, out: Path, board: Any, rank: int) -> None:
     figures = validated(run, exams, recipe.validation_exams) if rank == 0 else {"sensitivity": 0.0}
-    score = torch.tensor([figures["sensitivity"] + 0.25 * figures.get("malignancy_auc", 0.5)])
-    if torch.distributed.is_initialized():  # every process stops at the same step
-        torch.distributed.broadcast(score, 0)
-    if float(score) > run.best:
-        run.best, run.stale = float(score), 0
+    score = figures["sensitivity"] + 0.25 * figures.get("malignancy_auc", 0.5)
+    score = of_first(score, run.device)  # every process stops at the same step
+    if score > run.best:
+        run.best, run.stale = score, 0
         if rank == 0:
             save_weights(run.average, out / "best.safetensors")
     else:
@@ -277,44 +297,6 @@ def _validate(run: Run, recipe: FourViewRecipe, exams: Exams, out: Path, board: 
     if board is not None:
         for name, value in figures.items():
             board.add_scalar(f"validation/{name}", value, run.step)
-
-
-def save_weights(model: FourViewDetector, path: Path) -> None:
-    """Write the network as fp16 safetensors."""
-    state = {
-        k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in model.state_dict().items()
-    }
-    safetensors.torch.save_file(state, path)
-
-
-def save_checkpoint(run: Run, folder: Path) -> None:
-    """Write everything a resume needs, whole or not at all."""
-    content: dict[str, Any] = {
-        "model": run.model.state_dict(),
-        "average": run.average.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "step": run.step,
-        "best": run.best,
-        "stale": run.stale,
-        "history": json.dumps(run.history),
-    }
-    partial = folder / "checkpoint.tmp"
-    torch.save(content, partial)
-    partial.replace(folder / "checkpoint.pt")
-
-
-def load_checkpoint(run: Run, folder: Path) -> bool:
-    """Continue where a run stopped; False when the folder has no checkpoint."""
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
-        return False
-    content = torch.load(path, map_location=run.device, weights_only=True)
-    run.model.load_state_dict(content["model"])
-    run.average.load_state_dict(content["average"])
-    run.optimizer.load_state_dict(content["optimizer"])
-    run.step, run.best, run.stale = content["step"], content["best"], content["stale"]
-    run.history = json.loads(content["history"])
-    return True
 
 
 def _follow(run: Run, decay: float) -> None:
@@ -331,8 +313,7 @@ def _follow(run: Run, decay: float) -> None:
 
 def _autocast(device: torch.device) -> torch.autocast:
     """fp16 ranges are too short for losses: bf16 on CUDA and on CPUs that have it, else full precision."""
-    bf16 = device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device.type))
 
 
 def _on(target: Any, device: torch.device) -> Any:
@@ -348,33 +329,6 @@ def _on(target: Any, device: torch.device) -> Any:
         masks=moved(target.masks),
         drawn=moved(target.drawn),
     )
-
-
-def _join(device: str) -> tuple[int, int]:
-    """Join the other processes when torchrun started this one; (rank, how many)."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world < 2:
-        return 0, 1
-    torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    return torch.distributed.get_rank(), world
-
-
-def _leave(world: int) -> None:
-    if world > 1:
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-
-
-def _share_gradients(model: nn.Module) -> None:
-    """Average the gradients over the processes; a part that one process did not use counts as zero there."""
-    if not torch.distributed.is_initialized():
-        return
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            torch.distributed.all_reduce(parameter.grad)
-            parameter.grad /= torch.distributed.get_world_size()
 
 
 @contextmanager

