@@ -12,6 +12,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+
 from inference.device import chosen_device
 from inference.exam.types import InferenceError
 from inference.matching import matching_weights
@@ -21,6 +22,7 @@ from inference.registry import load_card
 from inference.training.four_view_card import Origin, read_origin, start_of, write_origin
 from inference.training.four_view_draws import steps_for
 from inference.training.four_view_loop import Exams, run_recipe
+from inference.training.four_view_packaging import calibrate, package
 from inference.training.four_view_recipe import FourViewRecipe, four_view_recipe
 from inference.training.four_view_report import write_report
 from inference.training.four_view_sources import (
@@ -29,8 +31,6 @@ from inference.training.four_view_sources import (
     PhantomExams,
     write_left_out,
 )
-
-from inference.training.four_view_packaging import calibrate, package
 
 _LOG = logging.getLogger(__name__)
 

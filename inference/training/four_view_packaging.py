@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
+
 from inference.four_view_engine import FourViewEngine
 from inference.matching import PREFIX
 from inference.metrics import youden_threshold
@@ -26,7 +28,6 @@ from inference.training.four_view_evaluation import PhantomCase, run_phantoms
 from inference.training.four_view_measures import ImageResult, best_marks, is_hit, strict, threshold_at
 from inference.training.four_view_recipe import FourViewRecipe
 from inference.training.packaging import platt
-from numpy.typing import NDArray
 from resources.files import read_json
 
 _LOG = logging.getLogger(__name__)
