@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inference.device import chosen_device
+from inference.device import chosen_device, has_bf16
 from inference.engine import Cancelled, InferenceCancelled, Progress
 from inference.exam.types import Box, Exam, InferenceError, ViewImage
 from inference.four_view_merging import merged, on_cpu, turned_back, upside_down
@@ -207,8 +207,7 @@ class FourViewEngine:
         return answers[0] if len(answers) == 1 else [merged(same) for same in zip(*answers, strict=True)]
 
     def _precision(self) -> torch.autocast:
-        bf16 = self.device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16(self.device.type))
 
     def _detections(self, read: _Read, found: Found) -> list[Detection]:
         out: list[Detection] = []
