@@ -99,7 +99,7 @@ def logs() -> Iterator[HealthLine]:
 
 
 def pacs(folder: Path | None = None) -> Iterator[HealthLine]:
-    """Ask every PACS that is set up for an echo; nothing is searched or fetched."""
+    """Ask every PACS that is set up for an echo, one that speaks DICOMweb by a search for one study; nothing is fetched."""
     title = "PACS"
     book = ConnectionBook(folder or settings_folder())
     connections = book.connections()

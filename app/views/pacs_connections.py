@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from app.control.pacs import PacsDesk
 from app.views.pacs_receiving import ReceivingPage
+from app.views.pem_field import FileField
 from inference.exam.pacs.model import Auth, Connection, Kind, Retrieve
 from resources.files import UserFacingError
 
@@ -52,35 +52,6 @@ def _ways() -> tuple[tuple[str, object], ...]:
         (_tr("C-GET (this station calls only)"), Retrieve.GET),
         (_tr("C-MOVE (the PACS calls this station)"), Retrieve.MOVE),
     )
-
-
-class FileField(QWidget):
-    """A file's path with a button that chooses it."""
-
-    def __init__(self, hint: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.path = QLineEdit()
-        self.path.setPlaceholderText(hint)
-        self.path.setToolTip(hint)
-        choose = QPushButton("…")
-        choose.setFixedWidth(36)
-        choose.setAccessibleName(hint)
-        choose.clicked.connect(self._choose)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.path, 1)
-        row.addWidget(choose)
-
-    def _choose(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, self.path.toolTip(), self.path.text(), "PEM (*)")
-        if name:
-            self.path.setText(name)
-
-    def text(self) -> str:
-        return self.path.text().strip()
-
-    def set_text(self, text: str) -> None:
-        self.path.setText(text)
 
 
 class PacsConnections(QDialog):

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.control.pacs import PacsDesk
+from app.views.pem_field import FileField
 from inference.exam.pacs.connections import ListenerSettings
 from resources.files import UserFacingError
 
@@ -57,6 +58,9 @@ class ReceivingPage(QWidget):
         self.quota.setRange(0.1, 100_000)
         self.quota.setDecimals(1)
         self.mammography_only = QCheckBox(_tr("Mammography only"))
+        self.cert = FileField(_tr("Our certificate (PEM): given, senders must speak TLS"))
+        self.key = FileField(_tr("Key of our certificate (PEM, without password)"))
+        self.ca = FileField(_tr("Authority of the senders' certificates (PEM): given, each must show one"))
         save = QPushButton(_tr("Save"))
         save.setAutoDefault(False)
         save.clicked.connect(lambda _checked: self.save())
@@ -68,6 +72,7 @@ class ReceivingPage(QWidget):
             (_tr("Senders"), self.peers), (_tr("Largest object, MB"), self.megabytes),
             (_tr("Connections at once"), self.at_once), (_tr("Connections of one address a minute"), self.per_minute),
             (_tr("Room for all fetched images, GB"), self.quota), ("", self.mammography_only),
+            (_tr("Our certificate"), self.cert), (_tr("Its key"), self.key), (_tr("Authority"), self.ca),
         ):  # fmt: skip
             form.addRow(words, field)
         layout = QVBoxLayout(self)
@@ -102,6 +107,8 @@ class ReceivingPage(QWidget):
         self.per_minute.setValue(kept.per_minute)
         self.quota.setValue(kept.quota_gb)
         self.mammography_only.setChecked(kept.mammography_only)
+        for field, path in ((self.cert, kept.cert_file), (self.key, kept.key_file), (self.ca, kept.ca_file)):
+            field.set_text(path)
 
     def save(self) -> None:
         """Keep what the fields say."""
@@ -112,6 +119,7 @@ class ReceivingPage(QWidget):
                 max_object_mb=self.megabytes.value(), max_associations=self.at_once.value(),
                 per_minute=self.per_minute.value(), quota_gb=self.quota.value(),
                 mammography_only=self.mammography_only.isChecked(),
+                cert_file=self.cert.text(), key_file=self.key.text(), ca_file=self.ca.text(),
             )  # fmt: skip
             self.desk.keep_listener(settings)
         except ValueError as error:

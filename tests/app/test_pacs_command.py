@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import stat
@@ -16,24 +15,14 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from inference.exam.sources import FolderSource
+from tests.inference.exam import conftest as exams
+from tests.inference.exam.pacs import conftest as pacs
 
 ROOT = Path(__file__).parents[1]
 
 
-def fixtures_of(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-_pacs = fixtures_of("pacs_fixtures_of_commands", ROOT / "inference/exam/pacs/conftest.py")
-_exam = fixtures_of("exam_fixtures_of_commands", ROOT / "inference/exam/conftest.py")
-_orthanc, orthanc, make_exam = _pacs._orthanc, _pacs.orthanc, _pacs.make_exam
-header, breast, file_of = _exam.header, _exam.breast, _exam.file_of
+_orthanc, orthanc, make_exam = pacs._orthanc, pacs.orthanc, pacs.make_exam
+header, breast, file_of = exams.header, exams.breast, exams.file_of
 
 
 @pytest.fixture

@@ -117,10 +117,10 @@ class DicomWebPeer:
         return self._connection.parallel
 
     def echo(self) -> str:
-        """Ask for one study at most: address, certificate and password are right when an answer comes."""
+        """Search for one study at most, for DICOMweb has no echo: address, certificate and password are right."""
         with self._client() as client:
             client.search_for_studies(limit=1)
-        return _tr("{0}: the server answers.").format(self._connection.name)
+        return _tr("{0}: the server answers a search.").format(self._connection.name)
 
     def studies(self, query: Query) -> Matches:
         found = self._search(query, query.name_pattern)

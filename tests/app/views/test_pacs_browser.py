@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import requests
@@ -27,29 +24,16 @@ from inference.engine import FakeEngine
 from inference.exam.pacs.model import Auth, Connection, Kind
 from inference.exam.sources import FolderSource
 from reader_study.clock import ManualClock
+from tests.inference.exam import conftest as exams
+from tests.inference.exam.pacs import conftest as pacs
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("CI") == "true",
     reason="not run in CI: a fetch after other windows' tests was seen to hang; run this file alone",
 )
 
-ROOT = Path(__file__).parents[2]
-
-
-def fixtures_of(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-_pacs = fixtures_of("pacs_fixtures", ROOT / "inference/exam/pacs/conftest.py")
-_exam = fixtures_of("exam_fixtures", ROOT / "inference/exam/conftest.py")
-_orthanc, orthanc, make_exam = _pacs._orthanc, _pacs.orthanc, _pacs.make_exam
-header, breast, file_of = _exam.header, _exam.breast, _exam.file_of
+_orthanc, orthanc, make_exam = pacs._orthanc, pacs.orthanc, pacs.make_exam
+header, breast, file_of = exams.header, exams.breast, exams.file_of
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -125,7 +109,7 @@ def test_pacs_the_first_screen_says_what_to_do_and_a_tested_connection_leads_to_
     dialog.secret.setText("pässword")
     dialog.test.click()
     qtbot.waitUntil(dialog.test.isEnabled, timeout=20_000)
-    assert dialog.problem.text() == "Centre: the server answers."
+    assert dialog.problem.text() == "Centre: the server answers a search."
     assert dialog.secret.text() == "", "the password is not shown again"
     dialog.accept()
     assert view.connection.currentText() == "Centre"
@@ -287,6 +271,25 @@ def test_pacs_receiving_is_switched_on_by_a_list_of_senders_and_shows_what_comes
     assert browser.desk.shelf.count_of(exam.study_uid) == 4
     browser.receiving.click()
     assert browser.receiver_state.text() == ""
+
+
+def test_pacs_receiving_over_tls_is_set_on_its_page(qtbot, browser, tmp_path):
+    browser.edit_connections()
+    page = browser.dialog.receiving
+    for field, name in ((page.cert, "own.crt"), (page.key, "own.key"), (page.ca, "authority.crt")):
+        field.set_text(str(tmp_path / name))
+    page.save()
+    kept = browser.desk.book.listener()
+    names = [path.rpartition("/")[2] for path in (kept.cert_file, kept.key_file, kept.ca_file)]
+    assert names == ["own.crt", "own.key", "authority.crt"]
+    page.show_kept()
+    assert page.key.text() == kept.key_file
+    browser.dialog.accept()
+    browser.desk.book.keep_listener(type(kept)(peers={"MAMMO1": ()}, cert_file=str(tmp_path / "own.crt")))
+    browser.desk.keep_listener(browser.desk.listener_settings)
+    browser.receiving.click()
+    assert not browser.receiving.isChecked(), "a certificate that is not there is said, not passed over"
+    assert "own.crt" in browser.state.text()
 
 
 # ---- back to the PACS
