@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from inference.model_card import ModelCard, ModelError, read_card
+from inference.preprocessing.calcification import CALCIFICATION as CALCIFICATION_CHAIN
 from inference.preprocessing.cesm import CESM_CHAINS
 from inference.preprocessing.four_view import CHAINS
 from inference.preprocessing.pipeline import PIPELINES
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 CAM_CLASSIFIER, FOUR_VIEW, CESM_CBAM = "cam_classifier", "four_view", "cesm_cbam"
-_FAMILIES = (CAM_CLASSIFIER, FOUR_VIEW, CESM_CBAM)
+CALCIFICATION = "calcification"
+_FAMILIES = (CAM_CLASSIFIER, FOUR_VIEW, CESM_CBAM, CALCIFICATION)
 # families whose networks timm builds, and with which packages; the others need torch alone
 _NEEDS = {
     FOUR_VIEW: ("torchvision", "timm"),
     CESM_CBAM: ("torchvision", "timm", "captum"),
+    CALCIFICATION: ("torchvision", "timm", "captum"),
 }
 
 
@@ -79,7 +82,7 @@ def why_not(card: ModelCard) -> str | None:
     if card.architecture.get("family") not in _FAMILIES:
         family = card.architecture.get("family")
         return f"Model {card.model_id}: this program does not know the network {family!r}."
-    if card.preprocessing not in {*PIPELINES, *CHAINS, *CESM_CHAINS}:
+    if card.preprocessing not in {*PIPELINES, *CHAINS, *CESM_CHAINS, CALCIFICATION_CHAIN}:
         return f"Model {card.model_id}: this program does not have the preprocessing {card.preprocessing!r}."
     if not card.weights_path.is_file():
         return f"Model {card.model_id}: its weights file {card.weights_file} is missing."

@@ -32,7 +32,7 @@ from inference.exam.types import Exam, InferenceError
 from inference.exam_pipe import receive_job, send_job
 from inference.lesions import GivenLesion, LesionEngine, LesionScore, LesionsNotRead
 from inference.model_card import ModelError, read_card
-from inference.registry import CAM_CLASSIFIER, CESM_CBAM, FOUR_VIEW, family_of
+from inference.registry import CALCIFICATION, CAM_CLASSIFIER, CESM_CBAM, FOUR_VIEW, family_of
 from inference.results import ExamResult
 from resources import log_lines
 from resources.files import UserFacingError
@@ -45,6 +45,7 @@ _ENGINES = {
     CAM_CLASSIFIER: ("inference.torch_engine", "TorchEngine", "box_threshold"),
     FOUR_VIEW: ("inference.four_view_engine", "FourViewEngine", "floor"),
     CESM_CBAM: ("inference.cesm_engine", "CesmEngine", "floor"),
+    CALCIFICATION: ("inference.calcification_engine", "CalcificationEngine", "floor"),
 }
 _Job = Exam | tuple[Exam, tuple[GivenLesion, ...]]  # to be analysed, or lesions of it to be scored
 _Answer = ExamResult | tuple[LesionScore, ...]

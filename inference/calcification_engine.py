@@ -1,0 +1,302 @@
+"""Runs the calcification ensemble's model folder on an exam: views -> candidates -> crops -> averaged answers.
+
+Imports torch; meant to live in the worker process. Boxes, outlines and Grad-CAM maps come back in stored-file
+pixels. It also scores lesions that it is given. Nothing is shown or stored here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from inference.device import chosen_device
+from inference.engine import Cancelled, InferenceCancelled, Progress
+from inference.exam.types import Exam, InferenceError, ViewImage
+from inference.lesion_places import describe
+from inference.lesions import GivenLesion, LesionScore
+from inference.model_card import ModelError, checked_weights, read_card
+from inference.models.calcification import CalcificationNet, answers, looked_at, member_state, networks_of
+from inference.preprocessing.calcification import CROP_PX, CalcificationView, cut, prepare_view
+from inference.preprocessing.calcification_candidates import MOST, Candidate, find_candidates
+from inference.preprocessing.input_checks import triage
+from inference.preprocessing.layout import box_to_canvas, box_to_stored, map_to_stored, point_to_stored
+from inference.results import Detection, ExamResult, Heatmap
+from inference.torch_engine import readable_images
+from resources.vocabulary import FindingType, Laterality
+
+_OUTLINE_PX = 8.0  # 0.8 mm between the outermost spots and the line round them
+_MAP_SHRINK = 4  # canvas pixels per cell of the heat map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """One candidate with what the ensemble says of it, calibrated."""
+
+    candidate: Candidate
+    score: float
+    malignancy: float
+
+
+class CalcificationEngine:
+    """An ``InferenceEngine`` and ``LesionEngine`` over the model folder of a calcification ensemble."""
+
+    def __init__(self, card_folder: Path, device: str | None = None, *, floor: float | None = None) -> None:
+        """Load and check the model.
+
+        Parameters
+        ----------
+        card_folder
+            Folder with ``card.json`` and the safetensors file that it names.
+        device
+            "cpu", "cuda", "cuda:1", "auto"; None = "auto".
+        floor
+            Lowest chance of a group that is returned, in [0, 1]; None = the card's.
+
+        Raises
+        ------
+        ModelError
+            The card is wrong, or the weights are absent, not the card's, or do not fit the networks.
+        InferenceError
+            There is no such device.
+        """
+        self.card = read_card(card_folder)
+        self.device = torch.device(chosen_device(device))
+        spec = self.card.architecture
+        self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
+        self._group_scale = _scale(spec.get("group_scale", (1.0, 0.0)))
+        self._malignancy_scale = _scale(spec.get("malignancy_scale", (1.0, 0.0)))
+        self._networks = self._loaded()
+
+    def _loaded(self) -> list[CalcificationNet]:
+        try:
+            state = safetensors.torch.load(checked_weights(self.card))
+            networks = networks_of(self.card.architecture.get("members", ()))
+            for number, network in enumerate(networks):
+                network.load_state_dict(member_state(state, number))
+                network.eval()
+                network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except (RuntimeError, safetensors.SafetensorError, ModelError) as error:
+            raise ModelError(
+                f"Model {self.card.model_id}: {str(error).splitlines()[0]}; copy the model folder again."
+            ) from error
+        if not networks:
+            raise ModelError(
+                f"Model {self.card.model_id}: architecture/members: expected at least one, found none; correct "
+                "the card."
+            )
+        return networks
+
+    @property
+    def networks(self) -> Sequence[CalcificationNet]:
+        """The members whose answers are averaged, for measurements."""
+        return self._networks
+
+    @property
+    def device_name(self) -> str:
+        """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+    def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
+        """Read one exam.
+
+        Raises
+        ------
+        InferenceCancelled
+            ``cancelled()`` was true between two steps.
+        InferenceError
+            The exam has no view that this model reads, or only blank and inverted ones.
+        """
+        begun = time.perf_counter()
+        images, unread, warnings = _standard(exam)
+        detections: list[Detection] = []
+        heatmaps: list[Heatmap] = []
+        for index, image in enumerate(images):
+            _check(cancelled)
+            progress(0.9 * index / len(images), f"reading {image.view.label}")
+            view = prepare_view(image)
+            warnings += view.warnings
+            groups = self._groups(view)
+            detections += _detections(view, groups)
+            heatmaps.append(self._map(view, groups))
+        _check(cancelled)
+        progress(0.9, "placing the groups")
+        described = describe(images, detections, None)
+        kept = tuple(sorted(described.detections, key=lambda d: (-d.score, d.detection_id)))
+        views = {i.key: _suspicion([d for d in kept if d.image_key == i.key]) for i in images}
+        breasts = {
+            side: max(views[i.key] for i in images if i.view.laterality is side)
+            for side in Laterality
+            if any(i.view.laterality is side for i in images)
+        }
+        progress(1.0, "done")
+        return ExamResult(
+            exam_digest=exam.digest,
+            model_id=self.card.model_id,
+            model_version=self.card.version,
+            weights_digest=self.card.weights_sha256,
+            preprocessing=self.card.preprocessing,
+            device=self.device_name,
+            seconds=time.perf_counter() - begun,
+            exam_score=max(breasts.values()),
+            breast_scores=breasts,
+            view_scores=views,
+            detections=kept,
+            heatmaps=tuple(heatmaps),
+            score_meaning=self.card.score_meaning,
+            warnings=tuple(dict.fromkeys((*warnings, *described.warnings))),
+            nipples=described.nipples,
+            unread=unread,
+        )
+
+    def score_lesions(
+        self, exam: Exam, lesions: Sequence[GivenLesion], progress: Progress, cancelled: Cancelled
+    ) -> tuple[LesionScore, ...]:
+        """Chance that each given calcification group is malignant, view by view; other lesions are left out."""
+        images = {image.key: image for image in readable_images(exam)[0]}
+        mine = [x for x in lesions if x.image_key in images and x.finding is FindingType.CALCIFICATION]
+        views: dict[str, CalcificationView] = {}
+        out: list[LesionScore] = []
+        for index, lesion in enumerate(mine):
+            _check(cancelled)
+            progress(index / len(mine), lesion.lesion_id)
+            image = images[lesion.image_key]
+            view = views.setdefault(image.key, prepare_view(image))
+            box = box_to_canvas(view.placement, lesion.box)
+            crop = cut(view, (box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2)
+            _, malignant = self.judged(crop[None])
+            out.append(
+                LesionScore(
+                    lesion_id=lesion.lesion_id,
+                    laterality=lesion.laterality,
+                    score=float(malignant[0]),
+                    view=image.view.projection,
+                    kind=image.kind,
+                )
+            )
+        return tuple(out)
+
+    def judged(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated chances, the members' mean: that a group is there, and that it, if there, is malignant.
+
+        Parameters
+        ----------
+        crops
+            (n, 3, CROP_PX, CROP_PX) uint8.
+        """
+        said = answers(self._networks, crops, self.device)
+        return (
+            scaled(said.group.mean(axis=0), self._group_scale),
+            scaled(said.malignant.mean(axis=0), self._malignancy_scale),
+        )
+
+    def _groups(self, view: CalcificationView) -> list[_Group]:
+        candidates = find_candidates(view, MOST)
+        if not candidates:
+            return []
+        there, malignant = self.judged(np.stack([cut(view, *c.center) for c in candidates]))
+        return [
+            _Group(candidate=c, score=float(s), malignancy=float(m))
+            for c, s, m in zip(candidates, there, malignant, strict=True)
+            if s >= self._floor
+        ]
+
+    def _map(self, view: CalcificationView, groups: Sequence[_Group]) -> Heatmap:
+        """Grad-CAM of every group's crop, each as strong as the group is suspicious, over the whole view."""
+        canvas = np.zeros(view.inside.shape, np.float32)
+        crops = [cut(view, *g.candidate.center) for g in groups]
+        seen = looked_at(self._networks, np.stack(crops), self.device) if crops else ()
+        for group, cam in zip(groups, seen, strict=True):
+            _lay(canvas, cam * np.float32(group.score * group.malignancy), group.candidate.center)
+        size = tuple(max(1, n // _MAP_SHRINK) for n in canvas.shape)
+        small = cv2.resize(canvas * view.inside, size[::-1], interpolation=cv2.INTER_AREA)
+        values = np.clip(map_to_stored(np.asarray(small, np.float32), view.placement), 0.0, 1.0)
+        return Heatmap(image_key=view.image_key, values=values.astype(np.float32))
+
+
+def _lay(canvas: NDArray[np.float32], patch: NDArray[np.float32], center: tuple[float, float]) -> None:
+    """Lay a crop's map on the canvas in place; where two overlap the greater counts."""
+    top, left = (round(v - CROP_PX / 2) for v in center)
+    r0, r1 = max(0, top), min(canvas.shape[0], top + CROP_PX)
+    c0, c1 = max(0, left), min(canvas.shape[1], left + CROP_PX)
+    if r1 > r0 and c1 > c0:
+        part = canvas[r0:r1, c0:c1]
+        np.maximum(part, patch[r0 - top : r1 - top, c0 - left : c1 - left], out=part)
+
+
+def _detections(view: CalcificationView, groups: Sequence[_Group]) -> list[Detection]:
+    out: list[Detection] = []
+    for group in groups:
+        box = box_to_stored(view.placement, group.candidate.box)
+        if box is None:
+            continue
+        out.append(
+            Detection(
+                detection_id=f"{view.image_key}#{len(out)}",
+                image_key=view.image_key,
+                box=box,
+                score=group.score,
+                finding=FindingType.CALCIFICATION,
+                malignancy=group.malignancy,
+                outline=outline_of(group.candidate, view),
+            )
+        )
+    return out
+
+
+def outline_of(candidate: Candidate, view: CalcificationView) -> tuple[tuple[float, float], ...]:
+    """Line round a group's spots, 0.8 mm outside them: (row, column) corners in stored-file pixels."""
+    turns = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    rim = np.stack([np.sin(turns), np.cos(turns)], axis=1) * _OUTLINE_PX
+    points = (candidate.spots[:, None, :2] + rim[None]).reshape(-1, 2).astype(np.float32)
+    hull = cv2.convexHull(points)[:, 0]
+    rows, cols = view.placement.stored_shape
+    stored = [point_to_stored(view.placement, float(r), float(c)) for r, c in hull]
+    return tuple((min(max(r, 0.0), float(rows)), min(max(c, 0.0), float(cols))) for r, c in stored)
+
+
+def scaled(probability: NDArray[np.float64], scale: tuple[float, float]) -> NDArray[np.float64]:
+    """Put probabilities through slope and intercept on their logits."""
+    p = np.clip(probability, 1e-6, 1.0 - 1e-6)
+    logit = scale[0] * np.log(p / (1.0 - p)) + scale[1]
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0))), np.float64)
+
+
+def _scale(pair: Sequence[float]) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])
+
+
+def _suspicion(detections: Sequence[Detection]) -> float:
+    """The most suspicious group: its chance to be there times its malignancy."""
+    return max((d.score * (d.malignancy or 0.0) for d in detections), default=0.0)
+
+
+def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
+    """The images that are read, why others are not, and what must be said."""
+    images, warnings = readable_images(exam)
+    unread = {
+        image.key: f"{image.view.label}: the model reads one ordinary, film or low-energy image of each view."
+        for image in exam.images
+        if all(image is not other for other in images)
+    }
+    sound = triage(images, spacing=False)
+    unread |= sound.unread
+    if not sound.images:
+        why = " ".join(dict.fromkeys(unread.values()))
+        raise InferenceError(
+            f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
+        )
+    return list(sound.images), unread, [*warnings, *sound.warnings]
+
+
+def _check(cancelled: Cancelled) -> None:
+    if cancelled():
+        raise InferenceCancelled("The analysis was cancelled.")
