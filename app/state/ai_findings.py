@@ -31,6 +31,16 @@ class AiFinding:
     detections: tuple[Detection, ...]
     views: tuple[str, ...]  # "CC", "MLO", in the order of the detections
     place: LesionPlace
+    # Where several models answered: the model's letter and name, its threshold, and which others mark the lesion.
+    letter: str = ""
+    model: str = ""
+    cut: float | None = None
+    agreement: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What names it on the pictures and in the list: "3", or "B3" where several models answered."""
+        return f"{self.letter}{self.number}"
 
     @property
     def key(self) -> str:
@@ -101,8 +111,8 @@ def _finding(
 
 
 def listed(findings: Sequence[AiFinding], threshold: float) -> tuple[AiFinding, ...]:
-    """Return the findings whose surest detection reaches a threshold."""
-    return tuple(one for one in findings if one.score >= threshold)
+    """Return the findings whose surest detection reaches a threshold; one that has its model's own is held to that."""
+    return tuple(one for one in findings if one.score >= (threshold if one.cut is None else one.cut))
 
 
 # ---------------------------------------------------------------- words
@@ -158,7 +168,10 @@ def attribute_words(finding: AiFinding) -> str:
 
 def detail_lines(finding: AiFinding, words: ModelWords, threshold: float) -> tuple[str, ...]:
     """Everything about the chosen finding, one sentence a line: place, views, descriptors, and what each number means."""
-    lines = [f"{side_words(finding.laterality)}: {finding.place.long}".rstrip(": ")]
+    threshold = threshold if finding.cut is None else finding.cut
+    lines = [finding.model, finding.agreement] if finding.letter else []
+    lines = [line for line in lines if line]
+    lines.append(f"{side_words(finding.laterality)}: {finding.place.long}".rstrip(": "))
     lines.append(seen_words(finding, threshold))
     if said := attribute_words(finding):
         lines.append(said)
@@ -174,8 +187,10 @@ def detail_lines(finding: AiFinding, words: ModelWords, threshold: float) -> tup
 
 def line_words(finding: AiFinding, threshold: float) -> str:
     """The whole entry of the list as text, for search, copying and screen readers."""
-    head = f"{finding.number} {finding.laterality.value} {kind_words(finding)} {100 * finding.score:.0f} %"
-    return "\n".join(filter(None, (head, finding.place.short, seen_words(finding, threshold))))
+    head = f"{finding.tag} {finding.laterality.value} {kind_words(finding)} {100 * finding.score:.0f} %"
+    cut = threshold if finding.cut is None else finding.cut
+    said = (head, finding.model, finding.place.short, seen_words(finding, cut), finding.agreement)
+    return "\n".join(filter(None, said))
 
 
 def count_words(findings: Sequence[AiFinding], threshold: float) -> str:

@@ -8,7 +8,7 @@ allows: with ``policy.shown`` False nothing of a result is looked at. Drawing be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -117,9 +117,9 @@ class MarkLike(Protocol):
     def col(self) -> float: ...
 
 
-def _ai_label(finding: FindingType | None, score: float, number: int | None) -> str:
+def _ai_label(finding: FindingType | None, score: float, number: str, model: str) -> str:
     word = finding_term(finding) if finding is not None else _tr("finding")
-    return " ".join(filter(None, [str(number or ""), word, f"{score * 100:.0f} %"]))
+    return " ".join(filter(None, [number, word, f"{score * 100:.0f} %", model]))
 
 
 def _mark_label(finding: MarkLike) -> str:
@@ -141,7 +141,9 @@ def overlay_items(
     threshold: float = 0.0,
     selected: str | None = None,
     hovered: str | None = None,
-    numbers: Mapping[str, int] | None = None,
+    numbers: Mapping[str, str] | None = None,
+    model: str = "",
+    lit: Collection[str] = (),
 ) -> dict[str, tuple[OverlayItem, ...]]:
     """List what is drawn over each image.
 
@@ -153,6 +155,8 @@ def overlay_items(
     selected : id of the finding or detection that is selected; members of its AI group light up with it.
     hovered : id of the detection under the pointer; it lights up like the selected one.
     numbers : number in the list of findings by detection id; stands in the label.
+    model : whose answer it is, where several models answered; stands in the label.
+    lit : ids of further detections that light up, such as another model's on the same lesion.
 
     Returns
     -------
@@ -160,7 +164,7 @@ def overlay_items(
     """
     items: dict[str, list[OverlayItem]] = {}
     if policy.shown and policy.boxes and result is not None:
-        for item in _ai_items(result, threshold, (selected, hovered), numbers or {}):
+        for item in _ai_items(result, threshold, (selected, hovered, *lit), numbers or {}, model):
             items.setdefault(item.image_key, []).append(item)
     for finding in findings:
         mark = OverlayItem(
@@ -178,7 +182,11 @@ def overlay_items(
 
 
 def _ai_items(
-    result: ExamResult, threshold: float, chosen: tuple[str | None, ...], numbers: Mapping[str, int]
+    result: ExamResult,
+    threshold: float,
+    chosen: tuple[str | None, ...],
+    numbers: Mapping[str, str],
+    model: str,
 ) -> Iterator[OverlayItem]:
     lit = {one.detection_id for one in result.detections if one.detection_id in chosen}
     above = {d.group for d in result.detections if d.score >= threshold and d.group is not None}
@@ -187,14 +195,14 @@ def _ai_items(
         is_lit = one.detection_id in lit or one.group in groups
         if one.score < threshold and one.group not in groups:
             continue
-        number = numbers.get(one.detection_id)
+        number = numbers.get(one.detection_id, "")
         yield OverlayItem(
             kind=OverlayKind.AI_BOX,
             image_key=one.image_key,
             item_id=one.detection_id,
             box=one.box,
-            label=_ai_label(one.finding, one.score, number),
-            tag=str(number or ""),
+            label=_ai_label(one.finding, one.score, number, model),
+            tag=number,
             finding=one.finding,
             ai=True,
             selected=is_lit,
@@ -221,11 +229,11 @@ def heat_layers(
     }
 
 
-def score_texts(result: ExamResult | None, policy: OverlayPolicy) -> dict[str, str]:
-    """Return the score line of each image, by key; empty unless the arm shows AI and scores are on."""
+def score_texts(result: ExamResult | None, policy: OverlayPolicy, *, name: str = "AI") -> dict[str, str]:
+    """Return the score of each image after a model's ``name``, by key; empty unless the arm shows AI and scores are on."""
     if not (policy.shown and policy.score) or result is None:
         return {}
-    return {key: f"AI {score * 100:.0f} %" for key, score in sorted(result.view_scores.items())}
+    return {key: f"{name} {score * 100:.0f} %" for key, score in sorted(result.view_scores.items())}
 
 
 @cache

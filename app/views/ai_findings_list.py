@@ -107,12 +107,12 @@ def _step(scale: float) -> float:
 def _lines(index: QModelIndex | QPersistentModelIndex) -> list[tuple[str, str]]:
     """Words at the left and at the right of each line below each other; lines without words are left out."""
     finding: AiFinding = index.data(_ROLE)
-    head = f"{finding.number}  {finding.laterality.value}  {kind_words(finding)}"
+    head = f"{finding.tag}  {finding.laterality.value}  {kind_words(finding)}"
     views, match = views_words(finding)
     place = finding.place
     if place.where and not match:  # "upper (MLO only)" names the view already
         views = ""
-    lines = [(head, ""), (place.where, views), (place.distance, match)]
+    lines = [(head, ""), (place.where, views), (place.distance, match), (finding.agreement, "")]
     return [line for line in lines if any(line)]
 
 

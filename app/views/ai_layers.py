@@ -12,10 +12,11 @@ from typing import Protocol
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from app.control.reading import CaseView
-from app.state.ai_findings import AiFinding, ai_findings, listed, unread_words
-from app.state.ai_view import AiPhase, AiView, unread_views
+from app.state.ai_findings import AiFinding, listed, unread_words
+from app.state.ai_view import AiPhase, AiView
 from app.state.overlays import OverlayPolicy
-from app.state.priors import all_images
+from app.state.picture_notes import picture_notes
+from app.state.side_by_side import SideBySide
 from app.views.ai_panel import AiPanelState
 from inference.results import ExamResult
 
@@ -23,7 +24,6 @@ LAYERS = ("boxes", "heatmap", "score")
 FINDING = "finding"  # the layer of one chosen finding, told in full
 OPACITY_STEP, THRESHOLD_STEP = 0.1, 0.05
 SETTLE_MS = 250  # a slider that is dragged is logged when it has rested so long
-LONG_REASON = 44  # signs; a longer reason stands in the panel only
 
 
 def _tr(text: str) -> str:
@@ -49,15 +49,14 @@ class AiLayers(QObject):
         self._chooser = chooser
         self._case: CaseView | None = None
         self.ai = AiView()
-        self.model = 0  # index into ``ai.results``
+        self.sides = SideBySide()
         self.on: dict[str, bool] = {}
         self._before_off: tuple[str, ...] = ()
-        self.opacity, self.threshold = 0.5, 0.5
+        self.opacity = 0.5
         self.hovered: str | None = None
         self.paused = False
         self._own_threshold = False  # the reader moved it
         self._told: str | None = None  # the chosen finding that the log knows
-        self._kept: tuple[ExamResult, tuple[AiFinding, ...]] | None = None
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -68,22 +67,32 @@ class AiLayers(QObject):
     def set_case(self, case: CaseView | None) -> None:
         """Take another case, or none; nothing of the last one stays."""
         self._settle.stop()
-        self._case, self.ai, self.model, self._kept = case, AiView(), 0, None
+        self._case, self.ai = case, AiView()
         self.on, self._before_off = dict.fromkeys(LAYERS, False), ()
         self.hovered = self._told = None
         self.paused = self._own_threshold = False
-        if case is not None:
-            self.threshold = case.policy.operating_threshold
+        images = () if case is None else case.exam.images
+        self.sides.clear(images, self.threshold if case is None else case.policy.operating_threshold)
 
     def show(self, ai: AiView) -> None:
-        """Take what the AI says now."""
-        self.ai, self.model = ai, 0
-        result = self.result
-        if result is None or self._case is None or self._case.in_study or self._own_threshold:
-            return
-        start = ai.card_of(result).start
-        if start is not None:  # outside a study the model's own operating point is where to begin
-            self.threshold = start
+        """Take what the AI says now; answers that come to a screen with findings on it go to the log as they come."""
+        before = [side.letter for side in self.sides.shown], len(self.sides.sides)
+        self.ai = ai
+        # Outside a study the model's own operating point is where to begin.
+        free = self._case is not None and not self._case.in_study and not self._own_threshold
+        self.sides.take(ai, own_points=free)
+        after = [side.letter for side in self.sides.shown], len(self.sides.sides)
+        if before != after and before[1]:
+            self._tell_layers()
+
+    @property
+    def threshold(self) -> float:
+        """Findings of the model in front below this score (0..1) are hidden."""
+        return self.sides.threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self.sides.threshold = value
 
     @property
     def allowed(self) -> bool:
@@ -102,19 +111,14 @@ class AiLayers(QObject):
 
     @property
     def result(self) -> ExamResult | None:
-        """The answer of the model in force; None while there is none or the arm shows none."""
-        results = self.ai.results if self.allowed else ()
-        return results[min(self.model, len(results) - 1)] if results else None
+        """The answer of the model in front; None while there is none or the arm shows none."""
+        front = self.sides.front_side if self.allowed else None
+        return None if front is None else front.result
 
     @property
     def findings(self) -> tuple[AiFinding, ...]:
-        """All lesions of the answer, whatever the threshold."""
-        result, case = self.result, self._case
-        if result is None or case is None:
-            return ()
-        if self._kept is None or self._kept[0] is not result:
-            self._kept = result, ai_findings(result, case.exam.images)
-        return self._kept[1]
+        """All lesions of the answers on screen, whatever the threshold."""
+        return self.sides.findings() if self.allowed else ()
 
     def policy(self) -> OverlayPolicy:
         """What arm and keys allow on the pictures."""
@@ -128,10 +132,6 @@ class AiLayers(QObject):
             score=may.score and self.on["score"],
         )
 
-    def numbers(self) -> dict[str, int]:
-        """Number in the list by detection id."""
-        return {one.detection_id: found.number for found in self.findings for one in found.detections}
-
     # ------------------------------------------------------------ on and off
 
     def toggle(self, layer: str) -> None:
@@ -140,6 +140,9 @@ class AiLayers(QObject):
             return
         if self.result is None:
             self.said.emit(self._why_nothing())
+            return
+        if layer == "heatmap" and not self.on[layer] and self.sides.heat_side() is None:
+            self.said.emit(_tr("This model draws no heat map."))
             return
         if self.on[layer]:
             self._hide(layer)
@@ -206,7 +209,10 @@ class AiLayers(QObject):
             shown = listed(self.findings, self.threshold)
             what |= {"findings": len(shown), "of": len(self.findings), "list": True}
             what |= {"outlines": any(d.outline for one in shown for d in one.detections)}
-        return what
+        heat = self.sides.heat_side() if layer == "heatmap" else None
+        if heat is not None:
+            what |= {"model": heat.title}
+        return what | self.sides.record()
 
     # ------------------------------------------------------------ what a layer holds
 
@@ -240,26 +246,40 @@ class AiLayers(QObject):
         if self.on.get("boxes") and not self.paused:
             self.shown.emit("boxes", self._content("boxes"))
 
+    def _may_turn(self) -> bool:
+        return self.allowed and not self.paused and bool(self.sides.sides)
+
     def choose_model(self, index: int) -> None:
-        """Show another model's answer; the layers that are on show it at once."""
-        if self.paused or not 0 <= index < len(self.ai.results) or index == self.model or not self.allowed:
-            return
-        self.model, self._chooser.selected, self.hovered = index, None, None
-        start = None if self.result is None else self.ai.card_of(self.result).start
-        if start is not None and self._case is not None and not self._case.in_study:
-            self.threshold = start
-        for layer in LAYERS:
-            if self.on[layer]:
-                self.shown.emit(layer, self._content(layer))
-        self.changed.emit()
+        """Bring another model's answer to the front; the layers that are on show it at once."""
+        if self._may_turn() and 0 <= index < len(self.sides.sides):
+            self.sides.bring(index)
+            self._turned()
+
+    def toggle_model(self, index: int) -> None:
+        """One model's findings beside the others, or away."""
+        if self._may_turn() and 0 <= index < len(self.sides.sides):
+            self.sides.toggle(index)
+            self._turned()
 
     def next_model(self) -> None:
-        """The next model's answer, round and round."""
-        count = len(self.ai.results)
-        if count > 1:
-            self.choose_model((self.model + 1) % count)
+        """The next model's answer alone, round and round, with all of them together in between."""
+        if len(self.sides.sides) > 1 and self._may_turn():
+            self.sides.step()
+            self._turned()
         elif self.allowed:
             self.said.emit(_tr("Only one model has read this exam."))
+
+    def _turned(self) -> None:
+        self._chooser.selected = self.hovered = None
+        self._tell_layers()
+        self.changed.emit()
+
+    def _tell_layers(self) -> None:
+        if self.paused:
+            return
+        for layer in LAYERS:
+            if self.on.get(layer):
+                self.shown.emit(layer, self._content(layer))
 
     # ------------------------------------------------------------ one finding
 
@@ -296,27 +316,18 @@ class AiLayers(QObject):
             self.hidden.emit(FINDING)
         elif finding is not None:
             what = {"finding": finding.key, "number": finding.number, "score": finding.score}
+            if finding.letter:
+                what |= {"model": finding.model, "agreement": finding.agreement}
             self.shown.emit(FINDING, {**what, "images": [one.image_key for one in finding.detections]})
 
     # ------------------------------------------------------------ words
 
     def picture_notes(self) -> dict[str, tuple[str, bool]]:
         """What the AI says of each image beside its findings, and whether that is a warning: not read, no finding."""
-        case, result, policy = self._case, self.result, self.policy()
-        if case is None or result is None or not (policy.boxes or policy.heatmap or policy.score):
+        policy = self.policy()
+        if self._case is None or not (policy.boxes or policy.heatmap or policy.score):
             return {}
-        images = all_images(case.exam, case.priors)
-        notes: dict[str, tuple[str, bool]] = {}
-        for key, why in unread_views(result, tuple(images.values())).items():
-            words = _tr("AI: NOT READ ({0})").format(why) if len(why) <= LONG_REASON else _tr("AI: NOT READ")
-            notes[key] = words, True
-        if policy.boxes:
-            found = {one.image_key for one in result.detections if one.score >= self.threshold}
-            none = _tr("AI: no finding ≥ {0:.2f}").format(self.threshold)
-            notes |= {
-                image.key: (none, False) for image in case.exam.images if image.key not in found | set(notes)
-            }
-        return notes
+        return picture_notes(self.sides.shown, self._case.exam, self._case.priors, findings=policy.boxes)
 
     def panel_state(self, keys: Mapping[str, str]) -> AiPanelState:
         """All that the panel shows."""
@@ -325,7 +336,9 @@ class AiLayers(QObject):
         chosen = self.chosen()
         return AiPanelState(
             ai=self.ai,
-            model=self.model,
+            result=result,
+            rows=self.sides.rows() if self.allowed else (),
+            shown=self.sides.shown if self.allowed else (),
             ready=self._ready_words(keys),
             on=policy.boxes or policy.heatmap or policy.score,
             show_scores=policy.score,
@@ -333,9 +346,14 @@ class AiLayers(QObject):
             may_choose=self.may_choose,
             show_meaning=policy.boxes or policy.heatmap,
             findings=self.findings,
+            count=self.sides.count_lines(),
             threshold=self.threshold,
             chosen=None if chosen is None else chosen.key,
-            unread=() if result is None else unread_words(result, images),
+            unread=tuple(
+                f"{side.letter}  {line}".strip()
+                for side in (self.sides.shown if self.allowed else ())
+                for line in unread_words(side.result, images)
+            ),
         )
 
     def _ready_words(self, keys: Mapping[str, str]) -> str:

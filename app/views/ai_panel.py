@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -21,10 +20,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.ai_findings import AiFinding, count_words, detail_lines, listed
-from app.state.ai_view import AiPhase, AiView, ModelWords, point_title
+from app.state.ai_findings import AiFinding, detail_lines, listed
+from app.state.ai_view import AiPhase, AiView, ModelWords, RunState, point_title
+from app.state.side_by_side import ModelRow, Side
 from app.state.terms import image_term
 from app.views.ai_findings_list import AiFindingsList
+from app.views.model_rows import ModelRows
 from app.views.threshold_row import CountLabel, ThresholdRow
 from inference.results import ExamResult
 from resources.vocabulary import Laterality
@@ -38,10 +39,12 @@ def _tr(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AiPanelState:
-    """All that the panel shows; ``findings`` are those of the model in force, called up or not."""
+    """All that the panel shows; ``findings`` are those of the models on screen, called up or not."""
 
     ai: AiView
-    model: int = 0  # index into ``ai.results``
+    result: ExamResult | None = None  # of the model in front
+    rows: tuple[ModelRow, ...] = ()  # every model that was asked; empty = one alone
+    shown: tuple[Side, ...] = ()  # the answers on screen
     ready: str = ""  # which keys call up what, while nothing is on
     on: bool = False  # True = a layer is on screen
     show_scores: bool = False
@@ -49,19 +52,21 @@ class AiPanelState:
     may_choose: bool = False  # the protocol lets the reader move the threshold
     show_meaning: bool = False
     findings: tuple[AiFinding, ...] = ()
+    count: str = ""  # what the thresholds do, in words
     threshold: float = 0.5
     chosen: str | None = None  # id of the detection that is lit
     unread: tuple[str, ...] = ()
 
     @property
-    def result(self) -> ExamResult | None:
-        results = self.ai.results
-        return results[self.model] if results else None
-
-    @property
     def card(self) -> ModelWords:
+        """The words of the model in front."""
         result = self.result
         return ModelWords() if result is None else self.ai.card_of(result)
+
+    def card_of(self, finding: AiFinding) -> ModelWords:
+        """The words of the model that a finding is of."""
+        side = next((one for one in self.shown if one.letter == finding.letter), None)
+        return self.card if side is None else side.words
 
 
 class AiPanel(QFrame):
@@ -72,7 +77,8 @@ class AiPanel(QFrame):
     retry_asked = Signal()
     finding_chosen = Signal(str)  # id of a detection
     threshold_moved = Signal(float, bool)  # 0..1, and whether it rests
-    model_chosen = Signal(int)
+    model_chosen = Signal(int)  # index of an answer that comes to the front
+    model_toggled = Signal(int)  # index of an answer to be shown or put away
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -138,12 +144,9 @@ class AiPanel(QFrame):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             button.setProperty("role", "point")
             button.hide()
-        self.models = QComboBox()
-        self.models.setObjectName("aiModels")
-        self.models.setAccessibleName(_tr("Model"))
-        self.models.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.models.hide()
-        self.models.activated.connect(self.model_chosen)
+        self.models = ModelRows()
+        self.models.toggled.connect(self.model_toggled)
+        self.models.brought.connect(self.model_chosen)
 
     def _make_heading(self) -> QHBoxLayout:
         heading = QLabel(_tr("AI  (research use only)"))
@@ -164,7 +167,7 @@ class AiPanel(QFrame):
         """Name the keys in tooltips, by command id."""
         self._keys = keys
         self.switch.setToolTip(_tr("All of the AI on or off  ({0})").format(keys.get("ai.all", "")))
-        self.models.setToolTip(_tr("Model whose answer is shown  ({0})").format(keys.get("ai.model", "")))
+        self.models.set_key(keys.get("ai.model", ""))
         self.list.setToolTip(
             _tr("Findings of the AI; a click goes to one  ({0} next, {1} previous)").format(
                 keys.get("ai.next", ""), keys.get("ai.previous", "")
@@ -202,17 +205,18 @@ class AiPanel(QFrame):
         _say(self._state, ai.failure or ai.absent or ai.working or stopped or ready)
         self._bar.setVisible(phase is AiPhase.RUNNING)
         self._bar.setValue(round(100 * ai.fraction))
-        self.stop.setVisible(phase is AiPhase.RUNNING)
-        self.retry.setVisible(phase in {AiPhase.FAILED, AiPhase.STOPPED})
+        self.stop.setVisible(ai.is_open)
+        again = {RunState.FAILED, RunState.STOPPED}
+        some = not ai.is_open and any(run.state in again for run in ai.runs)
+        self.retry.setVisible(some or phase in {AiPhase.FAILED, AiPhase.STOPPED})
         self.switch.setVisible(result is not None)
         self.switch.setChecked(state.on)
         self.switch.setText(_tr("on") if state.on else _tr("off"))
         _say(self._unread, "\n".join(state.unread))
-        notes = [*ai.problems, *(result.warnings if result is not None else ())]
-        _say(self._warnings, "\n".join(f"⚠ {QCoreApplication.translate('model', note)}" for note in notes))
-        self._set_models(state)
+        _say(self._warnings, "\n".join(_warning_lines(state)))
+        self.models.set_rows(state.rows)
         shown = result if state.show_scores else None
-        _say(self._scores, "" if shown is None else _score_table(shown))
+        _say(self._scores, "" if shown is None else _score_table(state.shown))
         views = {} if shown is None else shown.view_scores  # they stand on the pictures
         self._scores.setToolTip(
             "\n".join(f"{image_term(key)}  {one:.2f}" for key, one in sorted(views.items()))
@@ -225,14 +229,6 @@ class AiPanel(QFrame):
             self._state.setProperty("phase", phase.value)
             self._state.style().unpolish(self._state)
             self._state.style().polish(self._state)
-
-    def _set_models(self, state: AiPanelState) -> None:
-        names = [f"{one.model_id} {one.model_version}" for one in state.ai.results]
-        if names != [self.models.itemText(row) for row in range(self.models.count())]:
-            self.models.clear()
-            self.models.addItems(names)
-        self.models.setCurrentIndex(state.model if names else -1)
-        self.models.setVisible(len(names) > 1)
 
     def _set_findings(self, state: AiPanelState) -> None:
         shown = state.show_findings and state.result is not None
@@ -250,7 +246,7 @@ class AiPanel(QFrame):
         point = state.card.point_at(state.threshold)
         fixed = point is not None and not state.may_choose  # a named point that is chosen is a pressed button
         name = f"  ·  {point_title(point.name)}" if point and fixed else ""
-        _say(self._count, count_words(state.findings, state.threshold) + name if shown else "")
+        _say(self._count, state.count + name if shown else "")
         if self.threshold is not None:
             self.threshold.setVisible(shown)
             self.threshold.set_state(state.threshold, state.card.points)
@@ -259,7 +255,7 @@ class AiPanel(QFrame):
         chosen = next((one for one in findings if one.has(state.chosen)), None)
         _say(
             self._detail,
-            "" if chosen is None else "\n".join(detail_lines(chosen, state.card, state.threshold)),
+            "" if chosen is None else "\n".join(detail_lines(chosen, state.card_of(chosen), state.threshold)),
         )
 
     def _set_meaning(self, state: AiPanelState) -> None:
@@ -293,15 +289,30 @@ def _set_role(label: QLabel, role: str) -> None:
         label.style().polish(label)
 
 
-def _score_table(result: ExamResult) -> str:
-    rows = []
-    if result.exam_score is not None:
-        rows.append((_tr("Exam"), result.exam_score))
+def _warning_lines(state: AiPanelState) -> list[str]:
+    """What went wrong without ending an answer; where several models were asked, each says its own in the list."""
+    notes = [] if state.rows else [("", note) for note in state.ai.problems]
+    notes += [(side.letter, note) for side in state.shown for note in side.result.warnings]
+    said = [(letter, QCoreApplication.translate("model", note)) for letter, note in notes]
+    return [f"⚠ {letter}  {note}" if letter else f"⚠ {note}" for letter, note in said]
+
+
+def _score_table(shown: Sequence[Side]) -> str:
+    """Scores by exam and breast; one column a model on screen."""
+    rows: list[tuple[str, list[float | None]]] = [(_tr("Exam"), [one.result.exam_score for one in shown])]
     for side, name in ((Laterality.RIGHT, _tr("Right breast")), (Laterality.LEFT, _tr("Left breast"))):
-        if side in result.breast_scores:
-            rows.append((name, result.breast_scores[side]))
+        rows.append((name, [one.result.breast_scores.get(side) for one in shown]))
+    head = ""
+    if len(shown) > 1 or any(one.letter for one in shown):
+        head = "<tr><td></td>" + "".join(f"<td align='right'>{one.letter}</td>" for one in shown) + "</tr>"
     cells = "".join(
-        f"<tr><td style='padding-right:16px'>{name}</td><td align='right'>{value:.2f}</td></tr>"
-        for name, value in rows
+        f"<tr><td style='padding-right:16px'>{name}</td>"
+        + "".join(
+            f"<td align='right' style='padding-left:10px'>{'–' if value is None else f'{value:.2f}'}</td>"
+            for value in values
+        )
+        + "</tr>"
+        for name, values in rows
+        if any(value is not None for value in values)
     )
-    return f"<table>{cells}</table>" if rows else ""
+    return f"<table>{head}{cells}</table>" if cells else ""

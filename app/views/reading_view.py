@@ -29,7 +29,7 @@ from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
 from app.state.energy_agreement import agreement_words, energy_agreement
 from app.state.measurement_board import MarkStep
-from app.state.overlays import AnnotationText, heat_layers, overlay_items, score_texts
+from app.state.overlays import AnnotationText, overlay_items
 from app.state.practice_truth import ShownTruth, truth_items
 from app.state.priors import all_images, gap_words, prior_number
 from app.state.settings import HeatColour
@@ -402,6 +402,7 @@ class ReadingView(QWidget):
             panel.stop_asked.connect(self.ai_stop)
             panel.retry_asked.connect(self.ai_retry)
             panel.model_chosen.connect(self.ai_layers.choose_model)
+            panel.model_toggled.connect(self.ai_layers.toggle_model)
             panel.threshold_moved.connect(lambda at, rests: self.ai_layers.set_threshold(at, rests=rests))
             panel.finding_chosen.connect(self.go_to_finding)
             self._side_layout.insertWidget(1, panel, 2)
@@ -410,8 +411,11 @@ class ReadingView(QWidget):
         self._layers_label.setVisible(shown)
 
     def show_ai(self, ai: AiView) -> None:
+        before = self.ai_layers.ai.results
         self.ai_layers.show(ai)
-        if ai.working is not None and self.ai_panel is not None:  # no picture changes with progress
+        same = len(before) == len(ai.results) and all(a is b for a, b in zip(before, ai.results, strict=True))
+        progress = ai.working is not None or (ai.is_open and same)
+        if progress and self.ai_panel is not None:  # no picture changes with progress
             self.ai_panel.set_state(self.ai_layers.panel_state(self._keys))
             self._layers_label.setText(self.ai_layers.line(self._keys))
         else:
@@ -736,9 +740,9 @@ class ReadingView(QWidget):
             return
         layers = self.ai_layers
         layers.tell_chosen()
-        policy, result = layers.policy(), layers.result
-        heat = heat_layers(result, policy, opacity=layers.opacity, colour_map=self._heat_colour)
-        scores, notes = score_texts(result, policy), layers.picture_notes()
+        policy, sides = layers.policy(), layers.sides
+        heat = sides.heats(policy, opacity=layers.opacity, colour_map=self._heat_colour)
+        scores, notes = sides.scores(policy), layers.picture_notes()
         self._show_items(self._case)
         self.grid.set_heats(heat)
         words = self._words(self._case)
@@ -762,15 +766,11 @@ class ReadingView(QWidget):
         marks = [
             dragged if dragged and one.finding_id == dragged.finding_id else one for one in case.findings
         ]
-        items = overlay_items(
-            layers.result,
-            marks,
-            layers.policy(),
-            threshold=layers.threshold,
-            selected=self.objects.selected,
-            hovered=layers.hovered,
-            numbers=layers.numbers(),
-        )
+        selected, policy = self.objects.selected, layers.policy()
+        lit = layers.sides.lit_with(layers.chosen(), layers.pointed())
+        items = layers.sides.items(policy, selected=selected, hovered=layers.hovered, lit=lit)
+        for key, own in overlay_items(None, marks, policy, selected=selected).items():
+            items[key] = (*items.get(key, ()), *own)
         if self._truth is not None:
             shown = (*case.exam.images, *(image for one in case.priors for image in one.images))
             for key, lesions in truth_items(self._truth, shown).items():
@@ -788,7 +788,8 @@ class ReadingView(QWidget):
         if result is None or not lit:
             return {}
         images = all_images(case.exam, case.priors)
-        nipples = Nipples(self.image_tools.board.nipple, result, images)
+        of = layers.sides.side_of(lit[0][0])
+        nipples = Nipples(self.image_tools.board.nipple, result if of is None else of.result, images)
         shown = [view.image for view in self.grid.viewports() if view.image is not None]
         return finding_arcs(lit, shown, nipples, images, self.image_tools.coverage.tissue_of)
 

@@ -380,12 +380,18 @@ def test_two_models_are_named_and_switched_and_the_log_says_whose_answer_was_on_
     second = replace(answer, model_id="second", detections=answer.detections[:1])
     window.reading.show_ai(AiView(result=answer, others=(second,)))
     press(window, Qt.Key.Key_B)
-    assert [panel.models.itemText(row) for row in range(panel.models.count())] == ["fake 1", "second 1"]
+    assert [line.title.text() for line in panel.models.lines] == ["fake 1", "second 1"]
+    assert [line.letter.isChecked() for line in panel.models.lines] == [True, False]
     assert panel.list.count() == 2
     press(window, Qt.Key.Key_B, SHIFT)
-    assert panel.models.currentText() == "second 1"
+    assert [line.letter.isChecked() for line in panel.models.lines] == [False, True]
     assert panel.list.count() == 1
-    assert [what["model"] for _, layer, what in logged(window) if layer == "boxes"] == ["fake 1", "second 1"]
+    boxes = [what for _, layer, what in logged(window) if layer == "boxes"]
+    assert [what["model"] for what in boxes] == ["fake 1", "second 1"]
+    press(window, Qt.Key.Key_B, SHIFT)  # both together
+    assert panel.list.count() == 3
+    boxes = [what for _, layer, what in logged(window) if layer == "boxes"]
+    assert [one["model"] for one in boxes[-1]["models"]] == ["fake 1", "second 1"]
 
 
 def _all_words(widget: QWidget) -> Iterator[str]:

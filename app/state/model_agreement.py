@@ -1,0 +1,123 @@
+"""Whether several models mark the same lesion of an exam: "2 of 3 models mark this".
+
+Matches findings by a declared rule. A model that did not read the picture, or does not look for such findings, is not counted:
+its silence says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.state.ai_findings import AiFinding
+from app.state.hanging_fill import partner_of
+from inference.exam.types import Box, ViewImage
+from inference.results import ExamResult
+from resources.translation import translate
+from resources.vocabulary import FindingType, ImageKind
+
+
+def _tr(text: str) -> str:
+    return translate("ai_findings", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answerer:
+    """One model that answered: its letter on screen, what it said, what it looks for, and what it marks at its threshold."""
+
+    letter: str
+    result: ExamResult
+    finds: tuple[FindingType, ...] = ()  # empty = findings without a type
+    marked: tuple[AiFinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Letters of the models that mark a lesion and of those that looked for it and do not; ids of the others' boxes on it."""
+
+    mark: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Say it in a line; empty where no other model looked."""
+        looked = len(self.mark) + len(self.silent)
+        if looked < 2:
+            return ""
+        said = _tr("{0} of {1} models mark this").format(len(self.mark), looked)
+        if self.silent:
+            return f"{said} ({', '.join(self.mark)}; {_tr('not {0}').format(', '.join(self.silent))})"
+        return f"{said} ({', '.join(self.mark)})"
+
+
+def same_place(one: Box, other: Box) -> bool:
+    """Tell whether two boxes of one picture mark one lesion: the centre of either lies within the other."""
+    return _within(one.center, other) or _within(other.center, one)
+
+
+def _within(point: tuple[float, float], box: Box) -> bool:
+    return box.row0 <= point[0] < box.row1 and box.col0 <= point[1] < box.col1
+
+
+def agreements(models: Sequence[Answerer], images: Sequence[ViewImage]) -> dict[str, Agreement]:
+    """Say of each marked finding which models mark the same lesion.
+
+    Parameters
+    ----------
+    models : those that answered, with the findings they mark at their own thresholds.
+    images : of the exam; the low-energy and the recombined image of one exposure have one pixel grid and count as one
+        picture.
+
+    Returns
+    -------
+    By ``AiFinding.key``. Each finding is compared with each other model's by itself, so that nothing is chained.
+    """
+    grid = _grids(images)
+    made: dict[str, Agreement] = {}
+    for own in models:
+        for finding in own.marked:
+            mark, silent, others = [own.letter], [], []
+            for other in models:
+                if other is own:
+                    continue
+                same = [one for one in other.marked if _one_lesion(finding, one, grid)]
+                if same:
+                    mark.append(other.letter)
+                    others += [d.detection_id for one in same for d in one.detections]
+                elif _looked(other, finding, grid):
+                    silent.append(other.letter)
+            order = [one.letter for one in models]
+            made[finding.key] = Agreement(
+                mark=tuple(sorted(mark, key=order.index)), silent=tuple(silent), others=tuple(others)
+            )
+    return made
+
+
+def _grids(images: Sequence[ViewImage]) -> dict[str, str]:
+    """Which picture an image is: its own key, or that of the low-energy image of its exposure."""
+    grid = {image.key: image.key for image in images}
+    for low in (image for image in images if image.kind is ImageKind.CESM_LOW):
+        partner = partner_of(low, images)
+        if partner is not None:
+            grid[partner.key] = low.key
+    return grid
+
+
+def _one_lesion(one: AiFinding, other: AiFinding, grid: Mapping[str, str]) -> bool:
+    return one.laterality is other.laterality and any(
+        grid.get(a.image_key, a.image_key) == grid.get(b.image_key, b.image_key) and same_place(a.box, b.box)
+        for a in one.detections
+        for b in other.detections
+    )
+
+
+def _looked(model: Answerer, finding: AiFinding, grid: Mapping[str, str]) -> bool:
+    """True where the model read a picture of the lesion and looks for its type."""
+    if model.finds and finding.finding is not None and finding.finding not in model.finds:
+        return False
+    result = model.result
+    read = {*result.view_scores, *result.nipples, *(heat.image_key for heat in result.heatmaps)}
+    read |= {one.image_key for one in result.detections}
+    seen = {grid.get(key, key) for key in read if key not in result.unread}
+    return any(grid.get(one.image_key, one.image_key) in seen for one in finding.detections)
