@@ -43,6 +43,7 @@ def import_program() -> Callable[[], object]:
         for name in HEAVY:
             importlib.import_module(name)
         command: Callable[[], object] = sys.modules["app.cli"].command_line()
+        importlib.import_module("app.leftovers").sweep()
         return command
     finally:
         gc.freeze()
@@ -60,9 +61,10 @@ def main() -> None:
             first = start_window.open_first(sign_in=sys.argv[1] not in {"open", "start", "pacs"})
             first.beside(import_program)()
             return
-        from app import cli, logs
+        from app import cli, leftovers, logs
 
         logs.start_command_log()
+        leftovers.sweep()
         cli.app()
     except UserFacingError as error:
         print(error, file=sys.stderr)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from resources.files import UserFacingError
+from resources.files import UserFacingError, one_sentence
 
 if TYPE_CHECKING:
     from inference.exam.pacs.connections import ConnectionBook
@@ -27,12 +28,16 @@ if TYPE_CHECKING:
     from inference.exam.pacs.queue import DownloadQueue
 
 app = typer.Typer(no_args_is_help=True, help="Search, fetch from, send to and receive from a PACS.")
-console = Console(highlight=False)
 _Name = Annotated[str, typer.Argument(help="Name of the connection.")]
 _Shelf = Annotated[
     Path | None,
     typer.Option("--to", help="Folder for the images; default the station's own, as on the screen."),
 ]
+
+
+def _say(*cells: str, err: bool = False) -> None:
+    """Print one line of cells parted by tabs, without what in a server's text could steer a terminal."""
+    typer.echo("\t".join(one_sentence(cell) for cell in cells), err=err)
 
 
 @contextmanager
@@ -41,7 +46,7 @@ def _sentences() -> Iterator[None]:
     try:
         yield
     except (UserFacingError, ValueError) as error:
-        typer.echo(str(error), err=True)
+        _say(str(error), err=True)
         raise typer.Exit(2) from error
 
 
@@ -103,9 +108,9 @@ def add_connection(
         )  # fmt: skip
         secret = None if auth is Auth.NONE else _secret(password_file)
         _parts()[0].keep(connection, secret=secret)
-        console.print(f"Kept: {name}. Try it: negatoscope pacs echo {name!r}")
+        _say(f"Kept: {name}. Try it: negatoscope pacs echo {name!r}")
         if not connection.is_encrypted:
-            console.print("Not encrypted: images, names and passwords can be read on the way.")
+            _say("Not encrypted: images, names and passwords can be read on the way.")
 
 
 def _secret(file: Path | None) -> str:
@@ -125,7 +130,7 @@ def list_connections() -> None:
     with _sentences():
         for one in _parts()[0].connections():
             where = one.url or f"{one.ae_title} at {one.host}:{one.port}"
-            console.print(f"{one.name:24} {one.kind.value:9} {where}", soft_wrap=True)
+            _say(f"{one.name:24} {one.kind.value:9} {where}")
 
 
 @app.command()
@@ -139,7 +144,7 @@ def remove(name: _Name) -> None:
 def echo(name: _Name) -> None:
     """Check address, certificate and password."""
     with _sentences():
-        console.print(_peer(name).echo(), soft_wrap=True)
+        _say(_peer(name).echo())
 
 
 def _day(text: str) -> date | None:
@@ -197,7 +202,7 @@ def query(
             day = one.study_date.isoformat() if one.study_date else ""
             cells = (day, one.patient_id, one.patient_name, one.accession, "/".join(one.modalities),
                      "" if one.instance_count is None else str(one.instance_count), one.study_uid)  # fmt: skip
-            typer.echo("\t".join(cells))
+            _say(*cells)
         typer.echo(found.sentence, err=True)
     if not found.studies:
         raise typer.Exit(1)
@@ -245,7 +250,7 @@ def fetch(
             queue.close()
         for number in numbers:
             job = next(job for job in queue.jobs() if job.job_id == number)
-            typer.echo(f"{job.state.value}\t{job.done}/{job.total}\t{job.folder or ''}\t{job.sentence}")
+            _say(job.state.value, f"{job.done}/{job.total}", str(job.folder or ""), job.sentence)
     if failed or not studies:
         raise typer.Exit(1)
 
@@ -263,7 +268,7 @@ def _follow(queue: DownloadQueue, numbers: list[int]) -> bool:
                 for job in jobs:
                     if job.job_id not in rows:
                         rows[job.job_id] = progress.add_task(f"study {job.job_id}", total=None, what="")
-                    what = job.sentence or f"{job.new_bytes / 1e6:.0f} MB"
+                    what = escape(one_sentence(job.sentence)) or f"{job.new_bytes / 1e6:.0f} MB"
                     progress.update(rows[job.job_id], total=job.total or None, completed=job.done, what=what)
                 if all(job.state.is_over for job in jobs):
                     return any(job.state is not State.DONE for job in jobs)
@@ -294,7 +299,7 @@ def send(
                 paths, arrived=lambda size: progress.advance(row, size), cancelled=lambda: False
             )
         for sentence in sent.refused:
-            typer.echo(sentence, err=True)
+            _say(sentence, err=True)
         typer.echo(f"{sent.stored} of {len(paths)} files were stored.")
     if sent.refused:
         raise typer.Exit(1)
@@ -353,7 +358,7 @@ def _teller(listener: Listener) -> Callable[[], None]:
         line = f"received {status.received}, refused {status.refused} {status.last_refusal}".rstrip()
         if line != said[0]:
             said[0] = line
-            typer.echo(line)
+            _say(line)
 
     return tell
 

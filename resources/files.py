@@ -10,11 +10,12 @@ ROOT = Path(__file__).resolve().parent
 MAX_JSON_BYTES = 24 << 20  # parsed, JSON takes up to twenty times its size in memory
 _LONGEST = 1_000  # characters: what a hostile file holds is quoted, not recited
 _HEAD, _TAIL = 700, 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
 def one_sentence(text: str) -> str:
-    """Keep a text one line of bearable length: what a file holds may break lines, turn words or have no end."""
+    """Keep a text one line of bearable length: what a file or server holds may break lines, steer a terminal, turn words
+    or have no end."""
     plain = _CONTROL.sub(" ", text)
     return plain if len(plain) <= _LONGEST else f"{plain[:_HEAD]} … {plain[-_TAIL:]}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ _IGNORED = frozenset({".ds_store", "thumbs.db", "desktop.ini", "dicomdir"})
 _NOT_IMAGES = frozenset(
     {".txt", ".md", ".pdf", ".html", ".xml", ".py", ".pyc", ".yaml", ".yml", ".xlsx", ".exe"}
 )
+# The shelf of what was fetched from a PACS (inference.exam.pacs.shelf): an object, and the lists and scratch beside them.
+_SHELVED = re.compile(r"(.*/|)W[0-9a-f]{16}/[0-9a-f]{16}/[0-9a-f]{24}\.dcm")
+_SHELFS_OWN = re.compile(r"(.*/|)(?:(?:index\.jsonl|queue\.json)(?:\.new)?|\.(?:incoming|locks)/.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +111,12 @@ def _files(root: Path) -> tuple[list[Path], list[tuple[str, str]]]:
 
 def _sifted(found: list[Member]) -> tuple[list[Member], list[tuple[str, str]]]:
     kept, told = [], []
+    shelves = {match[1] for member in found if (match := _SHELVED.fullmatch(member.name))}
     for member in found:
         path = PurePosixPath(member.name)
+        own = _SHELFS_OWN.fullmatch(member.name)
+        if own is not None and own[1] in shelves:
+            continue
         if path.name.lower() in _IGNORED or "__pycache__" in path.parts or "__MACOSX" in path.parts:
             continue
         if path.suffix.lower() in _NOT_IMAGES:

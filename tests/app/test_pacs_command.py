@@ -147,3 +147,20 @@ def test_pacs_listen_without_senders_is_refused(run):
     code, _, said = run("listen", "--port", "0")
     assert code == 2
     assert "expected --peer AETITLE" in said
+
+
+@pytest.mark.parametrize("name", ["web", "archive"])
+def test_pacs_what_a_pacs_says_cannot_steer_the_terminal(connected, orthanc, make_exam, name):
+    start = "\x1b[" if name == "web" else "\x9b"  # pydicom warns of the first where it comes by DIMSE
+    marks = {
+        "PatientID": "ESC-1",
+        "PatientName": f"Do{start}2J^Jaowned\x07ne",
+        "AccessionNumber": f"A{start}31m",
+    }
+    for data in make_exam(("RCC",), **marks).files:
+        orthanc.add(data)
+    code, out, said = connected("query", name, "--patient-id", "ESC-1")
+    assert code == 0
+    assert "owned" in out, "the PACS keeps what it was given"
+    assert not [one for one in out + said if not one.isprintable() and one not in "\t\n"]
+    assert len(out.splitlines()) == 1

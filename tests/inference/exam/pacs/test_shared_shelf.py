@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from inference.exam.pacs.leftovers import sweep_shelf
 from inference.exam.pacs.model import PacsUnreachable, StudyMatch
 from inference.exam.pacs.queue import QUEUE_FILE, DownloadQueue
 from inference.exam.pacs.shelf import Shelf
+from inference.exam.sources import FolderSource
 
 ROOT = Path(__file__).resolve().parents[4]
 EACH = 60
@@ -154,3 +156,28 @@ def test_pacs_the_queue_of_another_living_process_is_neither_taken_over_nor_forg
     assert late.jobs() == (), "each study is taken up by one of them"
     heir.close()
     late.close()
+
+
+@pytest.mark.parametrize("how", ["folder", "the folder above", "zip"])
+def test_pacs_an_import_of_a_shelf_lists_its_images_only(small, tmp_path, how):
+    shelf = Shelf(tmp_path / "above" / "shelf")
+    for number in range(2):
+        shelf.put([small("1.2.3.1", number)])
+    queue = DownloadQueue(shelf, lambda name: (_ for _ in ()).throw(PacsUnreachable(name)), backoff_s=())
+    queue.add("gone", StudyMatch(study_uid="1.2.9"))
+    queue.close()
+    (shelf.root / "notes.jsonl").write_text("{}")
+    with shelf.staged([StudyMatch(study_uid="1.2.3.1")]):
+        source = {"folder": shelf.root, "the folder above": shelf.root.parent}.get(how)
+        if source is None:
+            source = Path(shutil.make_archive(str(tmp_path / "shelf"), "zip", shelf.root))
+        told = FolderSource(source).report.entries
+    names = sorted(Path(entry.path).name for entry in told)
+    assert len(names) == 3
+    assert names[-1] == "notes.jsonl", "a file that is not the shelf's own is told as ever"
+    assert [entry.accepted for entry in told].count(True) == 2
+
+
+def test_a_file_that_is_called_like_a_shelfs_list_elsewhere_is_told(tmp_path):
+    (tmp_path / "index.jsonl").write_text("{}")
+    assert [entry.path for entry in FolderSource(tmp_path).report.entries] == ["index.jsonl"]
