@@ -16,6 +16,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
@@ -61,7 +62,11 @@ class Claims:
         for _ in range(_TRIES):
             place.mkdir(parents=True, exist_ok=True)
             numbers = _numbers(place)
-            holder = _text(place / str(numbers[-1])) if numbers else None
+            try:
+                holder = _read(place / str(numbers[-1])) if numbers else None
+            except OSError as error:  # the share is away for a moment: whose it is is not known
+                _LOG.warning("a claim could not be read: %s", error.strerror)
+                return None
             if holder == self.owner:
                 return numbers[-1]
             if numbers and holder is not None and self.is_alive(holder):
@@ -88,6 +93,12 @@ class Claims:
         """Tidy up after an exam whose result is recorded."""
         shutil.rmtree(self._place(key), ignore_errors=True)
 
+    def tidy(self, recorded: Collection[str]) -> None:
+        """Tidy up after exams that were recorded by processes killed right afterwards."""
+        for place in self._claims.glob("*/*"):
+            if place.name in recorded:
+                shutil.rmtree(place, ignore_errors=True)
+
     def note_death(self, key: str, reason: str) -> int:
         """Record that a worker died on this exam; returns how many did so far, on any machine."""
         place = self._place(key)
@@ -105,7 +116,9 @@ class Claims:
         """Whether a process still works on this run, judged by its heartbeat (and its pid, on the same machine)."""
         if owner == self.owner:
             return True
-        station, pid, _ = owner.rsplit("-", 2)
+        station, _, pid = owner.rpartition("-")[0].rpartition("-")
+        if not pid.isdigit():  # no name of ours: the disk was at fault
+            return False
         if station == _station() and os.name == "posix" and not _runs(int(pid)):
             return False
         try:
@@ -165,9 +178,17 @@ def _numbers(place: Path) -> list[int]:
         return []
 
 
+def _read(path: Path) -> str | None:
+    """Return a file's text, None where it is not there or empty."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") or None
+    except FileNotFoundError:
+        return None
+
+
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8") or None
+        return _read(path)
     except OSError:
         return None
 

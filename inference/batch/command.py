@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from inference.batch.claims import STALE_S, Claims
+from inference.batch.ending import last_words, stopping_by_signal
 from inference.batch.pacs_units import PacsOrder, open_pacs
 from inference.batch.pool import LocalPool, Pool
 from inference.batch.reporting import TerminalReporter
@@ -25,7 +23,7 @@ from inference.batch.run import Run, Summary
 from inference.batch.run_folder import BatchError, Job, RunFolder
 from inference.batch.units import Listing, Unit, list_units
 from inference.batch.watching import Watch
-from inference.batch.work import LESIONS_UNUSED, WorkSpec
+from inference.batch.work import WorkSpec
 from inference.device import chosen_device
 from inference.exam.manifest import read_lesion_table
 from inference.exam.types import InferenceError
@@ -37,7 +35,6 @@ PACS = "pacs:"
 _WORKER_BYTES = 2 << 30  # an exam, its maps and torch
 _EXAMS_A_WORKER = 4  # fewer are done before a second worker has started
 _TABLES_S = 60.0
-INTERRUPTED = 130
 
 
 def infer(
@@ -96,7 +93,10 @@ def infer(
         Path | None, typer.Option(help="pacs: folder for the images; left out = the station's own.")
     ] = None,
 ) -> None:
-    """Analyse every exam of a manifest, folder, zip or PACS search; run again, it goes on where it stopped."""
+    """Analyse every exam of a manifest, folder, zip or PACS search; run again, it goes on where it stopped.
+
+    Exit status: 0 every exam was analysed, 1 at least one was not, 2 a wrong option, 130 interrupted.
+    """
     folder = out or sr
     if folder is None:
         raise typer.BadParameter("expected --out FOLDER or --sr FOLDER, found neither.")
@@ -144,16 +144,17 @@ class Order:
 
 
 def carry_out(order: Order) -> int:
-    """Run it; the exit status: 0, 1 = nothing could be read, 130 = interrupted.
+    """Run it; the exit status: 0 = every exam was analysed, 1 = at least one was not, 130 = interrupted.
 
     Raises
     ------
     BatchError
         The folder holds another run, or this one cannot go on.
     """
+    summary = Summary()
     spec, lesion_notes = _spec(order)
     folder = RunFolder(order.folder, objects=order.sr)
-    with _interrupt() as stopping, Claims(order.folder, stale_s=order.stale_s) as claims:
+    with stopping_by_signal() as stopping, Claims(order.folder, stale_s=order.stale_s) as claims:
         _prepare_folder(order, folder, claims)
         with TerminalReporter() as reporter:
             for note in lesion_notes:
@@ -166,13 +167,19 @@ def carry_out(order: Order) -> int:
                     more=source.more if order.watch else lambda: None,
                 )  # fmt: skip
                 folder.adopt(_unjournalled(folder, claims))
-                source.tables = lambda: _tables(order, folder, source, lesion_notes)
+                claims.tidy(folder.recorded())
+                summary = run.summary
+                source.tables = lambda: _tables(order, folder, source, lesion_notes, summary)
                 run.extend(source.units)
-                summary = run.work()
-            finally:
+                run.work()
+            except BaseException:
                 pool.close()
-                _tables(order, folder, source, lesion_notes)
-    return _last_words(order, folder, summary)
+                with contextlib.suppress(OSError):  # what went wrong first is what is said
+                    _tables(order, folder, source, lesion_notes, summary)
+                raise
+            pool.close()
+            _tables_or_sentence(order, folder, source, lesion_notes, summary)
+    return last_words(order.source, folder.run_facts(), summary, source.listing.notes)
 
 
 class _Source:
@@ -257,6 +264,7 @@ def _prepare_folder(order: Order, folder: RunFolder, claims: Claims) -> None:
         lesions_sha256=""
         if order.lesions is None
         else hashlib.sha256(order.lesions.read_bytes()).hexdigest(),
+        search_sha256=order.pacs.digest if order.source.startswith(PACS) else "",
     )
     folder.open(job, claims.owner)
     if order.retry_failed:
@@ -312,13 +320,28 @@ def _memory_bytes() -> int:
         return 16 << 30
 
 
-def _tables(order: Order, folder: RunFolder, source: _Source, lesion_notes: list[str]) -> None:
+def _tables_or_sentence(
+    order: Order, folder: RunFolder, source: _Source, lesion_notes: list[str], summary: Summary
+) -> None:
+    try:
+        _tables(order, folder, source, lesion_notes, summary)
+    except OSError as error:
+        raise BatchError(
+            f"{order.folder}: expected room for the tables, found: {error.strerror}; mend that and run the same "
+            "command again, which analyses nothing twice."
+        ) from error
+
+
+def _tables(
+    order: Order, folder: RunFolder, source: _Source, lesion_notes: list[str], summary: Summary
+) -> None:
     facts = {
         **_model(order.card),
         "software_version": software_version(),
         "floor": order.floor,
     }
-    folder.write_tables(source.units, source.listing.refused, facts, notes=lesion_notes)
+    refused = (*source.listing.refused, *summary.put_off.items())
+    folder.write_tables(source.units, refused, facts, notes=lesion_notes)
 
 
 def _model(card: ModelCard | None) -> dict[str, str]:
@@ -328,50 +351,6 @@ def _model(card: ModelCard | None) -> dict[str, str]:
         "weights_digest": "" if card is None else card.weights_sha256,
         "preprocessing": "none" if card is None else card.preprocessing,
     }
-
-
-def _last_words(order: Order, folder: RunFolder, summary: Summary) -> int:
-    run = folder.run_facts()
-    for case_id, sentence in run["failures"].items():
-        typer.echo(f"{case_id}: {sentence}")
-    if LESIONS_UNUSED in run["warnings"].get("--lesions", ()):
-        typer.echo(LESIONS_UNUSED)
-    if summary.skipped:
-        typer.echo(f"{summary.skipped} exams were done before or by another process.")
-    if summary.interrupted:
-        typer.echo("Stopped. The same command goes on from here.", err=True)
-        return INTERRUPTED
-    if not run["seconds_per_exam"]:
-        typer.echo(
-            f"{order.source}: expected at least one exam that can be read, found none; see the lines above.",
-            err=True,
-        )
-        return 1
-    return 0
-
-
-@contextmanager
-def _interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a wish to stop; a second Ctrl-C ends the process at once, which loses nothing."""
-    asked: list[int] = []
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        if len(asked) > 1:
-            raise KeyboardInterrupt
-        sys.stderr.write("Stopping after what is in hand; Ctrl-C again stops at once.\n")
-
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, ask)
-    except ValueError:  # not in the main thread, where nobody can interrupt
-        pass
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def software_version() -> str:

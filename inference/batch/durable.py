@@ -1,21 +1,27 @@
 """Files that are either there whole or not at all, and that only one process can be the first to make.
 
-Works on a local disk and on a share; knows nothing of exams.
+Works on a local disk and on a share, with hard links or without; knows nothing of exams.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import secrets
+import shutil
 from pathlib import Path
 
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+from resources.file_locks import sync_folder
+
+# What systems say where a file cannot have two names: exFAT, FAT, many SMB shares, FUSE.
+_NO_LINKS = {
+    errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL,
+}  # fmt: skip
+_CONTENT = "content"
 
 
 def write_once(path: Path, data: bytes, *, durable: bool = True) -> bool:
-    """Make a file that must not exist yet.
+    """Make a file that must not exist yet; nobody ever sees a part of it.
 
     Parameters
     ----------
@@ -30,7 +36,7 @@ def write_once(path: Path, data: bytes, *, durable: bool = True) -> bool:
     OSError
         The disk refuses, or the folder is not there.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    part = _part_of(path)
     try:
         _write(part, data, durable=durable)
         try:
@@ -40,7 +46,7 @@ def write_once(path: Path, data: bytes, *, durable: bool = True) -> bool:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            if not _write_exclusive(path, data, durable=durable):  # a share without hard links
+            if not _elect(path, data, durable=durable):
                 return False
     finally:
         part.unlink(missing_ok=True)
@@ -51,7 +57,7 @@ def write_once(path: Path, data: bytes, *, durable: bool = True) -> bool:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file anew: a reader sees the old one or the new one, never a part."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    part = _part_of(path)
     try:
         _write(part, data, durable=True)
         part.replace(path)
@@ -60,14 +66,64 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the names in a folder; a no-op where folders cannot be opened (Windows, shares)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+def set_aside(path: Path, suffix: str) -> None:
+    """Give a file another suffix, so that :func:`write_once` may make it anew."""
+    shutil.rmtree(_election_of(path), ignore_errors=True)  # what a killed process may have left
+    path.replace(path.with_suffix(suffix))
+
+
+# ---- without hard links
+
+
+def _elect(path: Path, data: bytes, *, durable: bool) -> bool:
+    """Make a file where links are refused: a folder with content cannot be renamed onto another one.
+
+    The first to rename its folder is elected. Its content is in that folder whole, so that whoever finds the folder
+    and not the file publishes it on behalf of a process that was killed in between.
+    """
+    if path.exists():
+        return False
+    election, ballot = _election_of(path), _part_of(path)
+    try:
+        ballot.mkdir()
+        _write(ballot / _CONTENT, data, durable=durable)
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            ballot.rename(election)
+        except OSError:
+            if not election.is_dir() and not path.exists():
+                raise
+            elected = False
+        else:
+            elected = not path.exists()  # another was first, and has tidied its election away already
+        _publish(election, path, durable=durable)
+        if elected or not ballot.exists():
+            shutil.rmtree(election, ignore_errors=True)
+    finally:
+        shutil.rmtree(ballot, ignore_errors=True)
+    return elected
+
+
+def _publish(election: Path, path: Path, *, durable: bool) -> None:
+    """Give the elected content its name; done twice it changes nothing."""
+    try:
+        data = (election / _CONTENT).read_bytes()
+    except OSError:  # published and tidied away by the elected
+        return
+    part = _part_of(path)
+    try:
+        _write(part, data, durable=durable)
+        if not path.exists() and election.exists():
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _election_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.first")
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
 
 
 def _write(path: Path, data: bytes, *, durable: bool) -> None:
@@ -76,16 +132,3 @@ def _write(path: Path, data: bytes, *, durable: bool) -> None:
         if durable:
             stream.flush()
             os.fsync(stream.fileno())
-
-
-def _write_exclusive(path: Path, data: bytes, *, durable: bool) -> bool:
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
-        return False
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data)
-        if durable:
-            stream.flush()
-            os.fsync(stream.fileno())
-    return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +31,12 @@ class PacsOrder:
     since: str = ""
     until: str = ""
     shelf: Path | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what is searched for; where the images are kept is no part of it."""
+        asked = (self.patient_id, self.accession, self.since, self.until)
+        return hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()
 
 
 def open_pacs(

@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event as Flag
 from typing import Protocol
 
+from inference.batch.passing import NotNow, is_full
 from inference.batch.units import Unit
 from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, failed
 from inference.engine import InferenceCancelled
@@ -23,6 +24,7 @@ from resources import log_lines
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_S = 5.0
+NOT_NOW, NO_ROOM = "not now", "no room"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,15 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PutOff:
+    """A unit that cannot be analysed at the moment: the disk is full, or its files are away."""
+
+    unit: Unit
+    sentence: str
+    full: bool = False  # nothing else can be done either
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hopeless:
     """The model cannot be made: no unit can be analysed."""
 
@@ -56,7 +67,7 @@ class Hopeless:
     sentence: str
 
 
-Event = Finished | Died | Stopped | Hopeless
+Event = Finished | Died | Stopped | PutOff | Hopeless
 
 
 class Pool(Protocol):
@@ -159,7 +170,9 @@ class LocalPool:
             return Died(unit=unit, reason=_why(code))
         if kind == "product":
             return Finished(product=content, worker=worker.name)
-        return Stopped(unit=unit) if kind == "stopped" else Hopeless(unit=unit, sentence=str(content))
+        if kind == "stopped":
+            return Stopped(unit=unit)
+        return put_off_or_hopeless(kind, unit, content)
 
     def _ready(self, index: int) -> _Worker:
         worker = self._workers[index]
@@ -197,6 +210,18 @@ class LocalPool:
         return code
 
 
+def put_off_or_hopeless(kind: str, unit: Unit, content: object) -> PutOff | Hopeless:
+    """Read a worker's answer that is no product."""
+    if kind in {NOT_NOW, NO_ROOM}:
+        return PutOff(unit=unit, sentence=str(content), full=kind == NO_ROOM)
+    return Hopeless(unit=unit, sentence=str(content))
+
+
+def answer_to(error: NotNow) -> tuple[str, str]:
+    """What a worker answers for a unit that must wait."""
+    return (NO_ROOM if is_full(error) else NOT_NOW), str(error)
+
+
 def _why(code: int | None) -> str:
     if code is not None and code < 0:
         return f"it was killed by signal {-code} ({signal.strsignal(-code) or 'unknown'}; often too little memory)"
@@ -231,6 +256,8 @@ def _answer(analyst: Analyst, unit: Unit, flag: Flag) -> tuple[str, object]:
         return "stopped", None
     except EngineNotMade as error:
         return "hopeless", str(error)
+    except NotNow as error:
+        return answer_to(error)
     except Exception as error:  # noqa: BLE001 - one exam's trouble must not end an archive's run
         _LOG.exception("a unit of the batch failed")
         return "product", failed(unit, f"The analysis failed ({type(error).__name__}: {error}); report this.")

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inference.batch.pool import Died, Event, Finished, Hopeless
+from inference.batch.passing import NotNow
+from inference.batch.pool import Died, Event, Finished, answer_to, put_off_or_hopeless
 from inference.batch.run_folder import BatchError
 from inference.batch.units import Unit
 from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, failed
@@ -43,11 +44,13 @@ class RayWorker:
         return f"{socket.gethostname()}:{os.getpid()}"
 
     def analyse(self, unit: Unit) -> tuple[str, Product | str]:
-        """Analyse one unit: ("product", it) or ("hopeless", why)."""
+        """Analyse one unit: ("product", it), or what ``answer_to`` says, or ("hopeless", why)."""
         try:
             return "product", self._analyst.analyse(unit)
         except EngineNotMade as error:
             return "hopeless", str(error)
+        except NotNow as error:
+            return answer_to(error)
         except Exception as error:  # noqa: BLE001 - one exam's trouble must not end an archive's run
             _LOG.exception("a unit of the batch failed")
             return "product", failed(
@@ -171,7 +174,7 @@ class RayPool:
             return Died(unit=unit, reason=f"the cluster lost it: {type(error).__name__}")
         if kind == "product":
             return Finished(product=content, worker=lane.name)
-        return Hopeless(unit=unit, sentence=str(content))
+        return put_off_or_hopeless(kind, unit, content)
 
     def _connect(self, address: str, workers: int | None) -> None:
         quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from inference.batch.claims import Claims
-from inference.batch.pool import Died, Event, Finished, Hopeless, Pool, Stopped
+from inference.batch.passing import is_full, is_passing
+from inference.batch.pool import Died, Event, Finished, Hopeless, Pool, PutOff, Stopped
 from inference.batch.run_folder import BatchError, RunFolder
 from inference.batch.units import Unit
 from inference.batch.work import Product, failed
+from inference.exam.pacs.model import PacsStopped
 from resources.files import UserFacingError
 
 _LOG = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ _ELSEWHERE_S = 1.0  # how often exams that others hold are looked at
 _STOP_S = 30.0  # what a worker gets to notice that it should stop
 _ATTEMPTS = 2
 _DEATHS_IN_A_ROW = 6
+_PUT_OFF_IN_A_ROW = 3  # then it is the PACS or the disk, and the other exams need not be tried
 
 
 class Reporter(Protocol):
@@ -52,6 +55,8 @@ class Summary:
     recorded: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: int = 0  # recorded before, or by another process
+    put_off: dict[str, str] = field(default_factory=dict)  # case -> why it cannot be analysed at the moment
+    ended_early: bool = False  # nothing could be analysed any more
     interrupted: bool = False
 
 
@@ -90,7 +95,7 @@ class Run:
             ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch-prepare") if prepare else None
         )
         self._looked_s = 0.0
-        self._deaths = 0
+        self._deaths = self._put_off_in_a_row = 0
         self._open = True
         self.summary = Summary()
 
@@ -124,6 +129,7 @@ class Run:
                 or self._working
             ):
                 if self._stopping():
+                    self.summary.interrupted = True
                     self._give_up()
                     break
                 self._take_more()
@@ -131,6 +137,9 @@ class Run:
                 for event in self._pool.events(_TICK_S):
                     self._handle(event)
                 self._look_elsewhere()
+                if self.summary.ended_early:
+                    self._give_up()
+                    break
         except OSError as error:
             raise BatchError(
                 f"{self._folder.root}: expected a folder that can be written, found: {error.strerror}; "
@@ -157,9 +166,17 @@ class Run:
         for future in [one for one in self._preparing if one.done()]:
             unit = self._preparing.pop(future)
             try:
-                self._ready.append(future.result())
+                ready = future.result()
+            except PacsStopped:
+                self._give_back(unit)  # the user stops the run
             except UserFacingError as error:
-                self._record(failed(unit, str(error)), worker="")
+                if is_passing(error):
+                    self._put_off(PutOff(unit=unit, sentence=str(error), full=is_full(error)))
+                else:
+                    self._record(failed(unit, str(error)), worker="")
+            else:
+                self._put_off_in_a_row = 0
+                self._ready.append(ready)
         ahead = 2 if self._threads is not None else 0
         while self._pending and len(self._ready) + len(self._preparing) < self._pool.idle + ahead:
             self._claim(self._pending.popleft())
@@ -183,16 +200,30 @@ class Run:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Finished):
-            self._deaths = 0
+            self._deaths = self._put_off_in_a_row = 0
             self._record(event.product, worker=event.worker)
         elif isinstance(event, Hopeless):
             raise BatchError(event.sentence)
         elif isinstance(event, Died):
             self._died(event.unit, event.reason)
+        elif isinstance(event, PutOff):
+            self._put_off(event)
         elif isinstance(event, Stopped):
-            self._working.pop(event.unit.key, None)
-            self._claims.release(event.unit.key)
-            self._pending.appendleft(event.unit)
+            self._give_back(event.unit)
+
+    def _give_back(self, unit: Unit) -> None:
+        self._working.pop(unit.key, None)
+        self._claims.release(unit.key)
+        self._pending.appendleft(unit)
+
+    def _put_off(self, event: PutOff) -> None:
+        """Leave an exam to the next run: nothing is recorded, for nothing is known about it."""
+        self._working.pop(event.unit.key, None)
+        self._claims.release(event.unit.key)
+        self.summary.put_off[event.unit.case_id] = event.sentence
+        self._put_off_in_a_row += 1
+        if event.full or self._put_off_in_a_row >= _PUT_OFF_IN_A_ROW:
+            self.summary.ended_early = True
 
     def _died(self, unit: Unit, reason: str) -> None:
         self._deaths += 1
@@ -241,7 +272,6 @@ class Run:
         self._told()
 
     def _give_up(self) -> None:
-        self.summary.interrupted = True
         self._pool.stop()
         given = {unit.key for unit in (*self._ready, *self._preparing.values())}
         busy = set(self._working) - given

@@ -13,11 +13,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from inference.batch.durable import replace_file, write_once
+from inference.batch.durable import replace_file, set_aside, write_once
 from inference.batch.units import Unit
 from inference.batch.work import Product
 from inference.exam.types import InferenceError
@@ -50,6 +50,7 @@ class Job:
     heatmaps: bool = False
     objects: bool = False
     lesions_sha256: str = ""
+    search_sha256: str = ""  # of what a PACS was asked for, which may name a patient
 
 
 _WORDS = {
@@ -62,7 +63,11 @@ _WORDS = {
     "heatmaps": "--heatmaps",
     "objects": "--sr",
     "lesions_sha256": "--lesions",
+    "search_sha256": "PACS search",
 }
+
+
+_DEFAULTS = {part.name: part.default for part in fields(Job) if part.default is not MISSING}
 
 
 class RunFolder:
@@ -104,7 +109,7 @@ class RunFolder:
                 f"{self.root / JOB_FILE}: expected the description of a run, found damage; start again with --fresh."
             ) from error
         for name, wanted in facts.items():
-            if found.get(name) != wanted:
+            if found.get(name, _DEFAULTS.get(name)) != wanted:
                 raise BatchError(
                     f"{self.root}: expected a run with {_WORDS.get(name, name)} {_short(wanted)}, found one with "
                     f"{_short(found.get(name))}; choose another --out, or --fresh to throw that run away."
@@ -170,8 +175,7 @@ class RunFolder:
         for key in sorted(self.recorded()):
             record, _ = self._read(key)
             if record is not None and record.get("failure"):
-                path = self._record(key)
-                path.replace(path.with_name(f"{path.stem}.failed"))
+                set_aside(self._record(key), ".failed")
                 shutil.rmtree(self.root / "claims" / key[:2] / key, ignore_errors=True)
                 count += 1
         return count
@@ -242,9 +246,9 @@ class RunFolder:
             record = json.loads(data)
         except FileNotFoundError:
             return None, b""
-        except ValueError:  # a share without links and a power cut: the exam is done again
+        except ValueError:  # a disk's own fault, for records are made whole: the exam is done again
             _LOG.warning("a damaged record was set aside")
-            path.replace(path.with_name(f"{path.stem}.damaged"))
+            set_aside(path, ".damaged")
             return None, b""
         return (record if isinstance(record, dict) and "case_id" in record else None), data
 

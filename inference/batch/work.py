@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from inference.batch.passing import NotNow, is_passing
 from inference.batch.units import Unit, load_unit
 from inference.engine import Cancelled, InferenceCancelled, InferenceEngine
 from inference.exam.manifest import ManifestLesion
@@ -88,11 +89,27 @@ class Analyst:
             The model cannot be made; every other unit would end likewise.
         InferenceCancelled
             ``cancelled()`` became true.
+        NotNow
+            The disk is full, or the files are away: it can be analysed later.
         """
         engine = self._made_engine()
         try:
+            return self._analyse(engine, unit, cancelled)
+        except OSError as error:
+            if not is_passing(error):
+                raise
+            words = f"exam {unit.case_id}: expected a disk that works, found: {error.strerror}; mend that."
+            raise NotNow(words) from error
+
+    def _analyse(self, engine: InferenceEngine, unit: Unit, cancelled: Cancelled) -> Product:
+        try:
             exam = load_unit(unit)
         except UserFacingError as error:
+            if is_passing(error):
+                raise NotNow(str(error)) from error
+            if not unit.root.exists():
+                words = f"exam {unit.case_id}: expected its files where they were listed, found the whole source gone."
+                raise NotNow(words) from error
             return failed(unit, str(error))
         with tempfile.TemporaryDirectory(prefix="negatoscope-batch-") as scratch:
             output = RunOutput(Path(scratch), self._spec.heatmaps)
@@ -132,7 +149,11 @@ class Analyst:
         except InferenceCancelled:
             raise
         except UserFacingError as error:
+            if is_passing(error):
+                raise NotNow(str(error)) from error
             return [], None, str(error)
+        except OSError:
+            raise
         except Exception as error:  # noqa: BLE001 - a bug in a model must not end an archive's run
             text = f"The analysis failed inside the model ({type(error).__name__}: {error}); report this."
             return [], None, text

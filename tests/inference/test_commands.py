@@ -70,7 +70,7 @@ def test_infer_names_the_case_that_cannot_be_read_and_does_the_rest(
         }
         text = "\n".join([*lines, ",".join(bad[name] for name in header)]) + "\n"
         broken.write_text(text, encoding="utf-8")
-        assert main(["infer", str(broken), "--out", str(tmp_path)]) == 0
+        assert main(["infer", str(broken), "--out", str(tmp_path)]) == 1
     finally:
         broken.unlink()
     run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))

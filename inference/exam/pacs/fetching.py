@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from inference.exam.pacs.model import (
     Cancelled,
     Instance,
-    PacsError,
     PacsStopped,
     PacsUnreachable,
     Peer,
     StudyMatch,
     wanted_series,
 )
-from inference.exam.pacs.shelf import Shelf
+from inference.exam.pacs.shelf import NotWanted, Shelf
 from resources.translation import translate
 
 BACKOFF_S = (1.0, 4.0, 15.0)
@@ -41,7 +40,7 @@ class Fetched:
 
 
 def list_wanted(peer: Peer, study_uid: str, *, objects: bool) -> tuple[Instance, ...]:
-    """Return all objects of a study that are to be fetched; PacsError when it has none of them."""
+    """Return all objects of a study that are to be fetched; NotWanted when it has none of them."""
     series = peer.series(study_uid)
     chosen = wanted_series(series, mammography_only=peer.connection.mammography_only, objects=objects)
     if not chosen:
@@ -49,7 +48,7 @@ def list_wanted(peer: Peer, study_uid: str, *, objects: bool) -> tuple[Instance,
         words = _tr(
             "{0}: expected mammography (MG) in this study, found {1}; allow other images in the connection."
         )
-        raise PacsError(words.format(peer.connection.name, found))
+        raise NotWanted(words.format(peer.connection.name, found))
     return tuple(instance for one in chosen for instance in peer.instances(one))
 
 
