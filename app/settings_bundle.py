@@ -4,9 +4,12 @@ protocols, PACS connections. Passwords, tokens and places of windows are left ou
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,8 @@ from app.language import settings_folder
 from app.settings_store import JsonSettings, SettingsError
 from app.state.protocol_library import checked
 from app.state.settings import from_json, to_json
-from inference.exam.pacs.connections import CONNECTIONS_FILE, SCHEMA, ConnectionBook
-from inference.exam.pacs.model import Connection
+from inference.exam.pacs.connections import ConnectionBook, connections_of, to_carry
+from inference.exam.pacs.model import Connection, PacsError
 from resources.files import UserFacingError
 from resources.translation import translate
 
@@ -55,8 +58,7 @@ def export_settings(file: Path, *, folder: Path | None = None) -> Carried:
     plain = {name: value for name, value in to_json(store.current).items() if name not in _STATION_ONLY}
     protocols = {path.name: _object(path) for path in sorted((home / "hanging_protocols").glob("*.json"))}
     book = ConnectionBook(home)
-    count = len(book.connections())
-    connections = _object(book.path).get("connections", []) if count else []
+    connections = [to_carry(one) for one in book.connections()]
     content = {
         "form": FORM,
         "version": VERSION,
@@ -76,12 +78,14 @@ def export_settings(file: Path, *, folder: Path | None = None) -> Carried:
         words = _tr("{0}: could not be written ({1}); choose another place.")
         raise SettingsError(words.format(file, error.strerror)) from error
     return Carried(
-        monitors=len(store.current.monitors), hanging_protocols=len(protocols), pacs_connections=count
+        monitors=len(store.current.monitors),
+        hanging_protocols=len(protocols),
+        pacs_connections=len(connections),
     )
 
 
 def import_settings(file: Path, *, folder: Path | None = None) -> Carried:
-    """Take the settings of an exported file in; what is wrong with it is said before anything is changed.
+    """Take the settings of an exported file in, all of them or none: what is wrong is said before anything is changed.
 
     Places of windows and passwords of this station stay as they are; protocols and connections of the same name are
     replaced, others stay.
@@ -89,7 +93,7 @@ def import_settings(file: Path, *, folder: Path | None = None) -> Carried:
     Raises
     ------
     SettingsError
-        One sentence: what in the file was expected and what found.
+        One sentence: what in the file or of this station's own was expected and what found.
     """
     home = folder or settings_folder()
     content = _checked(file)
@@ -108,23 +112,48 @@ def import_settings(file: Path, *, folder: Path | None = None) -> Carried:
     protocols = content["hanging_protocols"]
     _check_protocols(file, protocols)
     connections = _connections(file, content["pacs_connections"])
-    own = home / "hanging_protocols"
+    own, book = home / "hanging_protocols", ConnectionBook(home)
     try:
-        store.keep(kept)
-        for name, plain in protocols.items():
-            own.mkdir(parents=True, exist_ok=True)
-            (own / name).write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
+        book.check()
+        with _all_or_nothing([store.path, *book.files, *(own / name for name in protocols)]):
+            for connection in connections:
+                book.keep(connection)
+            for name, plain in protocols.items():
+                own.mkdir(parents=True, exist_ok=True)
+                (own / name).write_text(json.dumps(plain, indent=1, ensure_ascii=False), encoding="utf-8")
+            store.keep(kept)
+    except PacsError as error:
+        raise SettingsError(_tr("{0} Nothing was changed.").format(error)) from error
     except OSError as error:
         words = _tr(
             "{0}: could not be written ({1}); free the disk or give rights to the folder, then import again."
         )
-        raise SettingsError(words.format(own, error.strerror)) from error
-    book = ConnectionBook(home)
-    for connection in connections:
-        book.keep(connection)
+        raise SettingsError(words.format(home, error.strerror)) from error
     return Carried(
         monitors=len(kept.monitors), hanging_protocols=len(protocols), pacs_connections=len(connections)
     )
+
+
+@contextmanager
+def _all_or_nothing(files: Sequence[Path]) -> Iterator[None]:
+    """Put files back as they were where the block fails."""
+    with (
+        tempfile.TemporaryDirectory() as scratch
+    ):  # its user's only, as the file with the passwords must stay
+        before = [Path(scratch) / str(number) for number in range(len(files))]
+        for file, copy in zip(files, before, strict=True):
+            if file.is_file():
+                shutil.copy2(file, copy)
+        try:
+            yield
+        except BaseException:
+            for file, copy in zip(files, before, strict=True):
+                with contextlib.suppress(OSError):  # what went wrong first is what is said
+                    if copy.is_file():
+                        shutil.copy2(copy, file)
+                    else:
+                        file.unlink(missing_ok=True)
+            raise
 
 
 def _wrong(file: Path, expected: str, found: str) -> SettingsError:
@@ -178,11 +207,7 @@ def _check_protocols(file: Path, protocols: Mapping[str, object]) -> None:
 
 
 def _connections(file: Path, plain: list[object]) -> tuple[Connection, ...]:
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / CONNECTIONS_FILE).write_text(
-            json.dumps({"schema": SCHEMA, "connections": plain}), encoding="utf-8"
-        )
-        try:
-            return ConnectionBook(Path(scratch)).connections()
-        except UserFacingError as error:
-            raise _wrong(file, _tr("PACS connections"), str(error).rsplit(": ", 1)[-1]) from error
+    try:
+        return connections_of(plain)
+    except ValueError as error:
+        raise _wrong(file, _tr("PACS connections"), str(error)) from error

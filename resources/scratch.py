@@ -16,7 +16,7 @@ from pathlib import Path
 
 from resources.file_locks import SignOfLife, is_alive
 
-PURPOSES = ("batch", "send", "tables")
+PURPOSES = ("batch", "send", "settings", "tables")
 _NAME = re.compile(rf"negatoscope-(?:{'|'.join(PURPOSES)})-[a-z0-9_]{{8}}")
 _SIGN = "alive"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,49 @@ def test_a_bad_file_is_refused_in_one_sentence_and_changes_nothing(station, tmp_
     assert "nothing was changed" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "word"),
+    [
+        ("damaged connections", "PACS connections cannot be read"),
+        ("passwords that all may read", "open rights"),
+        ("a disk that fails in the middle", "could not be written"),
+        ("a password in an address", "without user and password"),
+    ],
+)
+def test_an_import_that_cannot_take_everything_takes_nothing(station, tmp_path, trouble, word) -> None:
+    file, other = tmp_path / "settings.json", tmp_path / "other"
+    export_settings(file, folder=station)
+    JsonSettings(other).keep(Settings(text_scale=1.2))
+    link = Connection(name="archive", kind=Kind.DICOMWEB, url="https://old.example/dicom-web")
+    ConnectionBook(other).keep(link, secret="kept")
+    if trouble == "damaged connections":
+        (other / "pacs.json").write_text('{"schema": 1, "connections": [', encoding="utf-8")
+    elif trouble == "passwords that all may read":
+        (other / "pacs-secrets.json").chmod(0o644)
+    elif trouble == "a disk that fails in the middle":
+        (other / "hanging_protocols").write_text("a file in the folder's place", encoding="utf-8")
+    else:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        content["pacs_connections"][0]["url"] = "https://ada:s3cret@pacs.example/dicom-web"
+        file.write_text(json.dumps(content), encoding="utf-8")
+    before = {path.name: path.read_bytes() for path in other.iterdir()}
+    with pytest.raises(SettingsError, match=word) as refused:
+        import_settings(file, folder=other)
+    assert "s3cret" not in str(refused.value)
+    assert {path.name: path.read_bytes() for path in other.iterdir()} == before
+    if trouble != "passwords that all may read":
+        assert stat.S_IMODE((other / "pacs-secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_password_that_an_older_station_kept_in_an_address_is_not_carried(station, tmp_path) -> None:
+    kept = station / "pacs.json"
+    kept.write_text(kept.read_text().replace("https://", "https://ada:s3cret@"), encoding="utf-8")
+    export_settings(tmp_path / "settings.json", folder=station)
+    text = (tmp_path / "settings.json").read_text(encoding="utf-8")
+    assert "s3cret" not in text
+    assert "https://pacs.example/dicom-web" in text
 
 
 @settings(max_examples=60, deadline=None)

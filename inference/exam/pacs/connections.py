@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -30,6 +31,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "mammography_only": (bool,),
 }
 
+_NAMED_IN_URL = re.compile(r"(https?://)[^/\s]*@")
 _T = TypeVar("_T", "Connection", "ListenerSettings")
 
 
@@ -93,14 +95,22 @@ class ConnectionBook:
 
     def connections(self) -> tuple[Connection, ...]:
         """Return all connections by name; PacsError names what in the file cannot be read."""
-        plain = self._read().get("connections", [])
-        if not isinstance(plain, list):
-            raise self._damaged(_tr("connections is no list"))
         try:
-            found = [_made(Connection, one) for one in plain]
-        except (ValueError, TypeError, OverflowError) as error:
+            found = connections_of(self._read().get("connections", []))
+        except ValueError as error:
             raise self._damaged(str(error)) from error
         return tuple(sorted(found, key=lambda one: one.name.casefold()))
+
+    def check(self) -> None:
+        """Read all that is kept; PacsError names what cannot be read."""
+        self.connections()
+        self.listener()
+        self._secrets()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where all that is kept lies, whether it is there or not."""
+        return self.path, self._folder / SECRETS_FILE
 
     def connection(self, name: str) -> Connection:
         """Return one connection by its name; PacsError names those there are."""
@@ -117,6 +127,11 @@ class ConnectionBook:
         A connection that leads to another server, or as another user, loses its old secret first: a password is
         never handed to a server that it was not given for.
         """
+        if _NAMED_IN_URL.match(connection.url):
+            words = _tr(
+                "PACS connection {0}: expected an address without user and password, found them in it; enter them in their fields."
+            )
+            raise PacsError(words.format(connection.name))
         known = [one for one in self.connections() if one.name == connection.name]
         if secret is None and any(_whose(one) != _whose(connection) for one in known):
             self._keep_secret(connection.name, "")
@@ -208,6 +223,21 @@ class ConnectionBook:
         except OSError as error:
             words = _tr("{0}: could not be written ({1}); free the disk or the folder's rights.")
             raise PacsError(words.format(path, error.strerror or error)) from error
+
+
+def connections_of(plain: object) -> tuple[Connection, ...]:
+    """Read connections as a file holds them; ValueError says what makes no sense."""
+    if not isinstance(plain, list):
+        raise ValueError(_tr("connections is no list"))
+    try:
+        return tuple(_made(Connection, one) for one in plain)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+def to_carry(connection: Connection) -> dict[str, object]:
+    """Return a connection as a file to be carried to another station holds it; no password, not even in its address."""
+    return _plain(connection) | {"url": _NAMED_IN_URL.sub(r"\1", connection.url)}
 
 
 def _plain(settings: Connection | ListenerSettings) -> dict[str, object]:
