@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine import InferenceEngine
+from inference.evaluation.strata import Case, strata_json
+from inference.evaluation.strata_cases import age_group, size_group
 from inference.exam.phantom import PhantomExam, phantom_exam
 from inference.exam.types import Box
 from inference.metrics import (
@@ -50,6 +52,7 @@ class PhantomRun:
     pointing_patient: list[str] = field(default_factory=list)
     pointing: list[bool] = field(default_factory=list)
     pointing_findings: list[frozenset[FindingType]] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)  # one an exam, called positive from 0.5 on
     baselines: dict[str, list[float]] = field(default_factory=dict)
     blob_pointing: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -80,6 +83,7 @@ def run_phantoms(
         run.exam_truth.append(Pathology.MALIGNANT in phantom.pathology.values())
         run.exam_score.append(result.exam_score or 0.0)
         run.exam_findings.append(frozenset(x.finding for x in phantom.lesions if x.malignant))
+        run.cases.append(_case(phantom, run.exam_truth[-1], run.exam_score[-1] >= 0.5))
         run.seconds.append(result.seconds)
         for side in _SIDES:
             run.breast_patient.append(str(seed))
@@ -128,6 +132,15 @@ def peak_offset(
     centres = [box_to_canvas(item.placement, box).center for box in boxes]
     offsets = [(peak[0] - centre[0], peak[1] - centre[1]) for centre in centres]
     return [min(offsets, key=lambda offset: offset[0] ** 2 + offset[1] ** 2)]
+
+
+def _case(phantom: PhantomExam, positive: bool, called: bool) -> Case:
+    guilty = [lesion for lesion in phantom.lesions if lesion.malignant]
+    groups = {"age": age_group(phantom.age), "density": frozenset({phantom.density.value})}
+    if positive:
+        groups["type"] = frozenset(lesion.finding.value for lesion in guilty)
+        groups["size"] = size_group(max((2.0 * lesion.radius_mm for lesion in guilty), default=None))
+    return Case(patient=phantom.exam.exam_id, positive=positive, called=called, groups=groups)
 
 
 def malignant_boxes(phantom: PhantomExam, image_key: str) -> tuple[Box, ...]:
@@ -195,6 +208,7 @@ def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
         ],
         "baselines": {k: _as_dict(delong_auc(truth, np.array(v))) for k, v in run.baselines.items()},
         "blob_pointing_game": round(float(np.mean(run.blob_pointing)), 4),
+        "strata": strata_json(run.cases)[0],
         "operating": _sensitivity_specificity(truth, score),
         "seconds_per_exam": round(float(np.median(run.seconds)), 3),
     }  # fmt: skip

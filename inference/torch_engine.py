@@ -22,7 +22,7 @@ from inference.device import chosen_device
 from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
 from inference.exam.types import Box, Exam, ViewImage
 from inference.model_card import ModelError, checked_weights, read_card
-from inference.models.cam_classifier import STRIDE, CamClassifier, breast_logit, fold_batch_norm, map_mask
+from inference.models.cam_classifier import STRIDE, CamNetwork, breast_logit, fold_batch_norm, map_mask
 from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
@@ -71,12 +71,12 @@ class TorchEngine:
                 f"({str(error).splitlines()[0]}); copy the model folder again."
             ) from error
         model = fold_batch_norm(model)
-        self._model: CamClassifier = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model: CamNetwork = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._box_threshold = self.card.threshold("box") if box_threshold is None else box_threshold
         self._prepare = pipeline(self.card.preprocessing)
 
     @property
-    def network(self) -> CamClassifier:
+    def network(self) -> CamNetwork:
         """The network itself, batch normalisation folded, for measurements."""
         return self._model
 
@@ -139,7 +139,7 @@ class TorchEngine:
         Evidence maps in logits (map rows, map cols) per view, and view logits (views,) before calibration.
         """
         canvases = torch.from_numpy(np.stack([item.planes for item in inputs]))
-        masks = torch.from_numpy(np.stack([item.mask for item in inputs]))
+        masks = torch.from_numpy(np.stack([item.counted for item in inputs]))
         on_gpu = self.device.type == "cuda"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=on_gpu):
             batch = canvases.to(self.device).contiguous(memory_format=torch.channels_last)
@@ -172,7 +172,7 @@ class TorchEngine:
         # single precision cannot tell 1 - 1e-8 from 1: certain places are drawn together so that a peak stays one
         z = np.where(z > _SURE, _SURE + _SURE * np.tanh((z - _SURE) / _SURE), z)
         values = 1.0 / (1.0 + np.exp(-z))
-        inside = cv2.resize(item.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        inside = cv2.resize(item.counted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return np.asarray(values * inside, dtype=np.float32)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from inference.evaluation import ROUNDS
+from inference.evaluation import ROUNDS, strata_command
 from resources.vocabulary import ImageKind
 
 
@@ -219,3 +219,4 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate_run)
     app.command("compare")(compare_runs)
     app.command("calibrate")(calibrate_run)
+    strata_command.register(app)

@@ -64,37 +64,28 @@ class ResidualUnit(nn.Module):
         return functional.relu(out + short)
 
 
-class CamClassifier(nn.Module):
-    """Canvas (batch, 1 or 2, rows, cols) -> evidence map in logits, one cell per 16 x 16 pixels.
+class CamNetwork(nn.Module):
+    """What every network with evidence maps has in common: maps of two classes, use of maps, pooling.
 
-    The first channel is the picture in [-1, 1]; the second, where the configuration has one, counts spots.
+    A subclass gives ``class_maps``. Canvas (batch, 1 or 2, rows, cols): the first channel is the picture in
+    [-1, 1]; the second, where the configuration has one, counts spots.
     """
 
     def __init__(self, config: CamConfig) -> None:
         super().__init__()
         self.config = config
-        w = config.width
-        plan = ((w, w, 1), (w, w * 2, 2), (w * 2, w * 4, 2), (w * 4, w * 6, 1))
-        channels = 1 + bool(config.detail_px) + config.spots
-        self.stem1 = nn.Sequential(nn.Conv2d(channels, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU())
-        self.stem2 = nn.Sequential(nn.Conv2d(w, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
-        self.pool = nn.MaxPool2d(2)
-        self.blocks = nn.ModuleList(
-            nn.Sequential(ResidualUnit(c_in, c_out, stride), ResidualUnit(c_out, c_out, 1))
-            for c_in, c_out, stride in plan
-        )
-        self.dropout = nn.Dropout2d(config.dropout)
-        self.head = nn.Conv2d(w * 6, 2, 1)
-        # even evidence at the start: a smooth maximum over loud random maps would learn their noise first
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.constant_(self.head.bias, 0.0)  # type: ignore[arg-type]
+
+    def class_maps(self, canvas: Tensor) -> Tensor:
+        """Return the two maps (batch, 2, rows / 16, cols / 16), logits of cancer and of normal."""
+        raise NotImplementedError
 
     def forward(self, canvas: Tensor) -> Tensor:
-        """Return the evidence map: (batch, rows / 16, cols / 16), logits of cancer against normal."""
-        x = self.pool(self.stem2(self.stem1(self._with_detail(canvas))))
-        for block in self.blocks:
-            x = block(x)
-        maps = self.head(self.dropout(x))
+        """Return the evidence map: (batch, rows / 16, cols / 16), logits of cancer against normal.
+
+        Pooling is linear or monotonous in it, and the softmax of the two classes is the sigmoid of it, so that
+        nothing is lost by taking the difference first.
+        """
+        maps = self.class_maps(canvas)
         evidence: Tensor = maps[:, 0] - maps[:, 1]
         return evidence
 
@@ -112,19 +103,6 @@ class CamClassifier(nn.Module):
         axes = _MIRRORS if self.config.flips else _MIRRORS[:1]
         maps = [moved_back(self(canvas.flip(way)), offset_px).flip(way) for way in axes]
         return torch.stack(maps).amin(0)
-
-    def _with_detail(self, canvas: Tensor) -> Tensor:
-        size = self.config.detail_px
-        if not size:
-            return canvas
-        grey = canvas[:, :1]
-        coarse = functional.avg_pool2d(grey, 4)  # a mean over 20 pixels needs no full resolution
-        wide = size // 4 // 2 * 2 + 1
-        coarse = functional.avg_pool2d(coarse, wide, 1, wide // 2, count_include_pad=False)
-        mean = functional.interpolate(coarse, size=canvas.shape[2:], mode="bilinear", align_corners=False)
-        # air is level ground: without this the skin line would be the strongest detail of every picture
-        detail = torch.where(grey > -1.0, grey - mean, torch.zeros_like(grey))
-        return torch.cat([canvas, 4.0 * detail], 1)
 
     def view_logits(self, evidence: Tensor, inside: Tensor) -> Tensor:
         """First stage of pooling: over the cells inside the breast.
@@ -150,6 +128,50 @@ class CamClassifier(nn.Module):
         return (torch.logsumexp(masked.flatten(1), 1) - count.float().log()) / sharp
 
 
+class CamClassifier(CamNetwork):
+    """The published network at any width."""
+
+    def __init__(self, config: CamConfig) -> None:
+        super().__init__(config)
+        w = config.width
+        plan = ((w, w, 1), (w, w * 2, 2), (w * 2, w * 4, 2), (w * 4, w * 6, 1))
+        channels = 1 + bool(config.detail_px) + config.spots
+        self.stem1 = nn.Sequential(nn.Conv2d(channels, w, 5, 2, 2, bias=False), nn.BatchNorm2d(w), nn.ReLU())
+        self.stem2 = nn.Sequential(nn.Conv2d(w, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU())
+        self.pool = nn.MaxPool2d(2)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(ResidualUnit(c_in, c_out, stride), ResidualUnit(c_out, c_out, 1))
+            for c_in, c_out, stride in plan
+        )
+        self.dropout = nn.Dropout2d(config.dropout)
+        self.head = nn.Conv2d(w * 6, 2, 1)
+        # even evidence at the start: a smooth maximum over loud random maps would learn their noise first
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.constant_(self.head.bias, 0.0)  # type: ignore[arg-type]
+
+    def class_maps(self, canvas: Tensor) -> Tensor:
+        x = self.pool(self.stem2(self.stem1(self._with_detail(canvas))))
+        for block in self.blocks:
+            x = block(x)
+        maps: Tensor = self.head(self.dropout(x))
+        return maps
+
+    def _with_detail(self, canvas: Tensor) -> Tensor:
+        if not self.config.detail_px:
+            return canvas
+        return torch.cat([canvas, 4.0 * local_detail(canvas[:, :1], self.config.detail_px)], 1)
+
+
+def local_detail(grey: Tensor, size: int) -> Tensor:
+    """Picture (batch, 1, rows, cols) in [-1, 1] less its mean over ``size`` pixels; 0 in air."""
+    coarse = functional.avg_pool2d(grey, 4)  # a mean over 20 pixels needs no full resolution
+    wide = size // 4 // 2 * 2 + 1
+    coarse = functional.avg_pool2d(coarse, wide, 1, wide // 2, count_include_pad=False)
+    mean = functional.interpolate(coarse, size=grey.shape[2:], mode="bilinear", align_corners=False)
+    # air is level ground: without this the skin line would be the strongest detail of every picture
+    return torch.where(grey > -1.0, grey - mean, torch.zeros_like(grey))
+
+
 def moved_back(evidence: Tensor, offset_px: tuple[float, float]) -> Tensor:
     """Move maps (batch, map rows, map cols) up and left by canvas pixels, bilinear, edges repeated."""
     evidence = evidence.float()
@@ -167,6 +189,16 @@ def moved_back(evidence: Tensor, offset_px: tuple[float, float]) -> Tensor:
     return moved[:, 0]
 
 
+def network_of(config: CamConfig) -> CamNetwork:
+    """Make the network that a configuration describes, with fresh weights."""
+    if type(config) is CamConfig:
+        return CamClassifier(config)
+    from inference.models.dib_mg_modern import ModernCam, ModernConfig  # timm only where it is needed
+
+    assert isinstance(config, ModernConfig)
+    return ModernCam(config)
+
+
 def map_mask(mask: Tensor) -> Tensor:
     """Shrink a canvas breast mask (batch, rows, cols) in {0, 1} to map cells: 1 where a cell touches the
     breast."""
@@ -178,10 +210,12 @@ def breast_logit(view_logits: Tensor) -> Tensor:
     return view_logits.mean(-1)
 
 
-def fold_batch_norm(model: CamClassifier) -> CamClassifier:
+def fold_batch_norm(model: CamNetwork) -> CamNetwork:
     """Return the same function with every batch normalisation folded into its convolution (for
-    prediction)."""
+    prediction). Another network than the published one is only set to predict."""
     model.eval()
+    if not isinstance(model, CamClassifier):
+        return model
     for stem in (model.stem1, model.stem2):
         stem[0], stem[1] = _fused(stem[0], stem[1]), nn.Identity()
     for block in model.blocks:

@@ -2,7 +2,9 @@
 
 ``dib-mg-small/1``: first VOI, inversion and air -> breast found -> canonical orientation -> 0.45 mm pixels
 on a fixed canvas, breast against column 0 -> -1..1, outside the breast -1. ``dib-mg-small/2``: the same, and
-beside it the small bright spots counted at 0.2 mm, per canvas pixel. It does not know torch.
+beside it the small bright spots counted at 0.2 mm, per canvas pixel. ``dib-mg-small/3``: the same, with the
+breast on film found as on film and evidence in muscle, rim and film edge not counted. ``dib-mg-paper/1``: as
+published. It does not know torch.
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ from numpy.typing import NDArray
 
 from inference.exam.types import InferenceError, ViewImage
 from inference.preprocessing.breast import BreastRegion, find_breast
+from inference.preprocessing.film import counted_area, film_breast
 from inference.preprocessing.intensity import displayed_grey
 from inference.preprocessing.layout import Placement, draw_on_canvas, to_canonical
 from inference.preprocessing.spots import COARSEST_MM, SPOT_MM, spot_counts
-from resources.vocabulary import Laterality
+from resources.vocabulary import ImageKind, Laterality
 
 DIB_MG_SMALL = "dib-mg-small/1"
 DIB_MG_SMALL_SPOTS = "dib-mg-small/2"
+DIB_MG_SMALL_FILM = "dib-mg-small/3"
+DIB_MG_PAPER = "dib-mg-paper/1"
+PAPER_SIDE = 1600
 CANVAS_SHAPE = (512, 320)
 CANVAS_MM = 0.45
 ASSUMED_BREAST_MM = 170.0  # height of a breast in the picture when nothing says how large a pixel is
@@ -41,6 +47,13 @@ class ModelInput:
     warnings: tuple[str, ...] = ()
     spots: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     # (rows, cols) number of small bright spots per canvas pixel; None where the chain does not seek them
+    evidence_mask: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+    # (rows, cols) where evidence counts; None = in the whole breast
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Where evidence counts: (rows, cols) of the canvas."""
+        return self.mask if self.evidence_mask is None else self.evidence_mask
 
     @property
     def planes(self) -> NDArray[np.float32]:
@@ -56,7 +69,27 @@ def dib_mg_small(image: ViewImage) -> ModelInput:
 
 def dib_mg_small_spots(image: ViewImage) -> ModelInput:
     """Prepare one view for the small DIB-MG model, version 2: the canvas and the spots."""
-    item, canonical, region, source_mm = _prepare(image)
+    return _with_spots(image, *_prepare(image))
+
+
+def dib_mg_small_film(image: ViewImage) -> ModelInput:
+    """Prepare one view for the small DIB-MG model, version 3: as version 2, but film is treated as film."""
+    if image.kind is not ImageKind.FILM:
+        return dib_mg_small_spots(image)
+    item, canonical, region, source_mm = _prepare(image, film_breast)
+    counted = counted_area(
+        (item.canvas + 1.0) * 0.5, item.mask, item.pixel_mm, oblique=not image.view.projection.is_axial
+    )
+    return _with_spots(image, replace(item, evidence_mask=counted), canonical, region, source_mm)
+
+
+def _with_spots(
+    image: ViewImage,
+    item: ModelInput,
+    canonical: NDArray[np.float32],
+    region: BreastRegion,
+    source_mm: tuple[float, float],
+) -> ModelInput:
     spots = np.zeros(CANVAS_SHAPE, np.float32)
     if max(source_mm) > COARSEST_MM:
         sentence = (
@@ -81,14 +114,44 @@ def dib_mg_small_spots(image: ViewImage) -> ModelInput:
     return replace(item, spots=spots * item.mask)
 
 
+def dib_mg_paper(image: ViewImage) -> ModelInput:
+    """Prepare one view as Kim et al. 2018: longer side 1600, padded on the left for R and on the right for L.
+
+    The padding is air (-1 after scaling), which is what zero is in the pictures that they pad. Nothing is
+    segmented: the mask is the picture without its padding. A picture broader than high is padded below.
+    """
+    canonical = np.ascontiguousarray(to_canonical(displayed_grey(image), image.orientation, False))
+    rows, cols = canonical.shape
+    scale = PAPER_SIDE / max(rows, cols)
+    height, width = (min(PAPER_SIDE, max(1, round(n * scale))) for n in (rows, cols))
+    left = PAPER_SIDE - width if image.view.laterality is Laterality.RIGHT else 0
+    placement = Placement(
+        stored_shape=(image.pixels.shape[0], image.pixels.shape[1]),
+        orientation=image.orientation,
+        mirror=False,
+        origin=(0.0, 0.0),
+        extent=(float(rows), float(cols)),
+        scale=(height / rows, width / cols),
+        offset=(0.0, float(left)),
+        canvas_shape=(PAPER_SIDE, PAPER_SIDE),
+    )
+    canvas = draw_on_canvas(canonical, placement, 0.0) * 2.0 - 1.0
+    mask = np.zeros(canvas.shape, np.bool_)
+    mask[:height, left : left + width] = True
+    source_mm = 0.0 if image.spacing is None else image.spacing.row_mm
+    return ModelInput(
+        image_key=image.key, canvas=canvas, mask=mask, placement=placement, pixel_mm=source_mm / scale
+    )
+
+
 def _prepare(
-    image: ViewImage,
+    image: ViewImage, find: Callable[[NDArray[np.float32]], BreastRegion] = find_breast
 ) -> tuple[ModelInput, NDArray[np.float32], BreastRegion, tuple[float, float]]:
     """Canvas of one view, and what it was drawn from: canonical grey, breast, mm per row and column."""
     mirror = image.view.laterality is Laterality.RIGHT
     canonical = to_canonical(displayed_grey(image), image.orientation, mirror)
     canonical = np.ascontiguousarray(canonical)
-    region = find_breast(canonical)
+    region = find(canonical)
     warnings: list[str] = []
     if not region.found:
         warnings.append(
@@ -156,6 +219,8 @@ def _placement(
 PIPELINES: dict[str, Callable[[ViewImage], ModelInput]] = {
     DIB_MG_SMALL: dib_mg_small,
     DIB_MG_SMALL_SPOTS: dib_mg_small_spots,
+    DIB_MG_SMALL_FILM: dib_mg_small_film,
+    DIB_MG_PAPER: dib_mg_paper,
 }
 
 

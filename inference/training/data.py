@@ -44,6 +44,16 @@ class BreastSet:
         return len(self.labels)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a batch is varied, and what a network is asked about."""
+
+    flips: bool = True  # head to foot
+    shift: int = 12  # rows
+    film_share: float = 0.0  # chance of each view to look like film
+    whole_field: bool = False  # the whole canvas is pooled, as published; else the breast
+
+
 def training_spec(seed: int, pixel_mm: float = SPOT_MM) -> PhantomSpec:
     """Return the phantom of a seed: every second exam has a cancer, the others are normal or benign in turn.
 
@@ -170,7 +180,7 @@ def crop_to_breasts(canvases: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def augment(
-    canvases: Tensor, masks: Tensor, rng: np.random.Generator, *, shift: int = 12
+    canvases: Tensor, masks: Tensor, rng: np.random.Generator, *, shift: int = 12, flips: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Change contrast and brightness by up to 10 % (Kim et al. 2018), flip head to foot, and shift rows."""
     count = len(canvases)
@@ -182,7 +192,7 @@ def augment(
     kept = masks.clone()
     for i in range(count):
         move = int(rng.integers(-shift, shift + 1))
-        if rng.random() < 0.5:
+        if flips and rng.random() < 0.5:
             out[i], kept[i] = out[i].flip(1), kept[i].flip(0)
         out[i], kept[i] = torch.roll(out[i], move, 1), torch.roll(kept[i], move, 0)
     return out, kept

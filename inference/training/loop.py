@@ -23,21 +23,26 @@ from torch import Tensor, nn
 
 from inference.exam.types import InferenceError
 from inference.metrics import delong_auc
-from inference.models.cam_classifier import CamClassifier, breast_logit, map_mask
+from inference.models.cam_classifier import CamNetwork, breast_logit, map_mask, network_of
+from inference.models.dib_mg_modern import ModernCam
 from inference.training.data import (
     EASY_SEEDS,
     TRAIN_SEEDS,
     VALIDATION_SEEDS,
     BreastSet,
+    Look,
     augment,
     balanced_order,
     batch_tensors,
     breast_set,
     crop_to_breasts,
 )
+from inference.training.film_look import film_look
 from inference.training.losses import mirror_loss, weak_loss
 from inference.training.recipes import Recipe
+from inference.training.recipes import recipe as named_recipe
 
+PLAIN = Look()
 _LOG = logging.getLogger(__name__)
 _MIRRORS = ((-2,), (-1,), (-2, -1))
 _HAS_BF16 = bool(
@@ -50,7 +55,7 @@ class TrainingState:
     """What changes during a run; all of it is in a checkpoint, so that a resumed run equals one never
     stopped."""
 
-    model: CamClassifier
+    model: CamNetwork
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LambdaLR
     rng: np.random.Generator
@@ -60,11 +65,23 @@ class TrainingState:
 def start(recipe: Recipe, total: int) -> TrainingState:
     """Make a fresh state for a run of ``total`` steps, all randomness from the recipe's seed."""
     torch.manual_seed(recipe.seed)
-    model = CamClassifier(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    model = network_of(recipe.network)
+    if isinstance(model, ModernCam) and recipe.imagenet:
+        model.start_from_imagenet()
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learnt = [value for value in model.parameters() if value.requires_grad]
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            learnt, recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
+        )
+    else:
+        optimizer = torch.optim.AdamW(learnt, recipe.learning_rate, weight_decay=recipe.weight_decay)
     warmup = max(1, round(total * recipe.warmup_fraction))
 
     def factor(step: int) -> float:
+        if recipe.milestones:
+            return float(0.2 ** sum(step * recipe.epochs >= m * total for m in recipe.milestones))
         if step < warmup:
             return (step + 1) / warmup
         return 0.01 + 0.99 * 0.5 * (
@@ -76,7 +93,13 @@ def start(recipe: Recipe, total: int) -> TrainingState:
 
 
 def train_epoch(
-    state: TrainingState, data: BreastSet, batch: int, *, mirror_every: int = 0, mirror_weight: float = 0.5
+    state: TrainingState,
+    data: BreastSet,
+    batch: int,
+    *,
+    mirror_every: int = 0,
+    mirror_weight: float = 0.5,
+    look: Look = PLAIN,
 ) -> float:
     """Run one pass over the data in a drawn order; returns the mean loss.
 
@@ -88,7 +111,7 @@ def train_epoch(
     losses: list[float] = []
     for first in range(0, len(order) - batch + 1, batch):
         canvases, masks, labels = batch_tensors(data, order[first : first + batch])
-        canvases, masks = crop_to_breasts(*augment(canvases, masks, state.rng))
+        canvases, masks = _varied(canvases, masks, look, state.rng)
         inside = map_mask(masks)
         if mirror_every and len(losses) % mirror_every == 0:
             axes = _MIRRORS[int(state.rng.integers(len(_MIRRORS)))]
@@ -111,13 +134,24 @@ def train_epoch(
     return float(np.mean(losses))
 
 
-def _evidence(model: CamClassifier, canvases: Tensor) -> Tensor:
+def _varied(canvases: Tensor, masks: Tensor, look: Look, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    if look.whole_field:
+        masks = torch.ones_like(masks)
+    if look.film_share:
+        canvases, masks = film_look(canvases, masks, rng, share=look.film_share)
+    canvases, masks = augment(canvases, masks, rng, shift=look.shift, flips=look.flips)
+    return (canvases, masks) if look.whole_field else crop_to_breasts(canvases, masks)
+
+
+def _evidence(model: CamNetwork, canvases: Tensor) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16, enabled=_HAS_BF16):
         evidence: Tensor = model(canvases.contiguous(memory_format=torch.channels_last))
     return evidence.float()
 
 
-def breast_logits(model: CamClassifier, data: BreastSet, batch: int = 16) -> NDArray[np.float64]:
+def breast_logits(
+    model: CamNetwork, data: BreastSet, batch: int = 16, *, whole_field: bool = False
+) -> NDArray[np.float64]:
     """Predict: (breasts,) logits before calibration."""
     model.eval()
     out: list[NDArray[np.float64]] = []
@@ -125,7 +159,8 @@ def breast_logits(model: CamClassifier, data: BreastSet, batch: int = 16) -> NDA
         for first in range(0, len(data), batch):
             canvases, masks, _ = batch_tensors(data, np.arange(first, min(first + batch, len(data))))
             evidence = model(canvases.contiguous(memory_format=torch.channels_last))
-            pairs = model.view_logits(evidence, map_mask(masks)).reshape(-1, 2)
+            inside = map_mask(torch.ones_like(masks) if whole_field else masks)
+            pairs = model.view_logits(evidence, inside).reshape(-1, 2)
             out.append(breast_logit(pairs).double().numpy())
     return np.concatenate(out)
 
@@ -160,7 +195,7 @@ def load_checkpoint(state: TrainingState, folder: Path) -> bool:
     return True
 
 
-def save_weights(model: CamClassifier, path: Path) -> None:
+def save_weights(model: CamNetwork, path: Path) -> None:
     """Write the network as fp16 safetensors."""
     state = {key: value.half().contiguous() for key, value in model.state_dict().items()}
     safetensors.torch.save_file(state, path)
@@ -173,24 +208,35 @@ def train(
     folder: Path,
     *,
     easy: BreastSet | None = None,
+    first: Path | None = None,
 ) -> TrainingState:
     """Run a recipe in ``folder``, resuming when it holds a checkpoint; the best weights lie in
     best.safetensors.
 
-    ``easy`` is used for the first ``recipe.easy_epochs`` epochs in place of ``train_set``.
+    ``easy`` is used for the first ``recipe.easy_epochs`` epochs in place of ``train_set``; ``first`` are weights
+    to start from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     easy_epochs = recipe.easy_epochs if easy is not None else 0
     easy_steps = easy_epochs * _steps(easy, recipe.batch) if easy is not None else 0
     state = start(recipe, easy_steps + (recipe.epochs - easy_epochs) * _steps(train_set, recipe.batch))
+    if first is not None:
+        stored = safetensors.torch.load_file(first)
+        state.model.load_state_dict({key: value.float() for key, value in stored.items()})
     if load_checkpoint(state, folder):
         _LOG.info("resumed after epoch %d", len(state.history))
     while len(state.history) < recipe.epochs and not _stalled(state, max(recipe.patience, easy_epochs)):
         lesson = easy if easy is not None and len(state.history) < easy_epochs else train_set
         loss = train_epoch(
-            state, lesson, recipe.batch, mirror_every=recipe.mirror_every, mirror_weight=recipe.mirror_weight
+            state,
+            lesson,
+            recipe.batch,
+            mirror_every=recipe.mirror_every,
+            mirror_weight=recipe.mirror_weight,
+            look=recipe.look,
         )
-        auc = delong_auc(validation.labels, breast_logits(state.model, validation)).value
+        logits = breast_logits(state.model, validation, whole_field=recipe.look.whole_field)
+        auc = delong_auc(validation.labels, logits).value
         best = max((entry["validation_auc"] for entry in state.history), default=-1.0)
         state.history.append({"loss": loss, "validation_auc": auc})
         if auc > best:
@@ -219,6 +265,11 @@ def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1) -
             f"train {recipe.name}: expected one process, found {processes} started together; this recipe trains on one "
             "device, so start it without torchrun (--workers makes its phantoms in several processes)."
         )
+    first = None
+    if recipe.after:
+        first = folder / "first" / "best.safetensors"
+        if not first.is_file():
+            run_recipe(named_recipe(recipe.after), folder / "first", cache, workers=workers)
     train_range = range(TRAIN_SEEDS, TRAIN_SEEDS + recipe.train_exams)
     check_range = range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_exams)
     validation = breast_set(check_range, recipe.preprocessing, cache, workers=workers)
@@ -228,7 +279,7 @@ def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1) -
         easy = breast_set(easy_range, recipe.preprocessing, cache, workers=workers)
     train_set = breast_set(train_range, recipe.preprocessing, cache, workers=workers)
     _LOG.info("%d breasts to train on, %d with cancer", len(train_set), int(train_set.labels.sum()))
-    train(recipe, train_set, validation, folder, easy=easy)
+    train(recipe, train_set, validation, folder, easy=easy, first=first)
     return folder / "best.safetensors"
 
 

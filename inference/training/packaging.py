@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from inference.evaluation.strata_cases import markdown_tables, strata_sheets
 from inference.model_card import file_sha256, read_card, write_card
 from inference.phantom_evaluation import (
     PHANTOM_MM,
@@ -292,4 +293,15 @@ def _figures(f: dict[str, Any]) -> list[str]:
         "|---|" + "---|" * len(f["froc_centre"]),
         "| sensitivity | " + " | ".join(f"{v:.3f}" for v in f["froc_centre"].values()) + " |",
         "",
+        *_strata(f.get("strata", {})),
+    ]
+
+
+def _strata(strata: dict[str, Any]) -> list[str]:
+    if not strata:
+        return []
+    return [
+        "Strata per exam at 0.5 (a phantom has no manufacturer and no invasiveness; `strata` takes both from a manifest):",
+        "",
+        *markdown_tables(strata_sheets(strata)),
     ]

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inference.models.cam_classifier import STRIDE, CamClassifier
+from inference.models.cam_classifier import STRIDE, CamNetwork
 from inference.preprocessing.pipeline import ModelInput
 
 _FINE = 4  # canvas pixels per cell of the map that peaks are read from
 
 
 def mirror_offset(
-    model: CamClassifier, items: Sequence[ModelInput], *, least: float = 1.0
+    model: CamNetwork, items: Sequence[ModelInput], *, least: float = 1.0
 ) -> tuple[tuple[float, float], int]:
     """Measure the offset of a network's maps.
 

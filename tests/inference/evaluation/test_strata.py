@@ -1,0 +1,99 @@
+"""Tests of strata against examples worked by hand: Pearson's formula, Wald's error of a 2 x 2 table, Wilson's interval."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from inference.evaluation.strata import Case, chi_square, gee, share, strata_json
+from inference.evaluation.strata_cases import age_group, size_group, strata_sheets
+
+# 40 fatty of which 30 are found, 40 dense of which 20 are found
+_TABLE = [("fatty", True)] * 30 + [("fatty", False)] * 10 + [("dense", True)] * 20 + [("dense", False)] * 20
+_LOG_OR_ERROR = math.sqrt(1 / 30 + 1 / 10 + 1 / 20 + 1 / 20)  # Woolf 1955
+
+
+def _alone(table: list[tuple[str, bool]]) -> list[tuple[str, str, bool]]:
+    return [(f"w{k:03d}", group, met) for k, (group, met) in enumerate(table)]
+
+
+def test_b_chi_square_of_two_strata_is_pearsons_formula() -> None:
+    found = chi_square(_alone(_TABLE))
+    # n (ad - bc)^2 / product of the margins
+    assert found["statistic"] == pytest.approx(80 * (30 * 20 - 10 * 20) ** 2 / (40 * 40 * 50 * 30), rel=1e-5)
+    assert found["df"] == 1
+    assert found["p"] == pytest.approx(math.erfc(math.sqrt(16 / 3 / 2)), abs=1e-6)  # of one degree of freedom
+    assert "note" not in found
+
+
+def test_b_chi_square_says_when_counts_are_small_and_gives_no_p_where_all_are_found() -> None:
+    few = chi_square(_alone([("a", True)] * 6 + [("a", False)] * 2 + [("b", True)] * 3 + [("b", False)] * 3))
+    assert few["note"].startswith("smallest expected count 2.1")  # 6 of 14, of which 5 missed
+    assert chi_square(_alone([("a", True)] * 4 + [("b", True)] * 4))["p"] is None
+
+
+def test_b_gee_of_women_with_one_cancer_each_is_the_odds_ratio_with_woolfs_interval() -> None:
+    found = gee(_alone(_TABLE))
+    other = "dense" if found["reference"] == "fatty" else "fatty"
+    log_or = math.log(1 / 3) if other == "dense" else math.log(3)
+    entry = found["odds_ratios"][other]
+    assert entry["value"] == pytest.approx(math.exp(log_or), rel=1e-4)
+    assert entry["lo"] == pytest.approx(math.exp(log_or - 1.959964 * _LOG_OR_ERROR), rel=1e-3)
+    assert entry["hi"] == pytest.approx(math.exp(log_or + 1.959964 * _LOG_OR_ERROR), rel=1e-3)
+    assert found["p"] == pytest.approx(math.erfc(abs(log_or) / _LOG_OR_ERROR / math.sqrt(2)), rel=1e-3)
+
+
+def test_b_gee_does_not_take_a_second_copy_of_a_woman_for_new_evidence() -> None:
+    once, rows = gee(_alone(_TABLE)), _alone(_TABLE)
+    twice = gee(rows + rows)
+    assert twice["n"] == 160
+    assert twice["women"] == 80
+    assert twice["p"] == pytest.approx(once["p"], rel=1e-3)
+
+
+def test_b_gee_says_so_where_every_cancer_of_a_stratum_was_found() -> None:
+    found = gee([("w1", "mass", True), ("w1", "calcification", True), ("w2", "mass", False)])
+    assert found["p"] is None
+    assert "calcification" in found["note"]
+
+
+def test_b_wilsons_interval_of_half_of_ten() -> None:
+    found = share(5, 10)
+    z = 1.959964
+    centre, reach = (0.5 + z**2 / 20) / (1 + z**2 / 10), z * math.sqrt(0.025 + z**2 / 400) / (1 + z**2 / 10)
+    assert (found["lo"], found["hi"]) == pytest.approx((centre - reach, centre + reach), abs=1e-5)
+
+
+def _case(number: int, positive: bool, called: bool, **groups: set[str]) -> Case:
+    return Case(
+        patient=f"w{number}",
+        positive=positive,
+        called=called,
+        groups={name: frozenset(found) for name, found in groups.items()},
+    )
+
+
+def test_b_a_mass_with_calcifications_counts_in_both_strata_and_is_tested_by_gee() -> None:
+    both = {"mass", "calcification"}
+    cases = [_case(k, True, k % 3 != 0, type=both if k % 2 else {"mass"}, density={"a"}) for k in range(12)]
+    cases += [_case(k, False, k % 4 == 0, density={"a" if k % 2 else "d"}) for k in range(100, 112)]
+    found, notes = strata_json(cases)
+    groups = found["type"]["groups"]
+    assert groups["mass"]["sensitivity"]["n"] == 12
+    assert groups["calcification"]["sensitivity"]["n"] == 6
+    assert set(groups["mass"]) == {"sensitivity"}
+    assert found["type"]["tests"]["sensitivity"]["test"] == "GEE logistic regression"
+    assert found["density"]["groups"]["d"]["specificity"]["met"] == 3  # 100, 104, 108 were called
+    assert found["density"]["tests"]["specificity"]["test"] == "chi-square"
+    assert {note.split(":")[0] for note in notes} == {
+        "strata.age", "strata.manufacturer", "strata.invasiveness", "strata.size",
+    }  # fmt: skip
+    shares, tests = strata_sheets(found)
+    assert len(shares.rows) == 4
+    assert ("type", "sensitivity", "GEE logistic regression") in {row[:3] for row in tests.rows}
+
+
+def test_b_the_limits_of_age_and_size_are_the_papers() -> None:
+    assert (age_group(49), age_group(50), age_group(None)) == ({"< 50"}, {">= 50"}, frozenset())
+    assert (size_group(19.9), size_group(20.0)) == ({"< 20 mm"}, {">= 20 mm"})
