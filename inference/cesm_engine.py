@@ -163,13 +163,13 @@ class CesmEngine:
             The exam has no low-energy and recombined pair of a CC or MLO view.
         """
         begun = time.perf_counter()
-        pairs, unread = self._pairs(exam)
-        seen = self._read(pairs, progress, cancelled)
+        pairs, unread = self.pairs(exam)
+        seen = self.read(pairs, progress, cancelled)
         progress(0.6, "judging the lesions")
-        lesions = [lesion for one in seen for lesion in self._judged(one)]
+        lesions = [lesion for one in seen for lesion in self.judged(one)]
         _check(cancelled)
         progress(0.85, "placing the lesions")
-        low, nipples, warnings = self._described(seen, lesions)
+        low, nipples, warnings = self.described(seen, lesions)
         detections = [d for lesion, on_low in zip(lesions, low, strict=True) for d in _twins(lesion, on_low)]
         breasts = {
             side: self.breast_score(
@@ -209,9 +209,9 @@ class CesmEngine:
 
         Each image of a lesion gets a score; a lesion given on both images of a pair gets the same one on both.
         """
-        pairs, _ = self._pairs(exam)
+        pairs, _ = self.pairs(exam)
         wanted = {lesion.image_key for lesion in lesions}
-        seen = self._read([p for p in pairs if {p.low.key, p.recombined.key} & wanted], progress, cancelled)
+        seen = self.read([p for p in pairs if {p.low.key, p.recombined.key} & wanted], progress, cancelled)
         out: list[LesionScore] = []
         for one in seen:
             mine = [x for x in lesions if x.image_key in {one.pair.low_key, one.pair.recombined_key}]
@@ -234,7 +234,7 @@ class CesmEngine:
         self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]], energies: str = "both"
     ) -> NDArray[np.float64]:
         """Calibrated mean of the members' probabilities (masks,), of lesions with these working-grid masks."""
-        crops = self._crops(pair, masks)
+        crops = self.crops(pair, masks)
         if crops is None:
             return np.zeros(0)
         if energies != "both":
@@ -254,7 +254,7 @@ class CesmEngine:
         ]
         return scaled(max(fused, default=0.0), self.card.calibration)
 
-    def _pairs(self, exam: Exam) -> tuple[list[ContrastPair], dict[str, str]]:
+    def pairs(self, exam: Exam) -> tuple[list[ContrastPair], dict[str, str]]:
         """The newest whole pair of each CC and MLO view, in FOUR_VIEWS' order; why other images are not read."""
         chosen: dict[Any, ContrastPair] = {}
         for pair in contrast_pairs(i for i in exam.images if not i.qualifier.startswith("@")):
@@ -275,7 +275,8 @@ class CesmEngine:
         }
         return pairs, unread
 
-    def _read(self, pairs: Sequence[ContrastPair], progress: Progress, cancelled: Cancelled) -> list[Seen]:
+    def read(self, pairs: Sequence[ContrastPair], progress: Progress, cancelled: Cancelled) -> list[Seen]:
+        """Prepare pairs and run the segmenter on each."""
         out: list[Seen] = []
         for number, images in enumerate(pairs):
             _check(cancelled)
@@ -290,14 +291,17 @@ class CesmEngine:
         _check(cancelled)
         return out
 
-    def _judged(self, seen: Seen) -> list[Judged]:
+    def judged(self, seen: Seen, *, explained: bool = True) -> list[Judged]:
+        """The lesions of a pair, strongest first; ``explained`` = with Grad-CAM, else the maps are empty."""
         found = candidates(seen.pair, seen.maps["both"])
         found = [c for c in found if scaled(c.presence, self._presence) >= self._floor]
         masks = [c.mask for c in found]
-        crops = self._crops(seen.pair, masks)
+        crops = self.crops(seen.pair, masks)
         if crops is None:
             return []
-        cams = torch.stack([grad_cam(m, crops) for m in self.members]).mean(0).cpu().numpy()
+        cams = np.zeros((len(found), 0, 0), np.float32)
+        if explained:
+            cams = torch.stack([grad_cam(m, crops) for m in self.members]).mean(0).cpu().numpy()
         return [
             Judged(
                 seen=seen,
@@ -312,7 +316,8 @@ class CesmEngine:
             for c, p, cam in zip(found, self.malignancy(seen.pair, masks), cams, strict=True)
         ]
 
-    def _crops(self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]]) -> Tensor | None:
+    def crops(self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]]) -> Tensor | None:
+        """What the networks are shown of lesions with these working-grid masks; None without one."""
         if not masks:
             return None
         size, alone = self.members[0].config.size, self.card.preprocessing == CESM_PAPER
@@ -320,7 +325,7 @@ class CesmEngine:
         made = torch.from_numpy(crops).to(self.device).float() / 255.0
         return made.contiguous(memory_format=torch.channels_last)
 
-    def _described(
+    def described(
         self, seen: Sequence[Seen], lesions: Sequence[Judged]
     ) -> tuple[tuple[Detection, ...], dict[str, tuple[float, float]], tuple[str, ...]]:
         """Each lesion's detection on its low-energy image, with place and group; nipples; what must be said."""

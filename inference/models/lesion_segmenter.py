@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inference.device import has_bf16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmenterConfig:
@@ -102,6 +104,5 @@ def lesion_probability(
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bf16 on CUDA and on CPUs that have it, else full precision."""
-    bf16 = device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    """bf16 where the device multiplies in it, else full precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device.type))

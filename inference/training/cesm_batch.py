@@ -36,7 +36,7 @@ def inner_crops(crops: NDArray[np.uint8], size: int, energies: str = "both") -> 
 def training_crops(crops: NDArray[np.uint8], recipe: CesmRecipe, rng: np.random.Generator) -> Tensor:
     """Crops varied as the recipe says, (n, 3, size, size) in 0..1."""
     kept = crops.copy()
-    for n in np.flatnonzero(rng.random(len(kept)) < recipe.rough_masks):
+    for n in np.flatnonzero(rng.random(len(kept)) < recipe.rough_masks).tolist():
         kept[n, 2] = rough_mask(kept[n, 2], rng)
     count = len(kept)
     angle = np.deg2rad(rng.uniform(-recipe.turn, recipe.turn, count))

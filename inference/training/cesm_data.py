@@ -31,7 +31,7 @@ from inference.preprocessing.cesm import (
     prepare_pair,
     segmenter_canvas,
 )
-from inference.training.data import TEST_SEEDS, TRAIN_SEEDS
+from inference.training.data import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
 from resources.vocabulary import FindingType, Laterality, Pathology, Projection
 
 _LOG = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class CesmExam:
 def cesm_spec(seed: int) -> PhantomSpec:
     """Return the contrast phantom of a seed: of 10 five malignant, four benign, one normal; one to three lesions."""
     rng = np.random.default_rng([seed, 73])
-    mm = EVALUATION_MM if seed >= TEST_SEEDS else _PIXELS_MM[seed % 3]
+    mm = EVALUATION_MM if seed >= VALIDATION_SEEDS else _PIXELS_MM[seed % 3]
     place = seed % 10
     if place == 9:
         return PhantomSpec(seed=seed, cesm=True, pixel_mm=mm, pathology=Pathology.NORMAL)
@@ -94,8 +94,8 @@ def cesm_spec(seed: int) -> PhantomSpec:
 
 
 def cesm_seeds(part: str, count: int) -> range:
-    """Seeds of "train" or "test"."""
-    first = {"train": TRAIN_SEEDS, "test": TEST_SEEDS}[part]
+    """Seeds of "train", "validation" or "test"."""
+    first = {"train": TRAIN_SEEDS, "validation": VALIDATION_SEEDS, "test": TEST_SEEDS}[part]
     return range(first, first + count)
 
 

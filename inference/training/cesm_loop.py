@@ -141,10 +141,9 @@ def run_fold(
     run = start_fold(recipe, fold, device)
     _resume(run, folder / "checkpoint.pt")
     learn, check = fold_parts(data, fold, recipe.folds)
-    if not recipe.decoys:
-        learn, check = (
-            np.array([i for i in part if data.samples[int(i)].is_lesion], np.int64) for part in (learn, check)
-        )
+    kept = np.array([sample.is_lesion for sample in data.samples])
+    kept |= np.random.default_rng([recipe.seed, 8]).random(len(data)) < recipe.decoys
+    learn, check = learn[kept[learn]], check[kept[check]]
     held = data.part(check)
     last = recipe.epochs if epochs is None else min(epochs, recipe.epochs)
     while run.epoch < last and run.stale < recipe.patience:

@@ -37,7 +37,7 @@ class CesmRecipe:
     shift: float = 0.06  # of the crop's side
     gain: float = 0.1  # contrast and brightness of the grey channels
     rough_masks: float = 0.5  # share of crops whose mask is drawn anew less exactly, as a segmenter would
-    decoys: bool = True  # also learn places that are no lesion, as benign
+    decoys: float = 0.3  # share kept of the places that are no lesion, to be learnt as benign
     folds: int = 5
     train_exams: int = 480
     seed: int = 2026
@@ -47,12 +47,12 @@ class CesmRecipe:
 # to show where the logit comes from; AdamW with one cosine, because a run is a tenth as long; blanked channels.
 SMALL = CesmRecipe(
     name="small",
-    network=CropConfig(backbone="tf_efficientnet_lite0", level=3, cbam=True, size=128),
+    network=CropConfig(backbone="tf_efficientnet_lite0", level=3, cbam=True, size=112),
     preprocessing=CESM_PAIR,
     optimizer="adamw",
     learning_rate=7e-4,
     weight_decay=0.01,
-    epochs=8,
+    epochs=5,
     batch=16,
     energy_dropout=0.12,
 )
@@ -72,7 +72,7 @@ def _paper(backbone: str, size: int) -> CesmRecipe:
         turn=15.0,
         gain=0.0,
         rough_masks=0.0,
-        decoys=False,
+        decoys=0.0,
         train_exams=2000,
     )
 
@@ -113,13 +113,13 @@ class SegmenterRecipe:
 
     network: SegmenterConfig = field(default_factory=SegmenterConfig)
     preprocessing: str = CESM_PAIR
-    steps: int = 1400
+    steps: int = 600
     batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     energy_dropout: float = 0.15
     healthy: float = 0.25  # share of pictures without a lesion
-    checkpoint_every: int = 100
+    checkpoint_every: int = 50
     train_exams: int = 400
     validation_exams: int = 80  # the last of the training phantoms
     seed: int = 2026
