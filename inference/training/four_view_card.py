@@ -36,7 +36,9 @@ class Origin:
     started_on: str = (
         PHANTOMS  # what the weights it began with had seen: phantoms at most, manifest, "" = unknown
     )
+    recipe: str = ""
     steps: int = 0  # that the run was to take; 0 = the recipe's
+    member: int | None = None  # the run learnt from this random 80 %
     data: str = ""
     licence: str = ""
     members: tuple[int, ...] = ()  # random 80 % partitions, of an ensemble
@@ -127,8 +129,8 @@ def training_words(
         words += (
             f"; mean of {len(origin.members)} networks, each of a random 80 % of the exams (numbers {which})"
         )
-    elif recipe.member is not None:
-        words += f"; of these a random 80 % (number {recipe.member})"
+    elif origin.member is not None:
+        words += f"; of these a random 80 % (number {origin.member})"
     words += f". {origin.start}"
     if on.kind == PHANTOMS and origin.started_on == PHANTOMS:
         return words + " No patient's image was used."
@@ -262,14 +264,13 @@ def card_of(
             },
             {
                 "name": "breast score", "unit": "0..1",
-                "meaning": "highest lesion chance times malignancy in the breast, calibrated on phantoms",
+                "meaning": "highest lesion chance times malignancy in the breast, not calibrated",
             },
             {"name": "exam score", "unit": "0..1", "meaning": "the higher of the two breasts"},
         ],
         "operating_points": [],
-        "score_meaning": "Chance that a lesion is there, and breast score: chance of cancer from the most suspicious "
-        "lesion (its chance times its malignancy); both as calibrated on synthetic phantoms, half of them with a "
-        "cancer; not probabilities for a patient.",
+        "score_meaning": "Chance that a lesion is there, and breast score: its chance times its malignancy of the most "
+        "suspicious lesion; not calibrated, not probabilities for a patient.",
         "training_data": training_words(recipe, history, origin),
         "licence": licence_words(origin),
         "known_limits": known_limits(recipe, origin),

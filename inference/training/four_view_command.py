@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from inference.registry import load_card
 from inference.training.four_view_card import Origin, read_origin, start_of, write_origin
 from inference.training.four_view_draws import steps_for
 from inference.training.four_view_loop import Exams, run_recipe
-from inference.training.four_view_packaging import calibrate, package
+from inference.training.four_view_packaging import calibrate, calibrate_on, package, plain_engine
 from inference.training.four_view_recipe import FourViewRecipe, four_view_recipe
 from inference.training.four_view_report import write_report
 from inference.training.four_view_sources import (
@@ -70,7 +71,7 @@ def ordered_recipe(order: TrainingOrder) -> FourViewRecipe:
     return replace(chosen, **changes)
 
 
-def ordered_exams(order: TrainingOrder, recipe: FourViewRecipe) -> Exams:
+def ordered_exams(order: TrainingOrder, recipe: FourViewRecipe) -> PhantomExams | ManifestExams:
     """Return the exams to learn from: the manifest's, or phantoms when there is none."""
     if order.manifest is None:
         return PhantomExams(
@@ -115,33 +116,36 @@ def train_four_view(order: TrainingOrder) -> Path:
 
     The folder also gets ``trained_on.json``, the record for the card, and of a manifest ``left_out.csv``.
     """
+    return _trained(order)[0]
+
+
+def _trained(order: TrainingOrder) -> tuple[Path, PhantomExams | ManifestExams]:
     recipe = ordered_recipe(order)
     exams = ordered_exams(order, recipe)
     recipe = fitted(recipe, exams, order)
     weights = start_weights(order.start)
     best = run_recipe(recipe, exams, order.out, device=chosen_device(order.device), weights=weights)
     if not is_first_process():
-        return best
-    if isinstance(exams, ManifestExams | PhantomExams):
-        words, licence, started_on = start_of(recipe, weights)
-        write_origin(
-            Origin(
-                trained_on=exams.trained_on,
-                start=words,
-                start_licence=licence,
-                started_on=started_on,
-                steps=recipe.steps,
-                data=order.data,
-                licence=order.licence,
-            ),
-            order.out,
-        )
+        return best, exams
+    words, licence, started_on = start_of(recipe, weights)
+    origin = Origin(
+        trained_on=exams.trained_on,
+        start=words,
+        start_licence=licence,
+        started_on=started_on,
+        recipe=recipe.name,
+        steps=recipe.steps,
+        member=recipe.member,
+        data=order.data,
+        licence=order.licence,
+    )
+    write_origin(origin, order.out)
     if isinstance(exams, ManifestExams):
         write_left_out(exams.left_out, order.out / "left_out.csv")
     if best.is_file() and (order.out / "history.json").is_file():
         for path in write_report(order.out, recipe, loaded(recipe, best), exams):
             _LOG.info("wrote %s", path)
-    return best
+    return best, exams
 
 
 def fitted(recipe: FourViewRecipe, exams: Exams, order: TrainingOrder) -> FourViewRecipe:
@@ -161,8 +165,8 @@ def fitted(recipe: FourViewRecipe, exams: Exams, order: TrainingOrder) -> FourVi
 
 
 def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Path:
-    """Train, then write and calibrate the model folder; returns it."""
-    best = train_four_view(order)
+    """Train, then write the model folder and calibrate it, on a manifest's own validation exams; returns it."""
+    best, exams = _trained(order)
     if not is_first_process():
         return folder
     package(
@@ -175,7 +179,67 @@ def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Pa
         origin=read_origin(order.out),
         model_id=order.model_id,
     )
-    calibrate(folder)
+    calibrate_by(folder, exams)
+    return folder
+
+
+def calibrate_by(folder: Path, exams: Exams) -> None:
+    """Calibrate a packaged model on phantoms, or on the validation exams of the manifest that it learnt from."""
+    if isinstance(exams, ManifestExams):
+        where = (
+            f"{exams.trained_on.validation} exams of {exams.trained_on.validation_women} validation women, who also "
+            "chose the weights"
+        )
+        calibrate_on(folder, exams.judged(plain_engine(folder)), where)
+    else:
+        calibrate(folder)
+
+
+def ensemble(runs: Sequence[Path], folder: Path, *, version: str, order: TrainingOrder) -> Path:
+    """Package several runs' networks as one model whose answer is their mean, and calibrate it; returns its folder.
+
+    Parameters
+    ----------
+    runs
+        Folders of runs of one recipe on the same exams, each of a ``member`` of its own.
+    order
+        Names the manifest and the lesions table that they learnt from, if any, for the calibration.
+
+    Raises
+    ------
+    ModelError
+        A run is not finished, or the runs do not belong together.
+    """
+    origins = [read_origin(run) for run in runs]
+    missing = next((run for run, o in zip(runs, origins, strict=True) if o is None), None)
+    if missing is not None or len(runs) < 2:
+        raise ModelError(
+            f"{missing.name if missing else 'ensemble'}: expected two or more finished runs of train four-view, found "
+            f"{'no record of training' if missing else len(runs)}; train each member to its end first."
+        )
+    known = [origin for origin in origins if origin is not None]
+    same = {f"{origin.recipe} {origin.trained_on} {origin.start}" for origin in known}
+    members = [origin.member for origin in known]
+    if len(same) > 1 or None in members or len(set(members)) < len(members):
+        raise ModelError(
+            "ensemble: expected runs of one recipe on the same exams, each with a --partition of its own, found "
+            f"recipes {', '.join(o.recipe for o in known)} and partitions {', '.join(map(str, members))}; train them "
+            "alike."
+        )
+    recipe = four_view_recipe(known[0].recipe)
+    joint = replace(known[0], member=None, members=tuple(m for m in members if m is not None))
+    package(
+        recipe,
+        [run / "best.safetensors" for run in runs],
+        folder,
+        version=version,
+        matcher=matching_weights(),
+        origin=joint,
+        model_id=order.model_id,
+    )
+    if known[0].trained_on.kind == "manifest" and order.manifest is None:
+        _LOG.warning("no --manifest: calibrated on phantoms, though the networks learnt from other images")
+    calibrate_by(folder, ordered_exams(order, recipe))
     return folder
 
 

@@ -182,7 +182,7 @@ def save_exam(exam: PreparedExam, path: Path) -> None:
 
 def load_exam(path: Path) -> PreparedExam:
     """Read what ``save_exam`` wrote."""
-    with np.load(path) as stored:
+    with path.open("rb") as stream, np.load(stream) as stored:  # numpy leaves a file open that is cut off
         truth: dict[str, Any] = json.loads(str(stored["truth"]))
         planes = stored["planes"]
     lesions = tuple(

@@ -1,7 +1,7 @@
 """Turns trained four-view weights into a model folder: matcher, calibration, operating points, card, figures.
 
-Everything is set on validation phantoms that did not choose the weights, and reported on test phantoms. The
-page for the docs is ``four_view_page``'s.
+Set on validation phantoms that did not choose the weights, or on a manifest's validation exams; measured by
+``four_view_measured``. The page for the docs is ``four_view_page``'s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from inference.model_card import file_sha256, read_card, write_card
 from inference.training.data import VALIDATION_SEEDS
 from inference.training.four_view_card import Origin, card_of
 from inference.training.four_view_data import EVALUATION_MM
-from inference.training.four_view_evaluation import PhantomCase, run_phantoms
+from inference.training.four_view_evaluation import run_phantoms
+from inference.training.four_view_judged import JudgedBreast, JudgedExam
 from inference.training.four_view_measures import ImageResult, best_marks, is_hit, strict, threshold_at
 from inference.training.four_view_recipe import FourViewRecipe
 from inference.training.packaging import platt
@@ -35,6 +36,7 @@ CALIBRATION_FIRST, CALIBRATION_EXAMS = VALIDATION_SEEDS + 100, 60  # the first h
 _POINTS = (("balanced", 0.2), ("high sensitivity", 0.5), ("high specificity", 0.05))
 _FLOOR_RATE = 2.0  # false marks per image below which nothing is returned
 _FALLBACK_FLOOR = 0.01
+_LEAST = 8  # of either kind: a logistic fit on fewer says nothing
 
 
 def package(
@@ -84,6 +86,41 @@ def package(
 
 def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]:
     """Set calibration, floor and operating points of a packaged model on validation phantoms, in its card."""
+    _plain(folder)
+    cases = run_phantoms(FourViewEngine(folder, "cpu"), _seeds(CALIBRATION_FIRST, exams), _said)
+    images = strict([image for case in cases for image in case.images])  # a reader is spared harmless marks
+    breasts = [
+        JudgedBreast(cancer=cancer, marks=tuple(m for image in case.images[side::2] for m in image.marks))
+        for case in cases
+        for side, (cancer, _) in enumerate(case.breasts)  # right, left; images are R-CC, L-CC, R-MLO, L-MLO
+    ]
+    where = f"{exams} validation phantoms at {EVALUATION_MM} mm that did not choose the weights"
+    return _calibrated(folder, images, breasts, where, "synthetic phantoms, half of them with a cancer")
+
+
+def calibrate_on(folder: Path, judged: Sequence[JudgedExam], where: str) -> dict[str, Any]:
+    """Set them on exams of a manifest instead.
+
+    Parameters
+    ----------
+    judged
+        Read with the model as ``package`` left it (``plain_engine``).
+    where
+        Words on what these exams are.
+    """
+    images = [image for exam in judged for image in exam.images]
+    breasts = [breast for exam in judged for breast in exam.breasts]
+    share = sum(breast.cancer for breast in breasts) / max(1, len(breasts))
+    return _calibrated(folder, images, breasts, where, f"{where}, {share:.0%} of their breasts with a cancer")
+
+
+def plain_engine(folder: Path) -> FourViewEngine:
+    """Return an engine whose chances are the networks' own, for a calibration to come."""
+    _plain(folder)
+    return FourViewEngine(folder, "cpu")
+
+
+def _plain(folder: Path) -> None:
     raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     for name in ("lesion", "malignancy"):
         raw["architecture"] |= {f"{name}_slope": 1.0, f"{name}_intercept": 0.0}
@@ -91,42 +128,51 @@ def calibrate(folder: Path, *, exams: int = CALIBRATION_EXAMS) -> dict[str, Any]
     raw["calibration"] = {"slope": 1.0, "intercept": 0.0, "how_set": "not calibrated"}
     raw["operating_points"] = []
     write_card(folder, raw)
-    cases = run_phantoms(FourViewEngine(folder, "cpu"), _seeds(CALIBRATION_FIRST, exams), _said)
-    images = strict([image for case in cases for image in case.images])  # a reader is spared harmless marks
-    lesion = _lesion_scale(images)
-    malignancy = _malignancy_scale(images)
+
+
+def _calibrated(
+    folder: Path, images: Sequence[ImageResult], breasts: Sequence[JudgedBreast], where: str, kind: str
+) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    left: list[str] = []  # what had too few examples to be fitted
+    lesion = _fitted(*_lesion_pairs(images), "lesion presence", left)
+    malignancy = _fitted(*_malignancy_pairs(images), "malignancy", left)
     floor = _through(max(threshold_at(images, _FLOOR_RATE), _FALLBACK_FLOOR), lesion)
-    truth, suspicion = _suspicions(cases, lesion, malignancy, floor)
-    breast = platt(truth, _logit(suspicion))
+    truth, suspicion = _suspicions(breasts, lesion, malignancy, floor)
+    breast = _fitted(truth, suspicion, "breast", left)
     raw["architecture"] |= {
         "lesion_slope": lesion[0], "lesion_intercept": lesion[1],
         "malignancy_slope": malignancy[0], "malignancy_intercept": malignancy[1], "floor": round(floor, 5),
     }  # fmt: skip
-    where = f"{exams} validation phantoms at {EVALUATION_MM} mm that did not choose the weights"
-    raw["calibration"] = {
-        "slope": round(breast[0], 5),
-        "intercept": round(breast[1], 5),
-        "how_set": f"logistic fits (Platt 1999) of lesion presence, malignancy and breast on {where}",
-    }
+    how = f"logistic fits (Platt 1999) of lesion presence, malignancy and breast on {where}"
+    if left:
+        how += f"; not fitted, for fewer than {_LEAST} of either kind: {', '.join(left)}"
+    raw["calibration"] = {"slope": breast[0], "intercept": breast[1], "how_set": how}
     calibrated = np.array([_through(float(s), breast) for s in suspicion])
     raw["operating_points"] = [
-        *(
-            {
-                "name": name, "level": "box",
-                "threshold": round(_through(max(threshold_at(images, rate), _FALLBACK_FLOOR), lesion), 4),
-                "how_set": f"at most {rate} false boxes per image on {where}",
-            }
-            for name, rate in _POINTS
-        ),
-        *(
-            {
-                "name": "balanced", "level": level,
-                "threshold": round(youden_threshold(truth, calibrated), 4),
-                "how_set": f"highest Youden index of the breasts of {where}",
-            }
-            for level in ("breast", "exam")
-        ),
+        {
+            "name": name, "level": "box",
+            "threshold": round(_through(max(threshold_at(images, rate), _FALLBACK_FLOOR), lesion), 4),
+            "how_set": f"at most {rate} false boxes per image on {where}",
+        }
+        for name, rate in _POINTS
     ]  # fmt: skip
+    if 0 < truth.sum() < len(truth):
+        threshold = round(youden_threshold(truth, calibrated), 4)
+        how = f"highest Youden index of the breasts of {where}"
+        raw["operating_points"] += [
+            {"name": "balanced", "level": level, "threshold": threshold, "how_set": how}
+            for level in ("breast", "exam")
+        ]
+    raw["score_meaning"] = (
+        "Chance that a lesion is there, and breast score: chance of cancer from the most suspicious lesion (its chance "
+        f"times its malignancy); both as calibrated on {kind}; not probabilities for a patient."
+    )
+    for output in raw["outputs"]:
+        if output["name"] == "breast score":
+            output["meaning"] = (
+                f"highest lesion chance times malignancy in the breast, calibrated on {kind.partition(',')[0]}"
+            )
     write_card(folder, raw)
     return raw
 
@@ -150,22 +196,29 @@ def _through(value: float, scale: tuple[float, float]) -> float:
     return float(1.0 / (1.0 + np.exp(-z)))
 
 
-def _rounded(scale: tuple[float, float]) -> tuple[float, float]:
-    return round(scale[0], 5), round(scale[1], 5)
+def _fitted(
+    truth: NDArray[np.bool_], values: NDArray[np.float64], name: str, left: list[str]
+) -> tuple[float, float]:
+    """Slope and intercept on the logit; the values as they are where there are too few of either kind."""
+    if min(int(truth.sum()), int((~truth).sum())) < _LEAST:
+        left.append(name)
+        return 1.0, 0.0
+    slope, intercept = platt(truth, _logit(values))
+    return round(slope, 5), round(intercept, 5)
 
 
-def _lesion_scale(images: Sequence[ImageResult]) -> tuple[float, float]:
-    """From a mark's score to the chance that a lesion is there; a second mark on a lesion counts as none."""
+def _lesion_pairs(images: Sequence[ImageResult]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Of each mark whether a lesion is there, and its score; a second mark on a lesion counts as none."""
     hit, scores = [], []
     for image in images:
         best = {id(mark) for mark in best_marks(image, "centre") if mark is not None}
         for mark in image.marks:
             hit.append(id(mark) in best)
             scores.append(mark.score)
-    return _rounded(platt(np.array(hit), _logit(np.array(scores))))
+    return np.array(hit, bool), np.array(scores)
 
 
-def _malignancy_scale(images: Sequence[ImageResult]) -> tuple[float, float]:
+def _malignancy_pairs(images: Sequence[ImageResult]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     truth, values = [], []
     for image in images:
         for lesion in image.lesions:
@@ -173,21 +226,21 @@ def _malignancy_scale(images: Sequence[ImageResult]) -> tuple[float, float]:
                 if lesion.malignant is not None and is_hit(mark, lesion, "centre"):
                     truth.append(lesion.malignant)
                     values.append(mark.malignancy)
-    return _rounded(platt(np.array(truth), _logit(np.array(values))))
+    return np.array(truth, bool), np.array(values)
 
 
 def _suspicions(
-    cases: Sequence[PhantomCase], lesion: tuple[float, float], malignancy: tuple[float, float], floor: float
+    breasts: Sequence[JudgedBreast],
+    lesion: tuple[float, float],
+    malignancy: tuple[float, float],
+    floor: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Cancer or not of every breast, and its highest lesion chance times malignancy, as the engine takes it."""
-    truth, out = [], []
-    for case in cases:
-        for side, (cancer, _) in enumerate(case.breasts):  # right, left; images are R-CC, L-CC, R-MLO, L-MLO
-            marks = [m for image in case.images[side::2] for m in image.marks]
-            scored = [(_through(m.score, lesion), _through(m.malignancy, malignancy)) for m in marks]
-            out.append(max((s * m for s, m in scored if s >= floor), default=0.0))
-            truth.append(cancer)
-    return np.array(truth), np.array(out)
+    out = []
+    for breast in breasts:
+        scored = [(_through(m.score, lesion), _through(m.malignancy, malignancy)) for m in breast.marks]
+        out.append(max((s * m for s, m in scored if s >= floor), default=0.0))
+    return np.array([breast.cancer for breast in breasts], bool), np.array(out)
 
 
 def described(folder: Path) -> str:

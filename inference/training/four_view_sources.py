@@ -15,6 +15,7 @@ from pathlib import Path
 
 from inference.exam.manifest import read_manifest
 from inference.exam.types import InferenceError
+from inference.four_view_engine import FourViewEngine
 from inference.model_card import file_sha256
 from inference.training.four_view_cases import Case, LeftOut, Part, Sorting, sorted_cases
 from inference.training.four_view_data import (
@@ -25,6 +26,7 @@ from inference.training.four_view_data import (
     phantom_path,
     seeds_of,
 )
+from inference.training.four_view_judged import JudgedExam, judged_exams
 from inference.training.four_view_reading import Reader, read_all
 
 _LOG = logging.getLogger(__name__)
@@ -190,6 +192,10 @@ class ManifestExams:
         """Yield the validation exams."""
         for case in self._held:
             yield self._reader.prepared(case)
+
+    def judged(self, engine: FourViewEngine) -> list[JudgedExam]:
+        """Read the validation exams with an engine, beside their truth."""
+        return judged_exams(engine, self._held, self._reader.folder, self._reader.lesion_folder)
 
 
 def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_manifest
 from inference.exam.types import InferenceError
 from inference.training.four_view_command import TrainingOrder, ordered_exams, ordered_recipe
-from inference.training.four_view_data import prepared_phantom
+from inference.training.four_view_data import PreparedExam, prepared_phantom
 from inference.training.four_view_measures import ImageResult, Mark
 from inference.training.four_view_report import draw_curves, overlay
-from inference.training.four_view_sources import ManifestExams
+from inference.training.four_view_sources import ManifestExams, write_left_out
 from resources.vocabulary import FindingType, Pathology
 
 PIPELINE = "four-view/1"
@@ -63,26 +66,53 @@ def test_a_manifest_gives_the_truth_that_the_phantom_has(
             assert (same[0].finding, same[0].malignant) == (lesion.finding, lesion.malignant)
 
 
-def test_no_woman_learns_and_validates_and_exams_without_any_truth_come_last(
-    folder: Path, tmp_path: Path
-) -> None:
-    images, lesions = _tables(folder)
+def _changed(folder: Path, name: str, change: Callable[[dict[str, str]], None]) -> Path:
+    """A copy of the images table, each row changed."""
+    images, _ = _tables(folder)
     rows = list(csv.DictReader(images.read_text(encoding="utf-8").splitlines()))
-    with_lesions = {
-        row["case_id"] for row in csv.DictReader(lesions.read_text(encoding="utf-8").splitlines())
-    }
-    bare = next(row["case_id"] for row in rows if row["case_id"] not in with_lesions)
     for row in rows:
-        row["path"] = str(Path(row["path"]))
-        if row["case_id"] == bare:
-            row["pathology"] = ""
-    table = folder / "unlabelled.csv"
+        row.setdefault("split", "")
+        row.setdefault("spacing_mm", "")
+        change(row)
+    table = folder / name
     with table.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    exams = ManifestExams(table, lesions, tmp_path, PIPELINE)
-    table.unlink()
+    return table
+
+
+def _case_of(folder: Path, pathology: str) -> str:
+    """A case of which every breast has this pathology."""
+    images, _ = _tables(folder)
+    found: dict[str, set[str]] = {}
+    for row in csv.DictReader(images.read_text(encoding="utf-8").splitlines()):
+        found.setdefault(row["case_id"], set()).add(row["pathology"])
+    return next(case for case, words in found.items() if words == {pathology})
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the manifest that a test may spoil; one woman validates."""
+    home = tmp_path / "own"
+    shutil.copytree(folder, home)
+    return home
+
+
+def _split(row: dict[str, str]) -> None:
+    row["split"] = "validation" if row["case_id"].endswith("20") else "train"
+
+
+def test_no_woman_learns_and_validates_and_exams_without_any_truth_come_last(
+    own: Path, tmp_path: Path
+) -> None:
+    bare = _case_of(own, "normal")
+
+    def change(row: dict[str, str]) -> None:
+        if row["case_id"] == bare:
+            row["pathology"] = ""
+
+    exams = ManifestExams(_changed(own, "bare.csv", change), _tables(own)[1], tmp_path, PIPELINE)
     learning = [exams.exam(n) for n in range(exams.count)]
     assert exams.unlabelled == 1
     assert [exam.labelled for exam in learning] == [True] * (exams.count - 1) + [False]
@@ -90,6 +120,117 @@ def test_no_woman_learns_and_validates_and_exams_without_any_truth_come_last(
     held = {exam.case_id for exam in exams.validation()}
     assert held
     assert not held & {exam.case_id for exam in learning}
+
+
+def test_exams_without_truth_of_women_held_out_are_not_learnt_from_either(own: Path, tmp_path: Path) -> None:
+    bare = _case_of(own, "normal")
+
+    def change(row: dict[str, str]) -> None:
+        _split(row)
+        if row["case_id"] == bare:
+            row["pathology"], row["split"] = "", "validation"
+
+    exams = ManifestExams(_changed(own, "held.csv", change), _tables(own)[1], tmp_path, PIPELINE)
+    assert exams.unlabelled == 0
+    assert all(exams.exam(n).case_id != bare for n in range(exams.count))
+    assert all(exam.case_id != bare for exam in exams.validation())
+
+
+def test_a_damaged_image_and_a_blank_one_are_left_out_with_the_reason_and_the_run_goes_on(
+    own: Path, tmp_path: Path
+) -> None:
+    table = _changed(own, "split.csv", _split)
+    rows = [
+        r for r in csv.DictReader(table.read_text(encoding="utf-8").splitlines()) if r["split"] == "train"
+    ]
+    damaged, blank = rows[0], rows[-1]
+    (own / damaged["path"]).write_bytes(b"no image at all")
+    header = pydicom.dcmread(own / blank["path"])
+    header.PixelData = b"\0" * len(header.PixelData)
+    header.save_as(own / blank["path"])
+    exams = ManifestExams(table, _tables(own)[1], tmp_path, PIPELINE)
+    whole = {n: len(exams.exam(n).slots) for n in range(exams.count)}
+    assert sum(whole.values()) == len(rows) - 2
+    said = {(x.case_id, x.what): x.why for x in exams.left_out}
+    assert said[damaged["case_id"], damaged["path"]]
+    assert any(case == blank["case_id"] and "blank" in why for (case, _), why in said.items())
+    write_left_out(exams.left_out, tmp_path / "left_out.csv")
+    assert damaged["path"] in (tmp_path / "left_out.csv").read_text(encoding="utf-8")
+    again = ManifestExams(table, _tables(own)[1], tmp_path, PIPELINE)  # all from the cache
+    assert again.left_out == exams.left_out
+
+
+def test_a_table_of_which_half_cannot_be_read_is_refused_with_the_first_reason(
+    own: Path, tmp_path: Path
+) -> None:
+    table = _changed(own, "split.csv", _split)
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    spoilt = sorted({row["case_id"] for row in rows if row["split"] == "train"})[:2]
+    for row in rows:
+        if row["case_id"] in spoilt:
+            (own / row["path"]).write_bytes(b"no image at all")
+    with pytest.raises(InferenceError, match=r"at most 25% .* found 2 of 4; .* The first: "):
+        ManifestExams(table, _tables(own)[1], tmp_path, PIPELINE)
+    assert ManifestExams(table, _tables(own)[1], tmp_path, PIPELINE, most_left_out=0.5).count == 2
+
+
+def test_a_lesion_that_cannot_be_placed_takes_its_view_out_of_training(own: Path, tmp_path: Path) -> None:
+    lesions = _tables(own)[1]
+    rows = list(csv.DictReader(lesions.read_text(encoding="utf-8").splitlines()))
+    row = next(r for r in rows if not r["case_id"].endswith("20"))
+    row |= {"x0": "90000", "y0": "90000", "x1": "90010", "y1": "90010"}
+    with lesions.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    exams = ManifestExams(_changed(own, "split.csv", _split), lesions, tmp_path, PIPELINE)
+    exam = next(e for e in (exams.exam(n) for n in range(exams.count)) if e.case_id == row["case_id"])
+    assert len(exam.slots) == 3
+    assert any("taught as background" in x.why and x.case_id == row["case_id"] for x in exams.left_out)
+
+
+def test_the_cache_knows_a_changed_image_another_spacing_another_side_and_another_folder(
+    own: Path, tmp_path: Path
+) -> None:
+    cache, lesions = tmp_path / "cache", _tables(own)[1]
+
+    def first(change: Callable[[dict[str, str]], None], home: Path = own) -> PreparedExam:
+        def both(row: dict[str, str]) -> None:
+            _split(row)
+            change(row)
+
+        exams = ManifestExams(_changed(home, "cached.csv", both), lesions, cache, PIPELINE)
+        return next(e for e in (exams.exam(n) for n in range(exams.count)) if e.case_id.endswith("22"))
+
+    def same(_row: dict[str, str]) -> None:
+        pass
+
+    def swapped(row: dict[str, str]) -> None:
+        row["laterality"] = {"L": "R", "R": "L"}[row["laterality"]]
+
+    before = first(same)
+    assert before.slots == first(same).slots
+    other = first(swapped)
+    assert sum(not np.array_equal(a, b) for a, b in zip(before.planes, other.planes, strict=False)) > 0
+    path = next(p for p in sorted(own.rglob("*.dcm")) if "22" in p.as_posix())
+    header = pydicom.dcmread(path)
+    header.PixelData = np.flipud(header.pixel_array).tobytes()
+    header.save_as(path)
+    changed = first(same)
+    assert changed.planes.shape != before.planes.shape or not np.array_equal(changed.planes, before.planes)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(own, elsewhere)
+    files = len(list(cache.rglob("*.npz")))
+    first(same, elsewhere)
+    assert len(list(cache.rglob("*.npz"))) > files
+
+
+def test_a_damaged_cache_file_is_made_again(own: Path, tmp_path: Path) -> None:
+    exams = ManifestExams(_changed(own, "split.csv", _split), _tables(own)[1], tmp_path / "cache", PIPELINE)
+    before = exams.exam(0)
+    for path in (tmp_path / "cache").rglob("*.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    np.testing.assert_array_equal(exams.exam(0).planes, before.planes)
 
 
 def test_a_manifest_without_a_lesions_table_is_refused_by_the_command(folder: Path, tmp_path: Path) -> None:
