@@ -14,7 +14,7 @@ import typer
 from inference.batch.command import infer
 from inference.datasets import commands as dataset_commands
 from inference.evaluation import commands as evaluation_commands
-from inference.registry import FOUR_VIEW, cards, family_of, load_card, why_not
+from inference.registry import CALCIFICATION, FOUR_VIEW, cards, family_of, load_card, why_not
 from resources.files import UserFacingError
 
 
@@ -35,7 +35,10 @@ def _device() -> str:
 
 def train(
     name: Annotated[
-        str, typer.Argument(help="four-view, places, or a recipe of another model: dib_mg_small.")
+        str,
+        typer.Argument(
+            help="four-view, places, calcification-ensemble, or a recipe of another model: dib_mg_small."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run found there is continued.")],
     cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
@@ -49,7 +52,12 @@ def train(
     lesions: Annotated[Path | None, typer.Option(help="four-view: lesions CSV of the manifest.")] = None,
     device: Annotated[str, typer.Option(help="four-view: cpu, cuda, cuda:N or auto.")] = "auto",
     steps: Annotated[int | None, typer.Option(help="four-view: steps instead of the recipe's.")] = None,
-    member: Annotated[int | None, typer.Option(help="four-view: random 80 % number 0, 1 or 2.")] = None,
+    member: Annotated[
+        int | None,
+        typer.Option(
+            help="four-view: random 80 % number 0, 1 or 2; calcification-ensemble: the member, 0 to 4."
+        ),
+    ] = None,
 ) -> None:
     """Train a model on phantoms, or four-view on a manifest too, then package the best weights with a card."""
     if name == "four-view":
@@ -66,6 +74,21 @@ def train(
             member=member,
         )
         print(f"model folder: {train_and_package(order, model_folder or out / 'model', version=version)}")
+        return
+    if name == "calcification-ensemble":
+        from inference.training.calcification_command import EnsembleOrder
+        from inference.training.calcification_command import train_and_package as train_members
+
+        ensemble = EnsembleOrder(
+            out=out,
+            cache=cache,
+            recipe=recipe_name,
+            device=device,
+            workers=workers,
+            steps=steps,
+            member=member,
+        )
+        print(f"model folder: {train_members(ensemble, model_folder or out / 'model', version=version)}")
         return
     if name == "places":
         from inference.training.places import PAGE, real_images, train_places
@@ -104,6 +127,10 @@ def evaluate_phantoms(
         text = four_view_measured.measured_page(
             card.folder, exams=exams, beside=page, films=films, films_run=films_run
         )
+    elif family_of(card) == CALCIFICATION:
+        from inference.training.calcification_command import measured_page
+
+        text = measured_page(card.folder, views=exams, films=films)
     else:
         packaging.evaluate(card.folder, exams=exams)
         text = packaging.document(card.folder)

@@ -216,8 +216,9 @@ class CalcificationEngine:
         seen = looked_at(self._networks, np.stack(crops), self.device) if crops else ()
         for group, cam in zip(groups, seen, strict=True):
             _lay(canvas, cam * np.float32(group.score * group.malignancy), group.candidate.center)
-        size = tuple(max(1, n // _MAP_SHRINK) for n in canvas.shape)
-        small = cv2.resize(canvas * view.inside, size[::-1], interpolation=cv2.INTER_AREA)
+        rows, cols = view.inside.shape
+        size = (max(1, cols // _MAP_SHRINK), max(1, rows // _MAP_SHRINK))
+        small = cv2.resize(canvas * view.inside, size, interpolation=cv2.INTER_AREA)
         values = np.clip(map_to_stored(np.asarray(small, np.float32), view.placement), 0.0, 1.0)
         return Heatmap(image_key=view.image_key, values=values.astype(np.float32))
 

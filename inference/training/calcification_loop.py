@@ -116,7 +116,7 @@ def _changed(planes: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
     gain = rng.uniform(0.8, 1.25)
     value[1] = (value[1] - 128.0) * gain + 128.0
     value[2] = value[2] * gain
-    return np.clip(value, 0.0, 255.0).astype(np.uint8)
+    return np.asarray(np.clip(value, 0.0, 255.0), np.uint8)
 
 
 def middle(planes: NDArray[np.uint8], move: tuple[int, int] = (0, 0)) -> NDArray[np.uint8]:

@@ -36,8 +36,8 @@ class EnsembleRecipe:
 
     name: str
     members: tuple[MemberRecipe, ...]
-    train: tuple[int, int] = (260, 20)
-    validation: tuple[int, int] = (60, 10)
+    train: tuple[int, int] = (220, 16)
+    validation: tuple[int, int] = (50, 8)
     nothing_share: float = 0.3  # of a batch: false candidates
 
 

@@ -1,0 +1,115 @@
+"""What ``train calcification-ensemble`` does: phantoms, members one after another, packaged and calibrated model.
+
+Owns no loop and no figure; it puts the parts together.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from inference.calcification_engine import CalcificationEngine
+from inference.device import chosen_device
+from inference.model_card import ModelError, read_card
+from inference.training.calcification_data import EXAM, GROUP, joined, phantom_crops
+from inference.training.calcification_loop import train_member
+from inference.training.calcification_packaging import (
+    calibrate,
+    evaluate,
+    note_real,
+    package,
+    validation_crops,
+)
+from inference.training.calcification_page import document
+from inference.training.calcification_real import real_lines
+from inference.training.calcification_recipe import EnsembleRecipe, ensemble_recipe
+from inference.training.data import TRAIN_SEEDS
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleOrder:
+    """What the command line asked for; None = as the recipe says, or every member."""
+
+    out: Path
+    cache: Path
+    recipe: str = "small"
+    device: str = "auto"
+    workers: int = 1
+    steps: int | None = None
+    member: int | None = None
+
+
+def ordered(order: EnsembleOrder) -> EnsembleRecipe:
+    """Return the recipe with the changes asked for."""
+    recipe = ensemble_recipe(order.recipe)
+    members = recipe.members
+    if order.member is not None:
+        if not 0 <= order.member < len(members):
+            raise ModelError(
+                f"Member {order.member}: expected 0 to {len(members) - 1}, as recipe {recipe.name} has "
+                f"{len(members)}; choose one there."
+            )
+        members = (members[order.member],)
+    if order.steps is not None:
+        members = tuple(
+            replace(m, steps=order.steps, validate_every=min(m.validate_every, order.steps)) for m in members
+        )
+    return replace(recipe, members=members)
+
+
+def train_ensemble(order: EnsembleOrder) -> list[Path]:
+    """Train the members, or go on with what is found in ``order.out``; returns their best weights."""
+    recipe = ordered(order)
+    views, exams = recipe.train
+    learning = joined(
+        [
+            phantom_crops(GROUP, range(TRAIN_SEEDS, TRAIN_SEEDS + views), order.cache, workers=order.workers),
+            phantom_crops(EXAM, range(TRAIN_SEEDS, TRAIN_SEEDS + exams), order.cache, workers=order.workers),
+        ]
+    )
+    validation, _ = validation_crops(order.cache, *recipe.validation, workers=order.workers)
+    _LOG.info("%d crops to learn from, %d to validate with", len(learning), len(validation))
+    return [
+        train_member(
+            member,
+            learning,
+            validation,
+            order.out / member.name,
+            device=chosen_device(order.device),
+            nothing_share=recipe.nothing_share,
+        )
+        for member in recipe.members
+    ]
+
+
+def train_and_package(order: EnsembleOrder, folder: Path, *, version: str) -> Path:
+    """Train, then write and calibrate the model folder from every member trained so far; returns it."""
+    train_ensemble(order)
+    recipe = ensemble_recipe(order.recipe)
+    package(recipe, order.out, folder, version=version)
+    views, exams = recipe.validation
+    calibrate(folder, order.cache, views=views, exams=exams, workers=order.workers)
+    return folder
+
+
+def measured_page(
+    folder: Path, *, views: int, cache: Path = Path("build/prepared"), films: Path | None = None
+) -> str:
+    """Measure a model folder on test phantoms and describe it on real films, write both into its card, return
+    its page.
+
+    Parameters
+    ----------
+    views
+        Hard test views; exam phantoms are a fifth as many.
+    films
+        Folder that ``datasets prepare`` wrote of a set of films; None = what the card says of films stays.
+    """
+    recipe = ensemble_recipe(str(read_card(folder).architecture.get("recipe", "small")))
+    evaluate(folder, cache, views=views, exams=max(4, views // 5), recipe=recipe)
+    if films is not None:
+        note_real(folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0), films))
+    return document(folder)
