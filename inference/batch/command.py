@@ -18,6 +18,8 @@ from inference.batch.claims import STALE_S, Claims
 from inference.batch.ending import last_words, stopping_by_signal
 from inference.batch.pacs_units import PacsOrder, open_pacs
 from inference.batch.pool import LocalPool, Pool
+from inference.batch.private_list import PrivateList
+from inference.batch.public_words import row_note
 from inference.batch.reporting import TerminalReporter
 from inference.batch.run import Run, Summary
 from inference.batch.run_folder import BatchError, Job, RunFolder
@@ -79,6 +81,12 @@ def infer(
         bool, typer.Option("--fresh", help="Throw away the run in the folder and begin again.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed exams again.")] = False,
+    problems: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also list here, outside the results, what could not be read, by file name; it may name persons."
+        ),
+    ] = None,
     stale_after: Annotated[
         float,
         typer.Option(
@@ -112,7 +120,7 @@ def infer(
     order = Order(
         source=source, folder=folder, card=card, devices=devices, heatmaps=heatmaps, sr=sr, floor=floor,
         workers=workers, ray=ray, watch=watch, settle_s=settle, poll_s=poll, fresh=fresh,
-        retry_failed=retry_failed, stale_s=stale_after, lesions=lesions,
+        retry_failed=retry_failed, stale_s=stale_after, lesions=lesions, problems=problems,
         pacs=PacsOrder(patient_id=patient_id, accession=accession, since=since, until=until, shelf=shelf),
     )  # fmt: skip
     code = carry_out(order)
@@ -140,6 +148,7 @@ class Order:
     fresh: bool = False
     retry_failed: bool = False
     stale_s: float = STALE_S
+    problems: Path | None = None
     pacs: PacsOrder = field(default_factory=PacsOrder)
 
 
@@ -152,14 +161,19 @@ def carry_out(order: Order) -> int:
         The folder holds another run, or this one cannot go on.
     """
     summary = Summary()
-    spec, lesion_notes = _spec(order)
+    private = PrivateList(order.problems, order.folder, order.sr)
+    spec, lesion_problems = _spec(order)
+    lesion_notes = [row_note("Lesions", one) for one in lesion_problems]
     folder = RunFolder(order.folder, objects=order.sr)
     with stopping_by_signal() as stopping, Claims(order.folder, stale_s=order.stale_s) as claims:
         _prepare_folder(order, folder, claims)
-        with TerminalReporter() as reporter:
+        with TerminalReporter(private) as reporter:
             for note in lesion_notes:
                 reporter.note(note)
-            source = _Source(order, reporter.note, stopping)
+            source = _Source(order, private, reporter.note, stopping)
+            source.also_private = [
+                (f"--lesions, {number}", one) for number, one in enumerate(lesion_problems, 1)
+            ]
             pool = _pool(order, spec, len(source.listing.units))
             try:
                 run = Run(
@@ -185,7 +199,11 @@ def carry_out(order: Order) -> int:
 class _Source:
     """Where the units come from: listed once, or looked for again and again."""
 
-    def __init__(self, order: Order, note: Callable[[str], None], stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, order: Order, private: PrivateList, note: Callable[[str], None], stopping: Callable[[], bool]
+    ) -> None:
+        self.private = private
+        self.also_private: list[tuple[str, str]] = []
         self.prepare: Callable[[Unit], Unit] | None = None
         self.tables: Callable[[], None] = lambda: None
         self._poll_s = order.poll_s
@@ -197,7 +215,9 @@ class _Source:
                 raise BatchError(
                     "--watch: expected a folder, found a PACS; let the PACS send to the station's listener."
                 )
-            self.listing, self.prepare = open_pacs(order.source.removeprefix(PACS), order.pacs, stopping)
+            self.listing, self.prepare = open_pacs(
+                order.source.removeprefix(PACS), order.pacs, stopping, note
+            )
         elif order.watch:
             self._watch = Watch(Path(order.source), settle_s=order.settle_s, now=time.monotonic)
             self.listing = Listing()
@@ -339,9 +359,10 @@ def _tables(
         **_model(order.card),
         "software_version": software_version(),
         "floor": order.floor,
+        "refused_files": source.listing.refused_files,
     }
-    refused = (*source.listing.refused, *summary.put_off.items())
-    folder.write_tables(source.units, refused, facts, notes=lesion_notes)
+    source.private.files((*source.listing.refused, *source.also_private))
+    folder.write_tables(source.units, summary.put_off.items(), facts, notes=lesion_notes)
 
 
 def _model(card: ModelCard | None) -> dict[str, str]:

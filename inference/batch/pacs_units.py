@@ -40,7 +40,7 @@ class PacsOrder:
 
 
 def open_pacs(
-    name: str, order: PacsOrder, cancelled: Callable[[], bool]
+    name: str, order: PacsOrder, cancelled: Callable[[], bool], note: Callable[[str], None]
 ) -> tuple[Listing, Callable[[Unit], Unit]]:
     """Search a connection of this station; returns its studies and what fetches one.
 
@@ -67,7 +67,7 @@ def open_pacs(
         limit=_LIMIT,
     )
     listing = list_pacs(peer, query, name)
-    return listing, lambda unit: fetched(unit, peer, shelf, cancelled)
+    return listing, lambda unit: fetched(unit, peer, shelf, cancelled, note)
 
 
 def _day(text: str) -> date | None:

@@ -7,10 +7,12 @@ with other files.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from inference.batch.public_words import reason, row_note
 from inference.exam.dicom import pseudonym
 from inference.exam.grouping import Group
 from inference.exam.manifest import ManifestImage, exams_of, load_case, read_manifest
@@ -65,7 +67,8 @@ class Listing:
     """What a source holds: exams, and a sentence for each file or row that cannot be one."""
 
     units: tuple[Unit, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()  # path, sentence
+    refused: tuple[tuple[str, str], ...] = ()  # path, sentence: may name persons, for the private list
+    refused_files: Mapping[str, int] = field(default_factory=dict)  # the same in public: why, and how many
     notes: tuple[str, ...] = ()
 
 
@@ -80,7 +83,12 @@ def list_units(source: Path) -> Listing:
             ]
             content = ManifestCase(rows=rows, folder=manifest.folder)
             units.append(Unit(case_id=case_id, key=_key(case_id, facts), root=source, content=content))
-        return Listing(units=tuple(units), notes=manifest.problems)
+        rows = tuple((f"{source.name}, {number}", text) for number, text in enumerate(manifest.problems, 1))
+        return Listing(
+            units=tuple(units),
+            refused=rows,
+            notes=tuple(row_note("Manifest", one) for one in manifest.problems),
+        )
     folder = FolderSource(source)
     units = []
     for group in folder.groups():
@@ -90,7 +98,8 @@ def list_units(source: Path) -> Listing:
         units.append(Unit(case_id=group.exam_id, key=_key(group.exam_id, facts), root=source, content=group))
     # a report or saved display beside the images is no failure
     refused = tuple((entry.path, entry.sentence) for entry in folder.report.refused if entry.found is None)
-    return Listing(units=tuple(units), refused=refused)
+    why = Counter(reason(sentence, path) for path, sentence in refused)
+    return Listing(units=tuple(units), refused=refused, refused_files=dict(sorted(why.items())))
 
 
 def list_pacs(peer: Peer, query: Query, name: str) -> Listing:
@@ -108,8 +117,14 @@ def list_pacs(peer: Peer, query: Query, name: str) -> Listing:
     return Listing(units=units, notes=(matches.sentence,))
 
 
-def fetched(unit: Unit, peer: Peer, shelf: Shelf, cancelled: Callable[[], bool]) -> Unit:
+def fetched(
+    unit: Unit, peer: Peer, shelf: Shelf, cancelled: Callable[[], bool], note: Callable[[str], None]
+) -> Unit:
     """Bring a unit's study from the PACS onto the shelf; what is there whole is not fetched again.
+
+    Parameters
+    ----------
+    note : told where the PACS lists fewer images than it says there are
 
     Raises
     ------
@@ -121,7 +136,9 @@ def fetched(unit: Unit, peer: Peer, shelf: Shelf, cancelled: Callable[[], bool])
     from inference.exam.pacs.model import StudyMatch
 
     uid = unit.content.study_uid
-    fetch_study(peer, StudyMatch(study_uid=uid), shelf, cancelled=cancelled)
+    got = fetch_study(peer, StudyMatch(study_uid=uid), shelf, cancelled=cancelled)
+    if got.sentence:
+        note(f"{unit.case_id}: {got.sentence}")
     folder = shelf.folder_of(uid)
     if folder is None:
         raise ExamError(f"exam {unit.case_id}: the PACS holds no images of it any more; search again.")

@@ -11,6 +11,7 @@ import re
 import ssl
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from dicomweb_client.web import DICOMwebClient
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 
-from inference.exam.pacs.dicomweb_answers import checked, count_of, study_of, text_of
+from inference.exam.pacs.dicomweb_answers import all_pages, count_of, study_of, text_of
 from inference.exam.pacs.dicomweb_errors import store_failure, told
 from inference.exam.pacs.errands import of_studies
 from inference.exam.pacs.model import (
+    MOST_LISTED,
     Arrived,
     Auth,
     Cancelled,
@@ -35,6 +37,7 @@ from inference.exam.pacs.model import (
     Sent,
     SeriesMatch,
     StudyMatch,
+    check_whole,
     checked_uid,
 )
 from inference.exam.pacs.multipart import UploadBody, boundary_of, first_part
@@ -142,19 +145,22 @@ class DicomWebPeer:
             "ModalitiesInStudy": query.modality,
         }
         with self._client() as client:
-            found = client.search_for_studies(
-                limit=query.limit + 1,
+            search = partial(
+                client.search_for_studies,
                 fields=list(_STUDY_FIELDS),
                 search_filters={name: value for name, value in filters.items() if value},
             )
-            return [study_of(one) for one in checked(found)]
+            return [study_of(one) for one in all_pages(search, "StudyInstanceUID", most=query.limit + 1)]
 
     def series(self, study_uid: str) -> tuple[SeriesMatch, ...]:
         with self._client() as client:
-            found = client.search_for_series(
+            search = partial(
+                client.search_for_series,
                 checked_uid(study_uid),
                 fields=["Modality", "SeriesDescription", "NumberOfSeriesRelatedInstances"],
             )
+            found = all_pages(search, "SeriesInstanceUID", most=MOST_LISTED + 1)
+            check_whole(self._connection.name, len(found))
             return tuple(
                 SeriesMatch(
                     study_uid=study_uid,
@@ -163,16 +169,19 @@ class DicomWebPeer:
                     description=text_of(one, "SeriesDescription"),
                     instance_count=count_of(one, "NumberOfSeriesRelatedInstances"),
                 )
-                for one in checked(found)
+                for one in found
             )
 
     def instances(self, series: SeriesMatch) -> tuple[Instance, ...]:
         with self._client() as client:
-            found = client.search_for_instances(
+            search = partial(
+                client.search_for_instances,
                 checked_uid(series.study_uid),
                 checked_uid(series.series_uid),
                 fields=["SOPClassUID", "ImageLaterality", "ViewPosition"],
             )
+            found = all_pages(search, "SOPInstanceUID", most=MOST_LISTED + 1, told=series.instance_count)
+            check_whole(self._connection.name, len(found))
             return tuple(
                 Instance(
                     study_uid=series.study_uid,
@@ -181,7 +190,7 @@ class DicomWebPeer:
                     sop_class=text_of(one, "SOPClassUID"),
                     view=f"{text_of(one, 'ImageLaterality')} {text_of(one, 'ViewPosition')}".strip(),
                 )
-                for one in checked(found)
+                for one in found
             )
 
     def fetch(

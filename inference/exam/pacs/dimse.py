@@ -41,6 +41,7 @@ from inference.exam.pacs.dimse_answers import (
 from inference.exam.pacs.errands import Errand, of_studies
 from inference.exam.pacs.leftovers import INCOMING
 from inference.exam.pacs.model import (
+    MOST_LISTED,
     Arrived,
     Cancelled,
     Connection,
@@ -53,6 +54,7 @@ from inference.exam.pacs.model import (
     Retrieve,
     Sent,
     SeriesMatch,
+    check_whole,
     checked_uid,
 )
 from inference.exam.pacs.shelf import Shelf
@@ -124,7 +126,7 @@ class DimsePeer:
                 description=text_of(one, "SeriesDescription"),
                 instance_count=count_of(one, "NumberOfSeriesRelatedInstances"),
             )
-            for one in self._find(keys, 10_000)[0]
+            for one in self._find_all(keys)
         )
 
     def instances(self, series: SeriesMatch) -> tuple[Instance, ...]:
@@ -137,14 +139,22 @@ class DimsePeer:
                 sop_uid=text_of(one, "SOPInstanceUID"),
                 sop_class=text_of(one, "SOPClassUID"),
             )
-            for one in self._find(keys, 10_000)[0]
+            for one in self._find_all(keys)
         )
+
+    def _find_all(self, asked: Dataset) -> list[Dataset]:
+        """Return a whole list; PacsError where the PACS gives a part of it."""
+        found, cut = self._find(asked, MOST_LISTED)
+        check_whole(self._connection.name, len(found), cut=cut)
+        return found
 
     def _find(self, asked: Dataset, limit: int) -> tuple[list[Dataset], bool]:
         found: list[Dataset] = []
+        cut = False
         with self._association([build_context(FIND)]) as assoc:
             for status, identifier in assoc.send_c_find(asked, FIND):
                 code = check_status(self._connection, status, allowed={*PENDING, CANCEL})
+                cut |= code == CANCEL  # nobody cancelled: so a PACS ends a list that is longer than it gives
                 if code not in PENDING or identifier is None:
                     continue
                 if len(found) == limit:
@@ -152,7 +162,7 @@ class DimsePeer:
                     assoc.abort()
                     return found, True
                 found.append(identifier)
-        return found, False
+        return found, cut
 
     # ---- fetch
 

@@ -112,6 +112,7 @@ def check_status(
         words = _tr("{0}: the PACS could not do what was asked (status 0x{1:04X}); ask its administrator.")
     elif code & 0xFF00 == 0xA700:
         words = _tr("{0}: the PACS has no room or is overloaded (status 0x{1:04X}); try again later.")
+        raise PacsUnreachable(words.format(name, code))
     else:
         words = _tr("{0}: the PACS refused (status 0x{1:04X}); ask its administrator.")
     raise PacsError(words.format(name, code))

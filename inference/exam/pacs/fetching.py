@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.exam.pacs.model import (
     Cancelled,
@@ -31,7 +31,7 @@ def _tr(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """How far a study is: objects here of those wanted, and bytes that came just now."""
+    """How far a study is: objects here of those wanted, bytes that came just now, and what else is to be said."""
 
     done: int
     total: int
@@ -39,8 +39,18 @@ class Fetched:
     sentence: str = ""
 
 
-def list_wanted(peer: Peer, study_uid: str, *, objects: bool) -> tuple[Instance, ...]:
-    """Return all objects of a study that are to be fetched; NotWanted when it has none of them."""
+def list_wanted(peer: Peer, study_uid: str, *, objects: bool) -> tuple[tuple[Instance, ...], str]:
+    """List the objects of a study that are to be fetched.
+
+    Returns
+    -------
+    The objects, and a sentence where the PACS lists fewer than it says there are.
+
+    Raises
+    ------
+    NotWanted
+        It has none of them.
+    """
     series = peer.series(study_uid)
     chosen = wanted_series(series, mammography_only=peer.connection.mammography_only, objects=objects)
     if not chosen:
@@ -49,7 +59,13 @@ def list_wanted(peer: Peer, study_uid: str, *, objects: bool) -> tuple[Instance,
             "{0}: expected mammography (MG) in this study, found {1}; allow other images in the connection."
         )
         raise NotWanted(words.format(peer.connection.name, found))
-    return tuple(instance for one in chosen for instance in peer.instances(one))
+    listed = [(one, peer.instances(one)) for one in chosen]
+    wanted = tuple(instance for _one, instances in listed for instance in instances)
+    said = sum(max(one.instance_count or 0, len(instances)) for one, instances in listed)
+    if said == len(wanted):
+        return wanted, ""
+    words = _tr("{0}: the PACS says that there are {1} images and lists {2}; its administrator can say why.")
+    return wanted, words.format(peer.connection.name, said, len(wanted))
 
 
 def fetch_study(
@@ -83,8 +99,8 @@ def fetch_study(
     while True:
         before = work.came
         try:
-            wanted = list_wanted(peer, study.study_uid, objects=objects)
-            return work.fetch(wanted)
+            wanted, note = list_wanted(peer, study.study_uid, objects=objects)
+            return replace(work.fetch(wanted), sentence=note)
         except PacsUnreachable as error:
             tries = 1 if work.came > before else tries + 1
             if tries > len(backoff_s) or cancelled():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAMMOGRAPHY = "MG"
 OBJECT_MODALITIES = ("SR", "PR", "KO")  # CAD reports, saved displays, key objects
 MATCH_LIMIT = 500
+MOST_LISTED = 10_000  # series of a study, objects of a series
 _AE_TITLE = re.compile(
     r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?"
 )  # PS3.5 6.2
@@ -191,6 +192,10 @@ class Matches:
     @property
     def sentence(self) -> str:
         """What the search found, in one sentence."""
+        if not self.studies and self.cut:
+            return _tr(
+                "More studies match than the PACS lists, and none of those listed is shown; narrow the search."
+            )
         if not self.studies:
             return _tr(
                 "Nothing found; search with fewer letters, a wider range of dates, or another connection."
@@ -284,6 +289,15 @@ def checked_uid(uid: str) -> str:
     if not _UID.fullmatch(uid):
         raise PacsError(_tr("PACS: expected a UID of digits and dots, found another value; search again."))
     return uid
+
+
+def check_whole(name: str, count: int, *, cut: bool = False) -> None:
+    """PacsError where the list of what a study holds is not whole: a part would be taken for the exam."""
+    if cut or count > MOST_LISTED:
+        words = _tr(
+            "{0}: the PACS lists a part of this study only ({1} entries); its administrator can allow longer lists."
+        )
+        raise PacsError(words.format(name, min(count, MOST_LISTED)))
 
 
 def wanted_series(

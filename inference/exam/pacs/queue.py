@@ -181,7 +181,9 @@ class DownloadQueue:
             raise
         else:
             folder = self._shelf.folder_of(job.study.study_uid)
-            self._set(job_id, state=State.DONE, done=got.done, total=got.total, sentence="", folder=folder)
+            self._set(
+                job_id, state=State.DONE, done=got.done, total=got.total, sentence=got.sentence, folder=folder
+            )
 
     def _fetch(self, job: Job, stop: threading.Event) -> Fetched:
         got = fetch_study(

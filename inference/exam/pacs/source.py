@@ -23,7 +23,7 @@ class PacsSource:
     ) -> None:
         self._peer, self._shelf, self._query, self._cancelled = peer, shelf, query, cancelled
         self._studies: dict[str, StudyMatch] | None = None
-        self.note = ""  # what the last search said: how many, or that there are more
+        self.note = ""  # what the last search or fetch said: how many, or that there are more
 
     def list(self) -> tuple[ExamSummary, ...]:
         """Search the PACS; one summary a study, without images."""
@@ -48,7 +48,7 @@ class PacsSource:
         study = (self._studies or {}).get(exam_id)
         if study is None:
             raise PacsError(_tr("PACS: expected one of the studies found, found another; search again."))
-        fetch_study(self._peer, study, self._shelf, cancelled=self._cancelled)
+        self.note = fetch_study(self._peer, study, self._shelf, cancelled=self._cancelled).sentence
         folder = self._shelf.folder_of(exam_id)
         if folder is None:
             raise ExamError(_tr("PACS: the study holds no images any more; search again."))
