@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.state.ai_view import ModelWords, unread_views
+from app.state.ai_view import ModelWords, point_title, unread_views
+from app.state.hanging_fill import partner_of
 from app.state.lesion_place import LesionPlace, lesion_place
 from app.state.terms import attribute_term, finding_term, image_term
 from inference.exam.types import ViewImage
-from inference.results import ATTRIBUTES, Detection, ExamResult
+from inference.model_card import OperatingPoint
+from inference.results import ATTRIBUTES, ENERGIES, Detection, ExamResult
 from resources.translation import translate
-from resources.vocabulary import FindingType, Laterality
+from resources.vocabulary import FindingType, ImageKind, Laterality
 
 
 def _tr(text: str) -> str:
@@ -36,6 +38,7 @@ class AiFinding:
     model: str = ""
     cut: float | None = None
     agreement: str = ""
+    judged: bool = False  # its model is one that judges lesions: the malignancy belongs with the score
 
     @property
     def tag(self) -> str:
@@ -78,16 +81,22 @@ class AiFinding:
 def ai_findings(result: ExamResult, images: Sequence[ViewImage]) -> tuple[AiFinding, ...]:
     """Return the lesions of an exam, the highest score first; a detection on an unknown image is left out.
 
-    Detections of one group and breast are one lesion. Numbers do not depend on a threshold, so they stay when it
-    moves: the findings at a threshold are always 1 to n.
+    Detections of one group and breast are one lesion, and so are two of one box on the low-energy and the recombined
+    image of one exposure. Numbers do not depend on a threshold, so they stay when it moves: the findings at a threshold
+    are always 1 to n.
     """
     known = {image.key: image for image in images}
+    grid = picture_of(images)
     groups: dict[tuple[Laterality, str], list[Detection]] = {}
     for one in result.detections:
         image = known.get(one.image_key)
         if image is None:
             continue
-        name = f"group {one.group}" if one.group is not None else f"one {one.detection_id}"
+        name = f"one {one.detection_id}"
+        if one.group is not None:
+            name = f"group {one.group}"
+        elif image.kind.is_contrast:
+            name = f"box {grid[image.key]} {one.box}"
         groups.setdefault((image.view.laterality, name), []).append(one)
     ordered = [
         (side, sorted(members, key=lambda d: (-d.score, d.detection_id)))
@@ -95,6 +104,16 @@ def ai_findings(result: ExamResult, images: Sequence[ViewImage]) -> tuple[AiFind
     ]
     ordered.sort(key=lambda entry: (-entry[1][0].score, entry[1][0].detection_id))
     return tuple(_finding(n, side, members, known) for n, (side, members) in enumerate(ordered, 1))
+
+
+def picture_of(images: Sequence[ViewImage]) -> dict[str, str]:
+    """Which picture an image is: its own key, or that of the low-energy image of its exposure, which has the same pixels."""
+    grid = {image.key: image.key for image in images}
+    for low in (image for image in images if image.kind is ImageKind.CESM_LOW):
+        partner = partner_of(low, images)
+        if partner is not None:
+            grid[partner.key] = low.key
+    return grid
 
 
 def _finding(
@@ -182,7 +201,42 @@ def detail_lines(finding: AiFinding, words: ModelWords, threshold: float) -> tup
         lines.append(
             _tr("Malignancy {0:.0f} %: {1}").format(100 * finding.malignancy, translate("model", meaning))
         )
+        if words.malignancy_points:
+            lines.append(point_words(finding.malignancy, words.malignancy_points))
+    if said := energy_words(finding):
+        lines.append(said)
     return tuple(lines)
+
+
+def point_words(value: float, points: Sequence[OperatingPoint]) -> str:
+    """Say on which side of each named point of the card a malignancy lies, the lowest point first."""
+    return ", ".join(
+        f"{'≥' if value >= point.threshold else '<'} {point_title(point.name)} ({point.threshold:.2f})"
+        for point in points
+    )
+
+
+def energy_words(finding: AiFinding) -> str:
+    """Malignancy from each image of a contrast pair alone and from both; empty where the model does not say."""
+    scores = next((one.energy_scores for one in finding.detections if one.energy_scores), None)
+    if scores is None:
+        return ""
+    names = {
+        "low": _tr("low energy alone {0:.0f} %"),
+        "recombined": _tr("recombined alone {0:.0f} %"),
+        "both": _tr("both {0:.0f} %"),
+    }
+    said = ", ".join(names[one].format(100 * scores[one]) for one in ENERGIES if one in scores)
+    return _tr("Malignancy by image: {0}").format(said)
+
+
+def malignancy_words(finding: AiFinding) -> str:
+    """Malignancy in a narrow line, of models that judge lesions; empty otherwise."""
+    return (
+        ""
+        if finding.malignancy is None or not finding.judged
+        else _tr("malignancy {0:.0f} %").format(100 * finding.malignancy)
+    )
 
 
 def line_words(finding: AiFinding, threshold: float) -> str:

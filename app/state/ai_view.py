@@ -17,7 +17,8 @@ from inference.results import ExamResult
 from resources.translation import translate
 from resources.vocabulary import FindingType, ImageKind
 
-_FINDING_LEVELS = frozenset({"box", "lesion", "finding"})
+_FINDING_LEVELS = frozenset({"box", "finding"})  # on the score that a finding is there
+_LESION_LEVEL = "lesion"  # on the malignancy of a finding
 _THRESHOLD_MATCH = 0.005  # a threshold as near as this to a named point is that point: two decimals are shown
 
 
@@ -71,6 +72,7 @@ class ModelWords:
 
     name: str = ""
     points: tuple[OperatingPoint, ...] = ()  # of findings, by rising threshold
+    malignancy_points: tuple[OperatingPoint, ...] = ()  # of a finding's malignancy, by rising threshold
     finding_meaning: str = ""
     malignancy_meaning: str = ""
 
@@ -105,10 +107,12 @@ def no_words(_model_id: str) -> ModelWords:
 def words_of_card(card: ModelCard) -> ModelWords:
     """Take from a card what the screen says of single findings: named thresholds, and what the numbers mean."""
     points = [point for point in card.operating_points if point.level in _FINDING_LEVELS]
+    lesion = [point for point in card.operating_points if point.level == _LESION_LEVEL]
     meanings = {output.name: output.meaning for output in card.outputs}
     return ModelWords(
         name=card.name,
         points=tuple(sorted(points, key=lambda point: point.threshold)),
+        malignancy_points=tuple(sorted(lesion, key=lambda point: point.threshold)),
         finding_meaning=next((meanings[n] for n in ("finding", "lesion", "box") if n in meanings), ""),
         malignancy_meaning=meanings.get("malignancy", ""),
     )

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.state.ai_findings import AiFinding
-from app.state.hanging_fill import partner_of
+from app.state.ai_findings import AiFinding, picture_of
 from inference.exam.types import Box, ViewImage
 from inference.results import ExamResult
 from resources.translation import translate
-from resources.vocabulary import FindingType, ImageKind
+from resources.vocabulary import FindingType
 
 
 def _tr(text: str) -> str:
@@ -73,7 +72,7 @@ def agreements(models: Sequence[Answerer], images: Sequence[ViewImage]) -> dict[
     -------
     By ``AiFinding.key``. Each finding is compared with each other model's by itself, so that nothing is chained.
     """
-    grid = _grids(images)
+    grid = picture_of(images)
     made: dict[str, Agreement] = {}
     for own in models:
         for finding in own.marked:
@@ -92,16 +91,6 @@ def agreements(models: Sequence[Answerer], images: Sequence[ViewImage]) -> dict[
                 mark=tuple(sorted(mark, key=order.index)), silent=tuple(silent), others=tuple(others)
             )
     return made
-
-
-def _grids(images: Sequence[ViewImage]) -> dict[str, str]:
-    """Which picture an image is: its own key, or that of the low-energy image of its exposure."""
-    grid = {image.key: image.key for image in images}
-    for low in (image for image in images if image.kind is ImageKind.CESM_LOW):
-        partner = partner_of(low, images)
-        if partner is not None:
-            grid[partner.key] = low.key
-    return grid
 
 
 def _one_lesion(one: AiFinding, other: AiFinding, grid: Mapping[str, str]) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app.state.terms import energy_flag, evidence_term, finding_term
 from inference.exam.types import Box, ViewImage
-from inference.results import ExamResult
+from inference.results import Detection, ExamResult
 from resources.files import ResourceError, read_json, resource_path
 from resources.translation import translate
 from resources.vocabulary import FindingType
@@ -117,9 +117,12 @@ class MarkLike(Protocol):
     def col(self) -> float: ...
 
 
-def _ai_label(finding: FindingType | None, score: float, number: str, model: str) -> str:
-    word = finding_term(finding) if finding is not None else _tr("finding")
-    return " ".join(filter(None, [number, word, f"{score * 100:.0f} %", model]))
+def _ai_label(one: Detection, number: str, model: str, *, malignancy: bool) -> str:
+    word = finding_term(one.finding) if one.finding is not None else _tr("finding")
+    said = [number, word, f"{one.score * 100:.0f} %"]
+    if malignancy and one.malignancy is not None:
+        said.append(_tr("malignant {0:.0f} %").format(100 * one.malignancy))
+    return " ".join(filter(None, [*said, model]))
 
 
 def _mark_label(finding: MarkLike) -> str:
@@ -143,6 +146,7 @@ def overlay_items(
     hovered: str | None = None,
     numbers: Mapping[str, str] | None = None,
     model: str = "",
+    malignancy: bool = False,
     lit: Collection[str] = (),
 ) -> dict[str, tuple[OverlayItem, ...]]:
     """List what is drawn over each image.
@@ -156,6 +160,7 @@ def overlay_items(
     hovered : id of the detection under the pointer; it lights up like the selected one.
     numbers : number in the list of findings by detection id; stands in the label.
     model : whose answer it is, where several models answered; stands in the label.
+    malignancy : the label has the finding's malignancy too.
     lit : ids of further detections that light up, such as another model's on the same lesion.
 
     Returns
@@ -164,7 +169,12 @@ def overlay_items(
     """
     items: dict[str, list[OverlayItem]] = {}
     if policy.shown and policy.boxes and result is not None:
-        for item in _ai_items(result, threshold, (selected, hovered, *lit), numbers or {}, model):
+        tags = numbers or {}
+        labels = {
+            one.detection_id: _ai_label(one, tags.get(one.detection_id, ""), model, malignancy=malignancy)
+            for one in result.detections
+        }
+        for item in _ai_items(result, threshold, (selected, hovered, *lit), tags, labels):
             items.setdefault(item.image_key, []).append(item)
     for finding in findings:
         mark = OverlayItem(
@@ -186,7 +196,7 @@ def _ai_items(
     threshold: float,
     chosen: tuple[str | None, ...],
     numbers: Mapping[str, str],
-    model: str,
+    labels: Mapping[str, str],
 ) -> Iterator[OverlayItem]:
     lit = {one.detection_id for one in result.detections if one.detection_id in chosen}
     above = {d.group for d in result.detections if d.score >= threshold and d.group is not None}
@@ -201,7 +211,7 @@ def _ai_items(
             image_key=one.image_key,
             item_id=one.detection_id,
             box=one.box,
-            label=_ai_label(one.finding, one.score, number, model),
+            label=labels[one.detection_id],
             tag=number,
             finding=one.finding,
             ai=True,

@@ -118,10 +118,11 @@ class SideBySide:
         threshold = self.base if start is None else start
         own = _apart(result) if letter else result
         finds = next((run.finds for run in ai.runs if run.model_id == result.model_id), ())
-        found = ai_findings(own, self._images)
-        title = f"{result.model_id} {result.model_version}"
-        if letter:
-            found = tuple(replace(one, letter=letter, model=f"{letter}  {title}") for one in found)
+        title = f"{letter}  {result.model_id} {result.model_version}" if letter else ""
+        judged = bool(words.malignancy_points)
+        found = tuple(
+            replace(one, letter=letter, model=title, judged=judged) for one in ai_findings(own, self._images)
+        )
         return Side(
             source=result, result=own, letter=letter, words=words, finds=finds, findings=found,
             threshold=threshold, shown=False,
@@ -255,7 +256,7 @@ class SideBySide:
             tags = {d.detection_id: one.tag for one in side.findings for d in one.detections}
             drawn = overlay_items(
                 side.result, (), policy, threshold=side.threshold, selected=selected, hovered=hovered,
-                numbers=tags, model=side.name, lit=lit,
+                numbers=tags, model=side.name, malignancy=bool(side.words.malignancy_points), lit=lit,
             )  # fmt: skip
             for key, items in drawn.items():
                 merged[key] = (*merged.get(key, ()), *items)
@@ -292,6 +293,12 @@ class SideBySide:
         return {key: "AI  " + "  ".join(words) for key, words in said.items()}
 
     # ---- words
+
+    def threshold_words(self) -> str:
+        """The thresholds in force, in a few signs: "≥ 0.50", or "A ≥ 0.09 B ≥ 0.16"."""
+        if not self.several:
+            return f"≥ {self.threshold:.2f}"
+        return " ".join(f"{side.letter} ≥ {side.threshold:.2f}" for side in self.shown)
 
     def count_lines(self) -> str:
         """What the thresholds do, one line a model on screen."""

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.state.ai_findings import AiFinding, kind_words, line_words, views_words
+from app.state.ai_findings import AiFinding, kind_words, line_words, malignancy_words, views_words
 from app.views import theme
 from app.views.painting import draw_glyph
 
@@ -112,7 +112,8 @@ def _lines(index: QModelIndex | QPersistentModelIndex) -> list[tuple[str, str]]:
     place = finding.place
     if place.where and not match:  # "upper (MLO only)" names the view already
         views = ""
-    lines = [(head, ""), (place.where, views), (place.distance, match), (finding.agreement, "")]
+    lines = [(head, ""), (place.where, views), (place.distance, match)]
+    lines += [(malignancy_words(finding), ""), (finding.agreement, "")]
     return [line for line in lines if any(line)]
 
 

@@ -379,7 +379,7 @@ class AiLayers(QObject):
         policy, may = self.policy(), self._case.policy
         boxes, heat, score = (keys[name] for name in ("ai.boxes", "ai.heat", "ai.score"))
         on = {
-            "boxes": _tr("boxes {0} ≥ {1:.2f}").format(boxes, self.threshold)
+            "boxes": _tr("boxes {0} {1}").format(boxes, self.sides.threshold_words())
             if policy.boxes
             else _tr("boxes {0} off").format(boxes),
             "heatmap": _tr("map {0} {1:.0f} %").format(heat, 100 * self.opacity)

@@ -249,6 +249,8 @@ class AiPanel(QFrame):
         _say(self._count, state.count + name if shown else "")
         if self.threshold is not None:
             self.threshold.setVisible(shown)
+            front = next((f"{row.letter}  {row.title}" for row in state.rows if row.front), "")
+            self.threshold.set_owner(front)
             self.threshold.set_state(state.threshold, state.card.points)
         self.list.set_findings(findings, state.threshold, state.chosen)
         self.list.setVisible(bool(findings))

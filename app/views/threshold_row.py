@@ -24,7 +24,8 @@ def point_term(name: str) -> str:
         "balanced": _tr("Balanced"),
         "high specificity": _tr("High spec."),
         "boxes": _tr("Few false"),
-    }.get(name, name)
+        "youden": _tr("Youden"),
+    }.get(name.casefold(), name)
 
 
 class ThresholdRow(QWidget):
@@ -42,6 +43,9 @@ class ThresholdRow(QWidget):
         self.slider.setAccessibleName(_tr("Threshold of the AI's findings"))
         self.slider.valueChanged.connect(self._on_value)
         self.slider.sliderReleased.connect(lambda: self.moved.emit(self.slider.value() / STEPS, True))
+        self.owner = QLabel("")
+        self.owner.setProperty("role", "section")
+        self.owner.hide()
         self._points = QHBoxLayout()
         self._points.setSpacing(2)
         self._shown: tuple[OperatingPoint, ...] = ()
@@ -49,6 +53,7 @@ class ThresholdRow(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(4)
+        layout.addWidget(self.owner)
         layout.addWidget(self.slider)
         layout.addLayout(self._points)
 
@@ -59,6 +64,11 @@ class ThresholdRow(QWidget):
         """Name the keys in the tooltip."""
         words = _tr("Findings with a lower score are hidden  ({0} lower, {1} higher)")
         self.slider.setToolTip(words.format(down, up))
+
+    def set_owner(self, words: str) -> None:
+        """Name the model whose threshold it is; empty = there is one alone."""
+        self.owner.setText(_tr("Threshold of {0}").format(words) if words else "")
+        self.owner.setVisible(bool(words))
 
     def set_state(self, threshold: float, points: Sequence[OperatingPoint]) -> None:
         """Show a threshold and the model's named points; the point in force is pressed."""
