@@ -37,7 +37,8 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="four-view, places, calcification-ensemble, or a recipe of another model: dib_mg_small."
+            help="four-view, places, calcification-ensemble, dib-mg-folds (real images, figures only), or a "
+            "recipe of another model: dib_mg_small, dib_mg_film, dib_mg_modern, dib_mg_paper."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run; a run found there is continued.")],
@@ -89,6 +90,13 @@ def train(
             member=member,
         )
         print(f"model folder: {train_members(ensemble, model_folder or out / 'model', version=version)}")
+        return
+    if name == "dib-mg-folds":
+        from inference.training.dib_mg_folds import cross_validate
+
+        if manifest is None:
+            raise typer.BadParameter("dib-mg-folds: expected --manifest, an images CSV; found none.")
+        print(cross_validate(manifest, lesions, load_card("dib-mg").folder, out))
         return
     if name == "places":
         from inference.training.places import PAGE, real_images, train_places
