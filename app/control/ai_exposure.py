@@ -46,13 +46,19 @@ def detections_record(result: ExamResult) -> list[dict[str, object]]:
             "malignancy": one.malignancy,
             "group": one.group,
             "match": one.match_probability,
+            **({"energies": dict(one.energy_scores)} if one.energy_scores else {}),
         }
         for one in result.detections
     ]
 
 
 def state_record(ai: AiView, images: Sequence[ViewImage]) -> Mapping[str, object] | None:
-    """What is said in the place of an answer, or beside it; None where there is nothing to say."""
+    """What is said in the place of an answer, or beside it; None where there is nothing to say.
+
+    Where several models were asked, each of those that did not answer is named with its state and why.
+    """
+    if len(ai.runs) > 1:
+        return _states_of_several(ai, images)
     if ai.phase in {AiPhase.FAILED, AiPhase.ABSENT}:
         return {"state": ai.phase.value, "why": ai.failure or ai.absent or ""}
     if ai.phase is AiPhase.STOPPED:
@@ -61,3 +67,18 @@ def state_record(ai: AiView, images: Sequence[ViewImage]) -> Mapping[str, object
         return None
     unread, warnings = unread_views(ai.result, images), list(ai.result.warnings)
     return {"state": "read in part", "unread": unread, "warnings": warnings} if unread or warnings else None
+
+
+def _states_of_several(ai: AiView, images: Sequence[ViewImage]) -> Mapping[str, object] | None:
+    if ai.is_open:  # the state of the whole is logged once every model has answered or will not
+        return None
+    models: dict[str, dict[str, object]] = {}
+    for run in ai.runs:
+        if run.result is None:
+            models[run.model_id] = {"state": run.state.value, "why": run.why}
+            continue
+        unread, warnings = unread_views(run.result, images), list(run.result.warnings)
+        if unread or warnings:
+            models[run.model_id] = {"state": "read in part", "unread": unread, "warnings": warnings}
+    state = "read in part" if ai.phase is AiPhase.READY else ai.phase.value
+    return {"state": state, "models": models} if models else None
