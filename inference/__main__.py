@@ -15,6 +15,7 @@ from inference.batch.command import infer
 from inference.datasets import commands as dataset_commands
 from inference.evaluation import commands as evaluation_commands
 from inference.registry import CALCIFICATION, FOUR_VIEW, cards, family_of, load_card, why_not
+from inference.training import four_view_cli
 from resources.files import UserFacingError
 
 
@@ -45,8 +46,10 @@ def train(
     cache: Annotated[Path, typer.Option(help="Folder for prepared phantoms.")] = Path("build/prepared"),
     model_folder: Annotated[Path | None, typer.Option(help="Write the packaged model here.")] = None,
     version: Annotated[str, typer.Option(help="Version for the packaged model's card.")] = "1.0.0",
-    workers: Annotated[int, typer.Option(help="Processes that make phantoms; not of four-view.")] = 2,
-    recipe_name: Annotated[str, typer.Option("--recipe", help="four-view: small or paper.")] = "small",
+    workers: Annotated[
+        int, typer.Option(help="Processes that make phantoms, or read a manifest's images.")
+    ] = 2,
+    recipe_name: Annotated[str, typer.Option("--recipe", help="four-view: small, small-tune or paper.")] = "small",
     manifest: Annotated[
         Path | None, typer.Option(help="four-view: images CSV; without it phantoms. places: real views.")
     ] = None,
@@ -56,9 +59,24 @@ def train(
     member: Annotated[
         int | None,
         typer.Option(
-            help="four-view: random 80 % number 0, 1 or 2; calcification-ensemble: the member, 0 to 4."
+            "--member",
+            "--partition",
+            help="four-view: random 80 % number 0, 1 or 2; calcification-ensemble: the member, 0 to 4.",
         ),
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="four-view: model id or folder, or weights, to go on from.")
+    ] = None,
+    unlabelled: Annotated[
+        int | None,
+        typer.Option(help="four-view: every so many steps learn from exams without truth; 0 = never."),
+    ] = None,
+    data: Annotated[str, typer.Option(help="four-view: what the manifest's images are, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="four-view: terms of the weights, for the card.")] = "",
+    model_id: Annotated[str | None, typer.Option(help="four-view: id for the card.")] = None,
+    most_left_out: Annotated[
+        float, typer.Option(help="four-view: share of the exams that may be unreadable.", min=0, max=1)
+    ] = 0.25,
 ) -> None:
     """Train a model on phantoms, or four-view on a manifest too, then package the best weights with a card."""
     if name == "four-view":
@@ -73,6 +91,13 @@ def train(
             device=device,
             steps=steps,
             member=member,
+            start=start,
+            unlabelled=unlabelled,
+            data=data,
+            licence=licence,
+            model_id=model_id,
+            workers=workers,
+            most_left_out=most_left_out,
         )
         print(f"model folder: {train_and_package(order, model_folder or out / 'model', version=version)}")
         return
@@ -175,6 +200,7 @@ def register(app: typer.Typer) -> None:
     app.command("phantoms")(phantoms)
     evaluation_commands.register(app)
     dataset_commands.register(app)
+    four_view_cli.register(app)
 
 
 def main(argv: list[str] | None = None) -> int:
