@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -20,6 +21,37 @@ def case_facts(rows: Iterable[Row], known: Mapping[str, Mapping[str, str]]) -> d
         own = {name: value for name, value in row.items() if name and value and name not in NOT_A_STRATUM}
         found[row["case_id"]] = own | found.get(row["case_id"], {})
     return found
+
+
+def front_model(rows: Iterable[Row]) -> tuple[list[Row], tuple[str, ...]]:
+    """The rows of one model, so that no figure mixes models, and a sentence for each other model that is left out.
+
+    Notes
+    -----
+    Where a protocol names several models the first one is recorded first in each reading; the one that is first in most
+    readings is taken, by id: its version, digest and device may change.
+    """
+    kept = list(rows)
+    first: dict[tuple[str, str, str], str] = {}
+    for row in kept:
+        key = (row.get("session_id") or "", row.get("case_id") or "", row.get("arm_id") or "")
+        first.setdefault(key, _model_id(row))
+    names = Counter(first.values())
+    ids = {_model_id(row) for row in kept}
+    if len(ids) < 2:
+        return kept, ()
+    front = min(names, key=lambda name: (-names[name], name))
+    others = sorted(ids - {front})
+    said = tuple(
+        f"scores of the model {name or 'without an id'}: the AI alone is {front or 'the model without an id'}"
+        for name in others
+    )
+    return [row for row in kept if _model_id(row) == front], said
+
+
+def _model_id(row: Row) -> str:
+    parts = (part.partition("=") for part in (row.get("model") or "").split("; "))
+    return next((value for name, _, value in parts if name == "model_id"), "")
 
 
 def standalone_scores(rows: Iterable[Row]) -> dict[str, float]:

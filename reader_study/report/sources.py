@@ -15,7 +15,7 @@ from reader_study.exchange.files import read_observer_data
 from reader_study.exchange.observer_data import Paradigm, roc_data
 from reader_study.report.birads_columns import BIRADS_ORDER, birads_categories
 from reader_study.report.export_rows import ReportError, table_rows
-from reader_study.report.export_tables import case_facts, standalone_by_type, standalone_scores
+from reader_study.report.export_tables import case_facts, front_model, standalone_by_type, standalone_scores
 from reader_study.report.file_order import aided_first, modality_order
 from reader_study.report.inputs import FlowCounts, Localised, ReportInputs, TypeRatings
 from reader_study.report.lesion_places import TypedOutline, localised_of
@@ -118,7 +118,7 @@ def inputs_of_export(
     group_of = {reader: facts["group"] for reader, facts in people.items() if facts.get("group")}
     timed = [row for row in table_rows(folder / "times.csv") if _analysed(row)]
     findings = [row for row in table_rows(folder / "findings.csv", needed=False) if row.get("status", "kept") == "kept" and _analysed(row)]  # fmt: skip
-    ai_rows = table_rows(folder / "ai_scores.csv", needed=False)
+    ai_rows, other_models = front_model(table_rows(folder / "ai_scores.csv", needed=False))
     facts = case_facts(table_rows(folder / "cases.csv", needed=False), known.facts)
     strata, numbers = _characteristics(facts, set(ratings.cases))
     localised, not_localised = localised_of(findings, known.lesions, known.malignant, set(ratings.cases), known.rule)  # fmt: skip
@@ -163,6 +163,7 @@ def inputs_of_export(
             *no_category,
             *not_localised,
             *refused,
+            *other_models,
         ),
     )
 

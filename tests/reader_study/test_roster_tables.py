@@ -12,7 +12,7 @@ from reader_study.domain.truth import TrueLesion, Truth
 from reader_study.exchange_export import export_study
 from reader_study.export import export_tidy
 from reader_study.ports import MemoryEventStore
-from reader_study.report.export_tables import case_facts, standalone_by_type, standalone_scores
+from reader_study.report.export_tables import case_facts, front_model, standalone_by_type, standalone_scores
 from reader_study.report.lesion_places import TypedOutline
 from reader_study.report.sources import StudyTruth, inputs_of_export
 from reader_study.roster_tables import diameter_mm
@@ -107,6 +107,18 @@ def test_a_case_without_a_detection_of_a_type_scores_0_and_a_model_without_types
     assert standalone_by_type(rows) == {"mass": {"a": 0.9, "b": 0.0}}
     assert standalone_scores(rows) == {"a": 0.7, "b": 0.2}  # a type's score is no score of the exam
     assert standalone_by_type(rows[:1]) == {}
+
+
+def test_the_ai_alone_is_one_model_where_several_answered():
+    def row(case: str, model: str, score: str) -> dict[str, str]:
+        words = f"device=cpu; model_id={model}; version=1"
+        return {"session_id": "s", "case_id": case, "model": words, "score_of": "exam", "score": score}
+
+    rows = [row("a", "one", "0.2"), row("a", "two", "0.9"), row("b", "two", "0.8"), row("c", "one", "0.4"), row("c", "two", "0.7")]  # fmt: skip
+    kept, left_out = front_model(rows)
+    assert standalone_scores(kept) == {"a": 0.2, "c": 0.4}  # b: the model in front gave no answer
+    assert left_out == ("scores of the model two: the AI alone is one",)
+    assert front_model(rows[:1]) == (rows[:1], ())
 
 
 def test_ai_scores_by_finding_type_go_from_the_log_to_the_report(
