@@ -14,7 +14,7 @@ import typer
 from inference.batch.command import infer
 from inference.datasets import commands as dataset_commands
 from inference.evaluation import commands as evaluation_commands
-from inference.registry import CALCIFICATION, FOUR_VIEW, cards, family_of, load_card, why_not
+from inference.registry import CALCIFICATION, CESM_CBAM, FOUR_VIEW, cards, family_of, load_card, why_not
 from inference.training import four_view_cli
 from resources.files import UserFacingError
 
@@ -49,7 +49,9 @@ def train(
     workers: Annotated[
         int, typer.Option(help="Processes that make phantoms, or read a manifest's images.")
     ] = 2,
-    recipe_name: Annotated[str, typer.Option("--recipe", help="four-view: small, small-tune or paper.")] = "small",
+    recipe_name: Annotated[
+        str, typer.Option("--recipe", help="four-view: small, small-tune or paper.")
+    ] = "small",
     manifest: Annotated[
         Path | None, typer.Option(help="four-view: images CSV; without it phantoms. places: real views.")
     ] = None,
@@ -123,6 +125,21 @@ def train(
             raise typer.BadParameter("dib-mg-folds: expected --manifest, an images CSV; found none.")
         print(cross_validate(manifest, lesions, load_card("dib-mg").folder, out))
         return
+    if name == "cesm-cbam":
+        from inference.training.cesm_command import CesmOrder
+        from inference.training.cesm_command import train_and_package as train_contrast
+
+        folds = CesmOrder(
+            out=out,
+            cache=cache,
+            recipe=recipe_name,
+            device=device,
+            epochs=steps,
+            fold=member,
+            workers=workers,
+        )
+        print(f"model folder: {train_contrast(folds, model_folder or out / 'model', version=version)}")
+        return
     if name == "places":
         from inference.training.places import PAGE, real_images, train_places
 
@@ -164,6 +181,10 @@ def evaluate_phantoms(
         from inference.training.calcification_command import measured_page
 
         text = measured_page(card.folder, views=exams, films=films)
+    elif family_of(card) == CESM_CBAM:
+        from inference.training import cesm_command
+
+        text = cesm_command.measured_page(card.folder, exams=exams, real=films)
     else:
         packaging.evaluate(card.folder, exams=exams)
         text = packaging.document(card.folder)

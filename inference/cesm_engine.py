@@ -7,12 +7,10 @@ image; both views of a breast are fused. It has the port ``score_lesions`` for l
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import safetensors
 import safetensors.torch
@@ -20,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inference.cesm_lesions import Candidate, candidates, stored_box, stored_outline, within_box
+from inference.cesm_judged import Judged, Seen, heatmaps_of, on_image, twins
+from inference.cesm_lesions import candidates, stored_box, stored_outline, within_box
 from inference.device import chosen_device
 from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
 from inference.exam.contrast import ContrastPair, contrast_pairs
@@ -35,43 +34,18 @@ from inference.preprocessing.cesm import (
     CESM_PAPER,
     PreparedPair,
     box_on_grid,
-    crop_affine,
-    crop_box,
     from_canvas,
     lesion_crop,
     mask_on_grid,
     prepare_pair,
     segmenter_canvas,
 )
-from inference.results import Detection, ExamResult, Heatmap
+from inference.results import Detection, ExamResult
 from resources.vocabulary import FOUR_VIEWS, ImageKind, Laterality
 
 _T = TypeVar("_T", bound=nn.Module)
 _C = TypeVar("_C")
 _ALONE = ("low", "recombined")
-_HEAT_SIDE = 512  # rows or columns of a heat map, whichever is more
-HEAT_LABEL = "Grad-CAM of malignancy"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """One pair that is read: its images, greys, and the segmenter's maps on the working grid by energies."""
-
-    images: ContrastPair
-    pair: PreparedPair
-    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """One lesion candidate of a view: chance that it is there (by both images, by each alone) and is malignant."""
-
-    seen: Seen
-    candidate: Candidate
-    presence: float
-    alone: Mapping[str, float]
-    malignancy: float
-    map: NDArray[np.float32] = field(repr=False)  # Grad-CAM over the crop
 
 
 class CesmEngine:
@@ -170,7 +144,7 @@ class CesmEngine:
         _check(cancelled)
         progress(0.85, "placing the lesions")
         low, nipples, warnings = self.described(seen, lesions)
-        detections = [d for lesion, on_low in zip(lesions, low, strict=True) for d in _twins(lesion, on_low)]
+        detections = [d for lesion, on_low in zip(lesions, low, strict=True) for d in twins(lesion, on_low)]
         breasts = {
             side: self.breast_score(
                 [pair for pair in zip(lesions, low, strict=True) if _side(pair[0]) is side]
@@ -195,7 +169,9 @@ class CesmEngine:
             breast_scores=breasts,
             view_scores=views,
             detections=tuple(sorted(detections, key=lambda d: (-d.score, d.detection_id))),
-            heatmaps=tuple(h for one in seen for h in _heatmaps(one, [x for x in lesions if x.seen is one])),
+            heatmaps=tuple(
+                h for one in seen for h in heatmaps_of(one, [x for x in lesions if x.seen is one])
+            ),
             score_meaning=self.card.score_meaning,
             warnings=tuple(dict.fromkeys((*(w for one in seen for w in one.pair.warnings), *warnings))),
             nipples=nipples,
@@ -339,7 +315,7 @@ class CesmEngine:
                     detection_id=f"{key}#{number}",
                     image_key=key,
                     box=stored_box(lesion.seen.pair, lesion.candidate.mask),
-                    score=_on_image(lesion, "low"),
+                    score=on_image(lesion, "low"),
                     finding=None,
                     malignancy=lesion.malignancy,
                     outline=stored_outline(lesion.seen.pair, lesion.candidate.mask),
@@ -349,49 +325,10 @@ class CesmEngine:
         return described.detections, dict(described.nipples), described.warnings
 
 
-def _twins(lesion: Judged, on_low: Detection) -> tuple[Detection, Detection]:
-    """The detection on both images of the pair: same place, each with its own image's word on whether it is there."""
-    pair = lesion.seen.pair
-    key = pair.recombined_key
-    name = on_low.detection_id.replace(pair.low_key, key, 1)
-    twin = replace(on_low, detection_id=name, image_key=key, score=_on_image(lesion, "recombined"))
-    return on_low, twin
-
-
-def _on_image(lesion: Judged, energies: str) -> float:
-    """The pair's chance where this image alone shows the lesion too, else what this image alone says."""
-    alone = lesion.alone[energies]
-    best = alone >= max(lesion.alone.values())
-    return lesion.presence if alone >= 0.5 * lesion.presence or best else alone
-
-
 def _given_mask(seen: Seen, lesion: GivenLesion) -> NDArray[np.bool_]:
     if lesion.mask is not None and lesion.mask.any():
         return mask_on_grid(seen.pair, lesion.mask)
     return within_box(seen.maps["both"], box_on_grid(seen.pair, lesion.box))
-
-
-def _heatmaps(seen: Seen, lesions: Iterable[Judged]) -> list[Heatmap]:
-    """Grad-CAM of each lesion times its malignancy and its chance, laid on both images."""
-    rows, cols = seen.pair.low.shape
-    whole = np.zeros((rows, cols), np.float32)
-    for lesion in lesions:
-        size = lesion.map.shape[0]
-        back = crop_affine(crop_box(lesion.candidate.mask), size)
-        strength = np.float32(lesion.malignancy * lesion.presence)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        whole = np.maximum(whole, cv2.warpAffine(lesion.map * strength, back, (cols, rows), flags=flags))
-    shrink = min(1.0, _HEAT_SIDE / max(rows, cols))
-    small = cv2.resize(
-        whole * seen.pair.breast,
-        (max(1, round(cols * shrink)), max(1, round(rows * shrink))),
-        interpolation=cv2.INTER_AREA,
-    )
-    values = np.clip(small, 0.0, 1.0).astype(np.float32)
-    return [
-        Heatmap(image_key=key, values=values.copy(), label=HEAT_LABEL)
-        for key in (seen.pair.low_key, seen.pair.recombined_key)
-    ]
 
 
 def scaled(probability: float, scale: tuple[float, float]) -> float:

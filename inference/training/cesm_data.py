@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -253,15 +254,21 @@ def _save(exam: CesmExam, path: Path) -> None:
     partial.replace(path)
 
 
-def fill(folder: Path, seeds: Iterable[int], preprocessing: str) -> int:
-    """Make every missing phantom of these seeds; returns how many there are."""
-    count = 0
-    for count, seed in enumerate(seeds, start=1):
-        if not (folder / f"{seed}.npz").exists():
-            cesm_exam(folder, seed, preprocessing)
-        if count % 50 == 0:
-            _LOG.info("prepared %d contrast phantoms", count)
-    return count
+def fill(folder: Path, seeds: Iterable[int], preprocessing: str, *, workers: int = 1) -> None:
+    """Make every missing phantom of these seeds, in so many processes."""
+    missing = [(folder, seed, preprocessing) for seed in seeds if not (folder / f"{seed}.npz").exists()]
+    if workers < 2 or len(missing) < 2:
+        for job in missing:
+            cesm_exam(*job)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for count, _ in enumerate(pool.imap_unordered(_made, missing, chunksize=4), start=1):
+            if count % 50 == 0:
+                _LOG.info("prepared %d of %d contrast phantoms", count, len(missing))
+
+
+def _made(job: tuple[Path, int, str]) -> None:
+    cesm_exam(*job)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from inference.cesm_engine import scaled
 from inference.matching import PREFIX, matching_weights
 from inference.metrics import youden_threshold
 from inference.model_card import file_sha256, write_card
-from inference.training.cesm_cases import CesmCase
+from inference.training.cesm_cases import CesmCase, FoundLesion
 from inference.training.cesm_data import CropSet
 from inference.training.cesm_loop import fold_parts, load_classifier, predict_logits
 from inference.training.cesm_recipe import CesmRecipe, SegmenterRecipe
@@ -145,7 +145,7 @@ def calibrate_malignancy(
         "malignancy_slope": round(slope, 5),
         "malignancy_intercept": round(intercept, 5),
     }
-    p = [scaled(1 / (1 + np.exp(-x)), (slope, intercept)) for x in logits]
+    p = [scaled(float(1 / (1 + np.exp(-x))), (slope, intercept)) for x in logits]
     _, truth, scores = by_lesion(lesion_keys(held), held.malignant, p)
     where = f"lesions of the training phantoms, each by the network of its fold ({len(runs)} of {recipe.folds} folds), both views fused"
     raw["operating_points"] = operating_points(truth, scores, "lesion", where)
@@ -166,15 +166,8 @@ def calibrate_presence(
         Cancer or not and the uncalibrated breast score of each of their breasts.
     """
     raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    marks = [x for case in measured for x in case.found if not (x.harmless and not x.hits)]
-    truth = np.array([bool(x.hits) for x in marks])
-    logit = np.array(
-        [
-            np.log(np.clip(x.presence, 1e-6, 1 - 1e-6) / (1 - np.clip(x.presence, 1e-6, 1 - 1e-6)))
-            for x in marks
-        ]
-    )
-    slope, intercept = platt(truth, logit)
+    marks, truth = _marks(measured)
+    slope, intercept = presence_scale(measured)
     chance = np.array([scaled(x.presence, (slope, intercept)) for x in marks])
     images = sum(case.views for case in measured)
     where = f"{len(measured)} validation phantoms"
@@ -186,8 +179,7 @@ def calibrate_presence(
 
     state = np.array([cancer for cancer, _ in breasts])
     raw_scores = np.array([score for _, score in breasts])
-    z = np.log(np.clip(raw_scores, 1e-6, 1 - 1e-6) / (1 - np.clip(raw_scores, 1e-6, 1 - 1e-6)))
-    breast = platt(state, z)
+    breast = platt(state, logit(raw_scores))
     calibrated = np.array([scaled(float(s), breast) for s in raw_scores])
     raw["architecture"] |= {
         "lesion_slope": round(slope, 5),
@@ -213,6 +205,24 @@ def calibrate_presence(
         },
     ]  # fmt: skip
     write_card(folder, raw)
+
+
+def presence_scale(measured: Sequence[CesmCase]) -> tuple[float, float]:
+    """Slope and intercept from a candidate's mean probability to the chance that a lesion is there."""
+    marks, truth = _marks(measured)
+    return platt(truth, logit(np.array([mark.presence for mark in marks])))
+
+
+def _marks(measured: Sequence[CesmCase]) -> tuple[list[FoundLesion], NDArray[np.bool_]]:
+    """Candidates and whether each hits a lesion; those on harmless structures are left out."""
+    marks = [x for case in measured for x in case.found if x.hits or not x.harmless]
+    return marks, np.array([bool(x.hits) for x in marks])
+
+
+def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log odds, finite at 0 and 1."""
+    safe = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(safe / (1 - safe)))
 
 
 def _card(

@@ -83,21 +83,26 @@ RECIPES = {
 }
 
 
-def cesm_recipe(
-    name: str, *, cbam: bool | None = None, energies: str | None = None, epochs: int | None = None
-) -> CesmRecipe:
-    """Return the recipe of that name with the changes asked for; ModelError lists the ones that exist."""
-    if name not in RECIPES:
-        raise ModelError(f"Recipe {name!r}: expected one of {', '.join(sorted(RECIPES))}; name one of these.")
-    chosen = RECIPES[name]
-    if cbam is not None:
-        chosen = replace(chosen, network=replace(chosen.network, cbam=cbam))
-    if energies is not None:
-        if energies not in ENERGIES:
-            raise ModelError(
-                f"Energies {energies!r}: expected one of {', '.join(ENERGIES)}; name one of these."
-            )
-        chosen = replace(chosen, energies=energies, energy_dropout=0.0)
+def cesm_recipe(name: str, *, epochs: int | None = None) -> CesmRecipe:
+    """Return the recipe of that name; ModelError lists the ones that exist.
+
+    "-plain" at the end leaves out the attention; "-low" or "-recombined" shows the network one image only.
+    """
+    base, energies, cbam = name, "both", True
+    for word in ENERGIES[1:]:
+        if base.endswith(f"-{word}"):
+            base, energies = base.removesuffix(f"-{word}"), word
+    if base.endswith("-plain"):
+        base, cbam = base.removesuffix("-plain"), False
+    if base not in RECIPES:
+        raise ModelError(
+            f"Recipe {name!r}: expected one of {', '.join(sorted(RECIPES))}, with -plain, -low or -recombined after "
+            "it if wanted; name one of these."
+        )
+    chosen = RECIPES[base]
+    chosen = replace(chosen, network=replace(chosen.network, cbam=cbam), energies=energies)
+    if energies != "both":
+        chosen = replace(chosen, energy_dropout=0.0)
     return chosen if epochs is None else replace(chosen, epochs=epochs)
 
 

@@ -1,0 +1,209 @@
+"""What ``train cesm-cbam`` and ``evaluate-phantoms`` do for the contrast-mammography model: the parts put together.
+
+Owns no loop and no figure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+
+from inference.cesm_engine import CesmEngine, scaled
+from inference.device import chosen_device
+from inference.exam.types import InferenceError
+from inference.model_card import read_card, write_card
+from inference.training.cesm_cases import CesmCase, cases
+from inference.training.cesm_data import CropSet, cesm_cache, cesm_seeds, crop_set, fill
+from inference.training.cesm_evaluation import breast_scores, case_figures, judged_crops, mask_figures
+from inference.training.cesm_loop import run_fold
+from inference.training.cesm_packaging import (
+    calibrate_malignancy,
+    calibrate_presence,
+    package,
+    presence_scale,
+)
+from inference.training.cesm_page import document
+from inference.training.cesm_real import real_figures
+from inference.training.cesm_recipe import (
+    CesmRecipe,
+    SegmenterRecipe,
+    cesm_recipe,
+    variant_name,
+)
+from inference.training.cesm_segmenting import picture_set, run_segmenter
+
+_LOG = logging.getLogger(__name__)
+COMPARE = "compare"  # in place of a recipe: no training, every variant in the run's folder is compared
+_VALIDATION, _SHIPPED, _TEST = 40, 3, 160
+_VARIANTS = {"cbam": "small", "plain": "small-plain", "low": "small-low", "recombined": "small-recombined"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CesmOrder:
+    """What a user asked for; None = as the recipe says."""
+
+    out: Path
+    cache: Path
+    recipe: str = "small"
+    device: str = "auto"
+    epochs: int | None = None
+    fold: int | None = None  # train this fold only
+    workers: int = 1  # processes that make phantoms
+    shipped: int = _SHIPPED  # folds whose networks are packaged
+
+
+def train_cesm(order: CesmOrder) -> dict[int, Path]:
+    """Train segmenter and folds, or go on with what lies in ``order.out``; returns the weights by fold."""
+    recipe = cesm_recipe(order.recipe, epochs=order.epochs)
+    segmenter = SegmenterRecipe(preprocessing=recipe.preprocessing)
+    folder = cesm_cache(order.cache, recipe.preprocessing)
+    seeds = cesm_seeds("train", recipe.train_exams)
+    fill(folder, seeds, recipe.preprocessing, workers=order.workers)
+    if not recipe.name.startswith("paper"):
+        learn = picture_set(folder, seeds[: segmenter.train_exams], recipe.preprocessing)
+        check = picture_set(folder, seeds[segmenter.train_exams :], recipe.preprocessing)
+        sick = [n for n in range(len(check)) if check.masks[n].any()][:100]
+        run_segmenter(segmenter, learn, check.part(sick), order.out / "segmenter")
+    data = crop_set(folder, seeds, recipe.preprocessing)
+    for fold in range(recipe.folds) if order.fold is None else (order.fold,):
+        target = order.out / variant_name(recipe) / f"fold{fold}"
+        run_fold(recipe, data, fold, target, device=chosen_device(order.device))
+    return fold_weights(order.out, recipe)
+
+
+def fold_weights(out: Path, recipe: CesmRecipe) -> dict[int, Path]:
+    """Weights of the folds of a variant that lie in a run's folder."""
+    found = {n: out / variant_name(recipe) / f"fold{n}" / "best.safetensors" for n in range(recipe.folds)}
+    return {n: path for n, path in found.items() if path.is_file()}
+
+
+def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
+    """Train, then write and calibrate the model folder; with recipe "compare" only measure what there is."""
+    if order.recipe == COMPARE:
+        compare_variants(order, folder)
+        return folder
+    recipe = cesm_recipe(order.recipe, epochs=order.epochs)
+    runs = train_cesm(order)
+    if recipe.name.startswith("paper") or recipe.energies != "both" or not recipe.network.cbam:
+        _LOG.info("trained %s; the model that is packaged is recipe small with attention", order.recipe)
+        return folder
+    return package_run(order, recipe, runs, folder, version=version)
+
+
+def package_run(
+    order: CesmOrder, recipe: CesmRecipe, runs: Mapping[int, Path], folder: Path, *, version: str
+) -> Path:
+    """Write the model folder of trained weights, calibrated on held-out folds and validation phantoms."""
+    segmenter = SegmenterRecipe(preprocessing=recipe.preprocessing)
+    weights = order.out / "segmenter" / "best.safetensors"
+    if not runs or not weights.is_file():
+        raise InferenceError(
+            f"Run {order.out.name}: expected weights of the segmenter and of a fold, found {len(runs)} folds and "
+            f"{'a' if weights.is_file() else 'no'} segmenter; train on."
+        )
+    members = [runs[n] for n in sorted(runs)][: order.shipped]
+    package(recipe, segmenter, members, weights, folder, version=version, trained=len(runs))
+    data = crop_set(
+        cesm_cache(order.cache, recipe.preprocessing),
+        cesm_seeds("train", recipe.train_exams),
+        recipe.preprocessing,
+    )
+    calibrate_malignancy(folder, recipe, data, runs)
+    engine = CesmEngine(folder, "cpu", floor=0.0)
+    measured = list(cases(engine, _case_folder(order.cache, folder), cesm_seeds("validation", _VALIDATION)))
+    calibrate_presence(folder, measured, _breasts(engine, measured))
+    return folder
+
+
+def _case_folder(cache: Path, folder: Path) -> Path:
+    """Measured phantoms hold for one segmenter: its tensors' digest names their folder."""
+    state = safetensors.torch.load_file(read_card(folder).weights_path)
+    digest = hashlib.sha256()
+    for name in sorted(n for n in state if n.startswith("segmenter.")):
+        digest.update(state[name].numpy().tobytes())
+    return cache / f"cesm-cases-{digest.hexdigest()[:12]}"
+
+
+def _breasts(engine: CesmEngine, measured: list[CesmCase]) -> list[tuple[bool, float]]:
+    """Cancer or not and the uncalibrated score of every breast, with the presence as it comes."""
+    slope = float(engine.card.architecture.get("malignancy_slope", 1.0))
+    intercept = float(engine.card.architecture.get("malignancy_intercept", 0.0))
+    presence = presence_scale(measured)
+    out = []
+    for case in measured:
+        judged = np.array(
+            [scaled(p, (slope, intercept)) for p in judged_crops(engine.members, case.found_crops)]
+        )
+        scores = breast_scores(case, judged, presence)
+        out += [(case.cancer[side], scores[side]) for side in case.cancer]
+    return out
+
+
+def compare_variants(order: CesmOrder, folder: Path) -> dict[str, Any]:
+    """Compare the variants found in ``order.out`` on test phantoms with true masks; writes the model's card."""
+    found = {name: cesm_recipe(word) for name, word in _VARIANTS.items()}
+    variants = {name: (recipe, fold_weights(order.out, recipe)) for name, recipe in found.items()}
+    variants = {name: value for name, value in variants.items() if value[1]}
+    recipe = found["cbam"]
+    kept = cesm_cache(order.cache, recipe.preprocessing)
+    learn = _lesions(crop_set(kept, cesm_seeds("train", recipe.train_exams), recipe.preprocessing))
+    test = _lesions(crop_set(kept, cesm_seeds("test", _TEST), recipe.preprocessing))
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    scale = (raw["architecture"]["malignancy_slope"], raw["architecture"]["malignancy_intercept"])
+    figures = mask_figures(variants, learn, test, raw["operating_points"], scale)
+    _note(folder, "true_masks", figures)
+    return figures
+
+
+def measured_page(
+    folder: Path,
+    *,
+    exams: int,
+    cache: Path = Path("build/prepared"),
+    real: Path | None = None,
+    women: int | None = None,
+) -> str:
+    """Measure a model folder end to end on test phantoms, write the figures into its card, return its page.
+
+    ``real`` is a folder that ``datasets prepare cesm`` wrote, of which the first ``women`` are read; None = what the
+    card says of real pairs stays.
+    """
+    engine = CesmEngine(folder, "cpu", floor=0.0)
+    spec = engine.card.architecture
+    measured = list(cases(engine, _case_folder(cache, folder), cesm_seeds("test", exams)))
+    figures = case_figures(
+        measured,
+        engine.members,
+        (float(spec["malignancy_slope"]), float(spec["malignancy_intercept"])),
+        (float(spec["lesion_slope"]), float(spec["lesion_intercept"])),
+    )
+    _note(folder, "end_to_end", figures)
+    if real is not None:
+        note_real(folder, real_figures(engine, real / "images.csv", real / "lesions.csv", women=women))
+    return document(folder)
+
+
+def note_real(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Write the figures of real pairs into the card."""
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    raw["evaluation"] = {**raw.get("evaluation", {}), "real": dict(figures)}
+    write_card(folder, raw)
+
+
+def _note(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    told = raw.get("evaluation", {})
+    raw["evaluation"] = {**told, "phantom": {**told.get("phantom", {}), name: dict(figures)}}
+    write_card(folder, raw)
+
+
+def _lesions(data: CropSet) -> CropSet:
+    return data.part([n for n, sample in enumerate(data.samples) if sample.is_lesion])
