@@ -1,0 +1,216 @@
+"""Training of the calcification ensemble: phantoms, crops, a step of every paper network, exact resume, figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.metrics import delong_auc
+from inference.model_card import ModelError
+from inference.models.calcification import Answers
+from inference.models.crop_classifier import CropConfig
+from inference.preprocessing.calcification import CROP_PX
+from inference.training.calcification_command import EnsembleOrder, ordered
+from inference.training.calcification_data import NONE, STORED_PX, Crops, crops_of, group_views
+from inference.training.calcification_evaluation import (
+    ENSEMBLE,
+    Judged,
+    attention,
+    candidate_stage,
+    gain,
+    sensitivities,
+    table,
+)
+from inference.training.calcification_loop import drawn_batch, start, train_member, train_step
+from inference.training.calcification_phantoms import draw_specks, group_view
+from inference.training.calcification_recipe import PAPER, MemberRecipe, ensemble_recipe
+
+TINY = MemberRecipe(
+    name="tiny",
+    network=CropConfig(backbone="mobilenetv3_small_050", level=2, cbam=False, size=64, dropout=0.0),
+    imagenet="none",
+    steps=4,
+    learning_rate=1e-3,
+    warmup=1,
+    batch=4,
+    validate_every=2,
+    checkpoint_every=2,
+)
+
+
+def made_crops(count: int = 24) -> Crops:
+    """Crops whose kind is plain to see: malignant ones carry a bright cross, benign ones a dot, others nothing."""
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(90, 130, (count, 3, STORED_PX, STORED_PX), dtype=np.uint8)
+    kind = np.array([1, 0, NONE] * (count // 3))
+    middle = STORED_PX // 2
+    pixels[kind == 1, :, middle - 20 : middle + 20, middle - 2 : middle + 2] = 250
+    pixels[kind == 0, :, middle - 3 : middle + 3, middle - 3 : middle + 3] = 250
+    return Crops(
+        pixels=pixels,
+        kind=kind,
+        given=(kind != NONE) & (np.arange(count) % 6 < 3),
+        strength=np.ones(count, np.float32),
+        features=rng.normal(size=(count, 3)).astype(np.float32),
+        case=np.arange(count) // 6,
+    )
+
+
+@pytest.mark.parametrize("member", PAPER.members, ids=lambda m: m.name)
+def test_each_network_of_the_paper_takes_a_step(member: MemberRecipe) -> None:
+    small = replace(
+        member, network=replace(member.network, size=96), imagenet="none", batch=3, warmup=1, steps=2
+    )
+    crops = made_crops(6)
+    run = start(small, crops)
+    before = run.model.crop.head.weight.detach().clone()
+    assert np.isfinite(train_step(small, run, crops))
+    assert run.step == 1
+    assert not torch.equal(before, run.model.crop.head.weight)
+
+
+def test_the_papers_networks_are_the_five_of_the_recipe() -> None:
+    names = [m.network.backbone for m in ensemble_recipe("paper").members]
+    assert names == ["densenet201", "resnet101", "legacy_xception", "inception_v3", "inception_resnet_v2"]
+    with pytest.raises(ModelError, match="paper, small"):
+        ensemble_recipe("huge")
+
+
+def test_a_run_that_was_cut_off_equals_one_that_never_stopped(tmp_path: Path) -> None:
+    crops = made_crops()
+    whole = train_member(TINY, crops, crops, tmp_path / "whole")
+    train_member(replace(TINY, steps=4), crops, crops, tmp_path / "probe")
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    run = start(TINY, crops)
+    for _ in range(2):
+        train_step(TINY, run, crops)
+    from inference.training.calcification_loop import save_checkpoint
+
+    save_checkpoint(run, cut)
+    resumed = train_member(TINY, crops, crops, cut)
+    first = torch.load(tmp_path / "whole" / "checkpoint.pt", weights_only=True)
+    second = torch.load(cut / "checkpoint.pt", weights_only=True)
+    assert second["step"] == first["step"] == 4
+    for name, value in first["model"].items():
+        assert torch.equal(value, second["model"][name]), name
+    for name, value in first["average"].items():
+        assert torch.equal(value, second["average"][name]), name
+    assert whole.is_file()
+    assert resumed.is_file()
+
+
+def test_a_batch_holds_both_kinds_alike_and_crops_of_the_networks_size() -> None:
+    planes, kinds = drawn_batch(made_crops(), 10, 0.2, np.random.default_rng(0))
+    assert planes.shape == (10, 3, CROP_PX, CROP_PX)
+    assert [(kinds == k).sum() for k in (1, 0, NONE)] == [4, 4, 2]
+
+
+def test_a_hard_view_is_the_same_for_the_same_seed_and_its_boxes_hold_its_specks() -> None:
+    first, again = group_view(41), group_view(41)
+    assert np.array_equal(first.image.pixels, again.image.pixels)
+    assert first.groups == again.groups
+    rows, cols = first.image.pixels.shape
+    for group in first.groups:
+        assert 0 <= group.box.row0 < group.box.row1 <= rows
+        assert 0 <= group.box.col0 < group.box.col1 <= cols
+    crops = crops_of(group_views(41)[0], 41)
+    assert int(crops.given.sum()) == len(first.groups)
+    bright = crops.pixels[crops.given][:, 2, 48:-48, 48:-48].reshape(len(first.groups), -1)
+    assert all((spots > 120).sum() > 10 for spots in bright), "a given crop shows its specks"
+
+
+def test_counting_or_measuring_specks_does_not_tell_the_hard_groups_apart() -> None:
+    rng = np.random.default_rng(9)
+    truth = np.arange(600) % 2 == 0
+    groups = [draw_specks(rng, bool(m)) for m in truth]
+    for feature in (
+        [float(len(g.size_mm)) for g in groups],
+        [float(np.median(g.size_mm)) for g in groups],
+        [float(g.offsets.std()) for g in groups],
+    ):
+        assert 0.35 < delong_auc(truth, np.array(feature)).value < 0.7
+    longest = np.array([float(g.ratio.mean()) for g in groups])
+    assert delong_auc(truth, longest).value > 0.9, "the shape of specks does tell"
+
+
+def judged(first: list[float], second: list[float]) -> Judged:
+    """Six groups, each with its candidate, of two members; malignant ones first."""
+    kind = np.repeat([1, 1, 1, 0, 0, 0], 2)
+    crops = Crops(
+        pixels=np.zeros((12, 3, STORED_PX, STORED_PX), np.uint8),
+        kind=kind,
+        given=np.arange(12) % 2 == 0,
+        strength=np.ones(12, np.float32),
+        features=np.zeros((12, 3), np.float32),
+        case=np.arange(12) // 2,
+    )
+    malignant = np.stack([np.repeat(first, 2), np.repeat(second, 2)])
+    return Judged(crops=crops, said=Answers(group=np.full((2, 12), 0.9), malignant=malignant))
+
+
+def test_two_members_that_err_in_different_places_are_better_together_in_the_table() -> None:
+    one, other = [0.9, 0.2, 0.8, 0.1, 0.3, 0.2], [0.7, 0.9, 0.4, 0.5, 0.1, 0.1]
+    both = judged(one, other)
+    rows = {r["name"]: r for r in table(["a", "b"], both, both, np.random.default_rng(0))}
+    # pairs in order, by hand: a: 0.2 ties 0.2 and loses to 0.3 -> 7.5 of 9; b: 0.4 loses to 0.5 -> 8 of 9
+    assert rows["a"]["auc"]["value"] == pytest.approx(7.5 / 9, abs=1e-4)
+    assert rows["b"]["auc"]["value"] == pytest.approx(8 / 9, abs=1e-4)
+    assert rows[ENSEMBLE]["auc"]["value"] == 1.0
+    assert rows[ENSEMBLE]["sensitivity"]["value"] == rows[ENSEMBLE]["specificity"]["value"] == 1.0
+    told = gain(["a", "b"], both, np.random.default_rng(0))
+    assert told["best_member"] == "b"
+    assert told["value"] == pytest.approx(1 / 9, abs=1e-4)
+
+
+def test_the_candidate_stage_counts_a_missed_group_and_false_marks_per_view() -> None:
+    crops = Crops(
+        pixels=np.zeros((5, 3, STORED_PX, STORED_PX), np.uint8),
+        kind=np.array([1, 1, 0, NONE, NONE]),
+        given=np.array([True, False, True, False, False]),  # the benign group has no candidate
+        strength=np.array([8.0, 8.0, 0.0, 9.0, 1.0], np.float32),
+        features=np.zeros((5, 3), np.float32),
+        case=np.zeros(5, np.int64),
+        views=2,
+    )
+    said = Answers(group=np.array([[0.0, 0.9, 0.0, 0.2, 0.1]]), malignant=np.zeros((1, 5)))
+    found = candidate_stage(Judged(crops=crops, said=said))
+    assert found["false_per_view"] == 1.0
+    assert found["strength"]["all"] == {
+        **dict.fromkeys(("0.05", "0.1", "0.2", "0.3"), 0.0),
+        "0.5": 0.5,
+        "1.0": 0.5,
+        "2.0": 0.5,
+        "4.0": 0.5,
+        "all candidates": 0.5,
+    }
+    assert found["ensemble"]["malignant"]["0.05"] == 1.0
+    assert found["ensemble"]["benign"]["4.0"] == 0.0
+
+
+def test_no_group_found_is_a_sensitivity_of_nought() -> None:
+    assert set(sensitivities(np.array([-np.inf, -np.inf]), np.array([0.5]), 1).values()) == {0.0}
+
+
+def test_attention_tells_a_map_on_the_specks_from_one_beside_them() -> None:
+    crops = made_crops(3)[np.array([0, 0])]
+    crops.pixels[:, 2] = 0
+    rim = (STORED_PX - CROP_PX) // 2
+    crops.pixels[:, 2, rim + 30 : rim + 33, rim + 30 : rim + 33] = 255
+    maps = np.zeros((2, CROP_PX, CROP_PX), np.float32)
+    maps[0, 35, 31], maps[1, 90, 90] = 1.0, 1.0
+    told = attention(crops, maps)
+    assert told["on_specks"] == 0.5
+    assert told["mass"] == 0.5
+    assert told["by_chance"] < 0.05
+
+
+def test_a_member_that_the_recipe_does_not_have_is_refused() -> None:
+    order = EnsembleOrder(out=Path("run"), cache=Path("cache"), member=5)
+    with pytest.raises(ModelError, match="0 to 4"):
+        ordered(order)
+    assert [m.name for m in ordered(replace(order, member=1, steps=7)).members] == ["tf_efficientnet_lite1"]
