@@ -36,6 +36,7 @@ class RunOutput:
 
     folder: Path
     heatmaps: bool = False
+    paths: bool = True  # False: files' names may name persons, images are told by their keys
     scores: list[dict[str, str]] = field(default_factory=list)
     detections: list[dict[str, str]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class RunOutput:
             self.detections.append(
                 {
                     "case_id": case_id,
-                    "path": image.path,
+                    "path": image.path if self.paths else image.key,
                     "laterality": image.view.laterality.value,
                     "view": image.view.projection.value,
                     "kind": image.kind.value,

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from inference.batch.public_words import HINT, MAY_BE_IMAGES
 from inference.batch.run import Summary
 from inference.batch.work import LESIONS_UNUSED
 
@@ -28,6 +29,10 @@ def last_words(source: str, run: Mapping[str, Any], summary: Summary, notes: Seq
     """
     for case_id, sentence in run["failures"].items():
         typer.echo(f"{case_id}: {sentence}")
+    refused = run.get("refused_files", {})
+    if refused:
+        why = ", ".join(f"{words} ({count})" for words, count in refused.items())
+        typer.echo(f"{sum(refused.values())} files are no part of an exam: {why}. {HINT}")
     if LESIONS_UNUSED in run["warnings"].get("--lesions", ()):
         typer.echo(LESIONS_UNUSED)
     if summary.skipped:
@@ -52,7 +57,7 @@ def last_words(source: str, run: Mapping[str, Any], summary: Summary, notes: Seq
             err=True,
         )
         return NOT_ALL
-    if run["failures"]:
+    if run["failures"] or MAY_BE_IMAGES & set(refused):
         typer.echo(
             f"{len(run['failures'])} could not be analysed, {len(run['seconds_per_exam'])} were; see the lines above.",
             err=True,

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from inference.batch.passing import NotNow, is_full
 from inference.batch.units import Unit
-from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, failed
+from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, broken
 from inference.engine import InferenceCancelled
 from resources import log_lines
 
@@ -260,7 +260,7 @@ def _answer(analyst: Analyst, unit: Unit, flag: Flag) -> tuple[str, object]:
         return answer_to(error)
     except Exception as error:  # noqa: BLE001 - one exam's trouble must not end an archive's run
         _LOG.exception("a unit of the batch failed")
-        return "product", failed(unit, f"The analysis failed ({type(error).__name__}: {error}); report this.")
+        return "product", broken(unit, error)
 
 
 def _end_with_parent() -> None:

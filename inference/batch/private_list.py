@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from inference.exam.types import InferenceError
 
+_LOG = logging.getLogger(__name__)
 COLUMNS = ("what", "name", "sentence")
 _EXAM, _FILE = "exam", "file"
 
@@ -44,14 +46,14 @@ class PrivateList:
         """Note why an exam failed."""
         if self._path is not None and sentence:
             self._rows[_EXAM, case_id] = sentence
-            self._write()
+            self._write_if_it_can()
 
     def files(self, refused: Iterable[tuple[str, str]]) -> None:
         """Note all files and rows that are no exam; those that were noted before and are not among them go."""
         if self._path is not None:
             self._rows = {key: text for key, text in self._rows.items() if key[0] == _EXAM}
             self._rows |= {(_FILE, name): sentence for name, sentence in refused}
-            self._write()
+            self._write_if_it_can()
 
     def _read(self, path: Path) -> None:
         try:
@@ -64,6 +66,12 @@ class PrivateList:
         if rows and tuple(rows[0]) != COLUMNS:
             raise self._unusable("another file")
         self._rows = {(row[0], row[1]): row[2] for row in rows[1:] if len(row) == len(COLUMNS)}
+
+    def _write_if_it_can(self) -> None:
+        try:
+            self._write()
+        except InferenceError:  # the run itself matters more; what it records says that the exam failed
+            _LOG.warning("the private list could not be written")
 
     def _write(self) -> None:
         assert self._path is not None

@@ -41,6 +41,12 @@ _REASONS = (
     ("damage", "cut off or damaged"),
     ("at most", "too large"),
 )
+MAY_BE_IMAGES = frozenset(
+    {"encrypted", "empty", "not there, or cannot be opened", "side or view not known", "cut off or damaged",
+     "too large", "unpacks to far more than an image", "cannot be read"}
+)  # fmt: skip
+_PATH = re.compile(r"(?:^|[\s'\"(])(?:[A-Za-z]:)?[\\/]\S|\S[\\/]\S+[\\/]\S")
+_VIEW_WORDS = {"CC", "MLO", "L", "R"}
 _ROW = re.compile(r"\brow (\d+)\b")
 _OURS = re.compile(r"\brow \d+(?:, \w+)?: expected [^'\"/\\:]*?(?=, found)")
 
@@ -60,13 +66,16 @@ def row_note(table: str, sentence: str) -> str:
     return f"{where}: not used. {HINT}"
 
 
-def nameless(sentence: str, names: Iterable[str]) -> str:
-    """Keep an engine's own sentence where it holds none of an exam's file or folder names, nor any path."""
+def nameless(sentence: str, names: Iterable[str] = (), *, otherwise: str) -> str:
+    """Keep a sentence of an engine or of the PACS where it holds none of these file or folder names, nor any path."""
     parts = {
         part for name in names for part in (name, *PurePosixPath(name.replace("\\", "/")).parts, _stem(name))
     }
-    if any(len(part) > 1 and part in sentence for part in parts) or re.search(r"[\\/]\S*[\\/.]", sentence):
-        return f"The model could not analyse this exam. {HINT}"
+    words = parts - {"", "/", *_VIEW_WORDS}
+    if any(re.search(rf"(?<!\w){re.escape(part)}(?!\w)", sentence) for part in words) or _PATH.search(
+        sentence
+    ):
+        return f"{otherwise} {HINT}"
     return sentence
 
 

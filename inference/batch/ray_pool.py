@@ -20,7 +20,7 @@ from inference.batch.passing import NotNow
 from inference.batch.pool import Died, Event, Finished, answer_to, put_off_or_hopeless
 from inference.batch.run_folder import BatchError
 from inference.batch.units import Unit
-from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, failed
+from inference.batch.work import Analyst, EngineNotMade, Product, WorkSpec, broken
 from resources import log_lines
 
 _LOG = logging.getLogger(__name__)
@@ -53,9 +53,7 @@ class RayWorker:
             return answer_to(error)
         except Exception as error:  # noqa: BLE001 - one exam's trouble must not end an archive's run
             _LOG.exception("a unit of the batch failed")
-            return "product", failed(
-                unit, f"The analysis failed ({type(error).__name__}: {error}); report this."
-            )
+            return "product", broken(unit, error)
 
 
 @dataclass(slots=True)

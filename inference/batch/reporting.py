@@ -9,13 +9,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from inference.batch.private_list import PrivateList
 from inference.batch.work import Product
 
 
 class TerminalReporter:
     """A ``Reporter`` for people; a context manager that shows the bar while open."""
 
-    def __init__(self) -> None:
+    def __init__(self, private: PrivateList | None = None) -> None:
+        self._private = private or PrivateList(None)
         console = Console(stderr=True, highlight=False)
         self._bar = Progress(
             TextColumn("Exams"),
@@ -43,6 +45,7 @@ class TerminalReporter:
         self._bar.update(self._task, completed=done, total=known or None)
 
     def exam(self, product: Product) -> None:
+        self._private.exam(product.case_id, product.detail)
         if product.failure:
             self._failed += 1
             self._bar.update(self._task, failed=f"{self._failed} failed")

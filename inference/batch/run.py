@@ -17,6 +17,7 @@ from typing import Protocol
 from inference.batch.claims import Claims
 from inference.batch.passing import is_full, is_passing
 from inference.batch.pool import Died, Event, Finished, Hopeless, Pool, PutOff, Stopped
+from inference.batch.public_words import nameless
 from inference.batch.run_folder import BatchError, RunFolder
 from inference.batch.units import Unit
 from inference.batch.work import Product, failed
@@ -170,10 +171,11 @@ class Run:
             except PacsStopped:
                 self._give_back(unit)  # the user stops the run
             except UserFacingError as error:
+                words = nameless(str(error), otherwise="The study could not be fetched.")
                 if is_passing(error):
-                    self._put_off(PutOff(unit=unit, sentence=str(error), full=is_full(error)))
+                    self._put_off(PutOff(unit=unit, sentence=words, full=is_full(error)))
                 else:
-                    self._record(failed(unit, str(error)), worker="")
+                    self._record(failed(unit, words, detail=str(error)), worker="")
             else:
                 self._put_off_in_a_row = 0
                 self._ready.append(ready)

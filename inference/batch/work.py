@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from inference.batch.passing import NotNow, is_passing
-from inference.batch.units import Unit, load_unit
+from inference.batch.public_words import HINT, nameless, reason, row_note
+from inference.batch.units import ManifestCase, Unit, load_unit
 from inference.engine import Cancelled, InferenceCancelled, InferenceEngine
 from inference.exam.manifest import ManifestLesion
 from inference.exam.objects.cad_sr_write import CadRun
@@ -25,6 +26,7 @@ from inference.results import ExamResult
 from inference.run_output import RunOutput
 from inference.worker import EngineSpec, make_engine
 from resources.files import UserFacingError
+from resources.scratch import scratch_folder
 
 LESIONS_UNUSED = "The model scores no given lesions; the lesions table was not used."
 
@@ -54,6 +56,7 @@ class Product:
     record : rows and facts as ``inference.run_output`` writes them; plain JSON.
     files : what else is to be written, by ``heatmaps/NAME`` or ``sr/NAME``.
     said : lines for the user.
+    detail : what went wrong in full; it may name persons and is never recorded.
     """
 
     case_id: str
@@ -61,6 +64,7 @@ class Product:
     record: Mapping[str, Any]
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     said: tuple[str, ...] = ()
+    detail: str = field(default="", repr=False)
 
     @property
     def failure(self) -> str:
@@ -68,9 +72,15 @@ class Product:
         return str(self.record.get("failure", ""))
 
 
-def failed(unit: Unit, sentence: str) -> Product:
-    """The product of a unit that could not be analysed."""
-    return Product(case_id=unit.case_id, key=unit.key, record={"failure": sentence})
+def failed(unit: Unit, sentence: str, *, detail: str = "") -> Product:
+    """The product of a unit that could not be analysed; the sentence holds nothing that was found in its files."""
+    return Product(case_id=unit.case_id, key=unit.key, record={"failure": sentence}, detail=detail)
+
+
+def broken(unit: Unit, error: Exception) -> Product:
+    """The product of a unit that met a defect; of the error its class only."""
+    kind = type(error).__name__
+    return failed(unit, f"The analysis failed ({kind}); report this.", detail=f"{kind}: {error}")
 
 
 class Analyst:
@@ -106,19 +116,23 @@ class Analyst:
             exam = load_unit(unit)
         except UserFacingError as error:
             if is_passing(error):
-                raise NotNow(str(error)) from error
+                words = f"exam {unit.case_id}: its images cannot be read now ({reason(str(error))})."
+                raise NotNow(words) from error
             if not unit.root.exists():
                 words = f"exam {unit.case_id}: expected its files where they were listed, found the whole source gone."
                 raise NotNow(words) from error
-            return failed(unit, str(error))
-        with tempfile.TemporaryDirectory(prefix="negatoscope-batch-") as scratch:
-            output = RunOutput(Path(scratch), self._spec.heatmaps)
-            said, result, failure = self._result(engine, unit, exam, output, cancelled)
+            why = f"The images of this exam: {reason(str(error))}. {HINT}"
+            return failed(unit, why, detail=str(error))
+        details: list[str] = []
+        with scratch_folder("batch") as scratch:
+            # a manifest's paths are its key to the truth; those of a folder may name the woman
+            output = RunOutput(scratch, self._spec.heatmaps, paths=isinstance(unit.content, ManifestCase))
+            said, result, failure = self._result(engine, unit, exam, output, cancelled, details)
             if self._spec.objects:
-                said += self._objects(unit, exam, output, result=result, failure=failure)
+                said += self._objects(unit, exam, output, details, result=result, failure=failure)
             files = {
                 path.relative_to(scratch).as_posix(): path.read_bytes()
-                for path in sorted(Path(scratch).rglob("*"))
+                for path in sorted(scratch.rglob("*"))
                 if path.is_file()
             }
         record = {
@@ -130,7 +144,14 @@ class Analyst:
             "warnings": output.warnings,
             "unread": output.unread.get(unit.case_id, {}),
         }
-        return Product(case_id=unit.case_id, key=unit.key, record=record, files=files, said=tuple(said))
+        return Product(
+            case_id=unit.case_id,
+            key=unit.key,
+            record=record,
+            files=files,
+            said=tuple(said),
+            detail=" ".join(details),
+        )
 
     def _made_engine(self) -> InferenceEngine:
         if self._engine is None:
@@ -141,7 +162,13 @@ class Analyst:
         return self._engine
 
     def _result(
-        self, engine: InferenceEngine, unit: Unit, exam: Exam, output: RunOutput, cancelled: Cancelled
+        self,
+        engine: InferenceEngine,
+        unit: Unit,
+        exam: Exam,
+        output: RunOutput,
+        cancelled: Cancelled,
+        details: list[str],
     ) -> tuple[list[str], ExamResult | None, str]:
         """Let the engine say all it can: lines for the user, the result or None, and why not."""
         try:
@@ -149,24 +176,32 @@ class Analyst:
         except InferenceCancelled:
             raise
         except UserFacingError as error:
+            details.append(str(error))
+            words = _of_the_engine(error, exam)
             if is_passing(error):
-                raise NotNow(str(error)) from error
-            return [], None, str(error)
+                raise NotNow(words) from error
+            return [], None, words
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug in a model must not end an archive's run
-            text = f"The analysis failed inside the model ({type(error).__name__}: {error}); report this."
-            return [], None, text
+            details.append(f"{type(error).__name__}: {error}")
+            return [], None, f"The analysis failed inside the model ({type(error).__name__}); report this."
         output.add(unit.case_id, exam, result)
         score = "none" if result.exam_score is None else f"{result.exam_score:.3f}"
         said = [
             f"{unit.case_id}: exam score {score}, {len(result.detections)} boxes, {result.seconds:.2f} s",
-            *self._lesions(engine, unit, exam, output, cancelled),
+            *self._lesions(engine, unit, exam, output, cancelled, details),
         ]
         return said, result, ""
 
     def _lesions(
-        self, engine: InferenceEngine, unit: Unit, exam: Exam, output: RunOutput, cancelled: Cancelled
+        self,
+        engine: InferenceEngine,
+        unit: Unit,
+        exam: Exam,
+        output: RunOutput,
+        cancelled: Cancelled,
+        details: list[str],
     ) -> list[str]:
         if not self._spec.lesions:
             return []
@@ -175,7 +210,8 @@ class Analyst:
             return []
         lesions, notes = given_lesions(exam, unit.case_id, self._spec.lesions, self._spec.lesions_folder)
         if notes:
-            output.warnings.setdefault(unit.case_id, []).extend(notes)
+            details += notes
+            output.warnings.setdefault(unit.case_id, []).extend(row_note("Lesions", note) for note in notes)
         if not lesions:
             return []
         try:
@@ -186,13 +222,22 @@ class Analyst:
             output.warnings["--lesions"] = [LESIONS_UNUSED]
             return []
         except UserFacingError as error:
-            output.warnings.setdefault(unit.case_id, []).append(f"Lesions not scored: {error}")
-            return [f"{unit.case_id}: lesions not scored: {error}"]
+            details.append(str(error))
+            why = _of_the_engine(error, exam)
+            output.warnings.setdefault(unit.case_id, []).append(f"Lesions not scored: {why}")
+            return [f"{unit.case_id}: lesions not scored: {why}"]
         output.add_lesions(unit.case_id, scores)
         return []
 
     def _objects(
-        self, unit: Unit, exam: Exam, output: RunOutput, *, result: ExamResult | None, failure: str
+        self,
+        unit: Unit,
+        exam: Exam,
+        output: RunOutput,
+        details: list[str],
+        *,
+        result: ExamResult | None,
+        failure: str,
     ) -> list[str]:
         """Make an exam's DICOM objects, also where the model failed; what cannot be made is said once an exam."""
         if self._spec.engine.model_folder is None:
@@ -217,6 +262,13 @@ class Analyst:
             created = written.astimezone().replace(tzinfo=None)
             paths = write_run(run, unit.root, folder, created=created, version=self._spec.version)
         except (UserFacingError, OSError) as error:
-            output.warnings.setdefault(unit.case_id, []).append(f"CAD SR not written: {error}")
-            return [f"{unit.case_id}: CAD SR not written: {error}"]
+            details.append(f"CAD SR not written: {error}")
+            output.warnings.setdefault(unit.case_id, []).append(f"CAD SR not written. {HINT}")
+            return [f"{unit.case_id}: CAD SR not written. {HINT}"]
         return [f"{unit.case_id}: {paths[0].name} and {len(paths) - 1} heat maps"]
+
+
+def _of_the_engine(error: UserFacingError, exam: Exam) -> str:
+    """What an engine says of an exam, without the names of its files."""
+    paths = [image.path for image in exam.images]
+    return nameless(str(error), paths, otherwise="The model could not analyse this exam.")

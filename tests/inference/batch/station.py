@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
     given: dict[str, object] = {}
     for word in more:
         name, _, value = word.partition("=")
-        given[name] = _value(value)
+        given[name] = Path(value) if name == "problems" else _value(value)
     try:
         return carry_out(Order(source=source, folder=Path(out), card=None, **given))  # type: ignore[arg-type]
     except UserFacingError as error:
