@@ -20,7 +20,7 @@ from inference.preprocessing.pipeline import PIPELINES
 from resources.files import ROOT, UserFacingError
 
 if TYPE_CHECKING:
-    from inference.models.cam_classifier import CamClassifier
+    from inference.models.cam_classifier import CamNetwork
     from inference.models.four_view import FourViewDetector
 
 _LOG = logging.getLogger(__name__)
@@ -97,12 +97,12 @@ def family_of(card: ModelCard) -> str:
     return str(card.architecture.get("family", ""))
 
 
-def build(card: ModelCard) -> CamClassifier:
+def build(card: ModelCard) -> CamNetwork:
     """Make the card's network with fresh weights (imports torch); ModelError when it is not known."""
     reason = why_not(card) if family_of(card) not in _FAMILIES else None
     if reason:
         raise ModelError(reason)
-    from inference.models.cam_classifier import CamClassifier, CamConfig, Pooling
+    from inference.models.cam_classifier import CamConfig, Pooling, network_of
 
     spec = card.architecture
     try:
@@ -120,7 +120,11 @@ def build(card: ModelCard) -> CamClassifier:
             f"Model {card.model_id}: architecture: expected width and pooling, found {dict(spec)}; correct "
             f"the card."
         ) from error
-    return CamClassifier(config)
+    if "backbone" not in spec:
+        return network_of(config)
+    from inference.models.dib_mg_modern import modern_of
+
+    return modern_of(config, str(spec["backbone"]))
 
 
 def build_four_view(card: ModelCard) -> FourViewDetector:

@@ -28,6 +28,21 @@ class ModernConfig(CamConfig):
     frozen_stages: int = 2  # with the stem keep their ImageNet weights: half of a step's time on a CPU
 
 
+def modern_of(config: CamConfig, backbone: str) -> ModernCam:
+    """The network on a backbone, all else as in the configuration of a card."""
+    return ModernCam(
+        ModernConfig(
+            backbone=backbone,
+            pooling=config.pooling,
+            sharpness=config.sharpness,
+            dropout=config.dropout,
+            detail_px=config.detail_px,
+            spots=config.spots,
+            flips=config.flips,
+        )
+    )
+
+
 class ModernCam(CamNetwork):
     """Canvas (batch, 2, rows, cols) of picture and spots -> evidence map, one cell per 16 x 16 pixels."""
 
