@@ -8,6 +8,7 @@ from typing import Any
 
 from inference.model_card import ModelCard, read_card
 from inference.training.four_view_data import FINDINGS
+from inference.training.four_view_trials import trial_lines
 
 _ROWS = {"all": "all lesions", "malignant": "malignant lesions", "benign": "benign lesions"}
 
@@ -50,6 +51,7 @@ def document(folder: Path) -> str:
         "",
         *_phantom(card),
         *_real(card),
+        *trial_lines(card),
         "## How to train and measure it",
         "",
         "```",
@@ -213,4 +215,6 @@ def _real(card: ModelCard) -> list[str]:
     if not found:
         return []
     lines = [*found.get("lines", ()), *found.get("measured", ())]
-    return ["## Real images", "", "None was learnt from.", "", *[f"* {line}" for line in lines], ""]
+    clean = card.architecture.get("learnt_from", "phantoms") == "phantoms"
+    first = ["None was learnt from.", ""] if clean else []
+    return ["## Real images", "", *first, *[f"* {line}" for line in lines], ""]
