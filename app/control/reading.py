@@ -201,7 +201,7 @@ class ReadingController:
             self._after.begin()
             words = self._sessions.instruction(session_id)
             if words is None:
-                self._next_case()
+                self._go_next()
             else:
                 self._screen.show_instruction(words, self.acknowledge)
 
@@ -212,7 +212,7 @@ class ReadingController:
         session_id = self._session_id
         if session_id is not None and self._case is None:
             self._say_errors(lambda: self._sessions.acknowledge_instruction(session_id))
-            self._say_errors(self._next_case)
+            self._go_next()
 
     def leave(self, seen: Sequence[SeenImage] = ()) -> None:
         """Close the session; the current case stays open and is resumed next time. ``seen`` as in ``submit``."""
@@ -283,7 +283,13 @@ class ReadingController:
             "Case {0} could not be loaded. Nothing was lost; tell the coordinator, who can see why with the "
             "command `negatoscope open` on the study's images."
         )
-        self._stop_at(words.format(position.index + 1 if position is not None else "?"))
+        self._try_again(words.format(position.index + 1 if position is not None else "?"))
+
+    def _try_again(self, sentence: str) -> None:
+        """The next case does not come: the reader may try again, for a server or share may be back by then."""
+        self._case, self._painted = None, False
+        self._after.try_again(sentence, self._go_next)
+        self._screen.show_message(sentence, Tone.ERROR)
 
     def _stop_at(self, sentence: str) -> None:
         """Leave the page blank but for the sentence, which stays there when the line below has faded."""
@@ -607,14 +613,18 @@ class ReadingController:
         """A case is locked: what the protocol puts before the next one, then the next one."""
         following = self._position
         if locked is None or following is None:
-            self._say_errors(self._next_case)
+            self._go_next()
             return
         self._case, self._painted = None, False
         self._drop_ai()
         self._after.case_locked(locked, following, self._go_next)
 
     def _go_next(self) -> None:
-        self._say_errors(self._next_case)
+        try:
+            self._next_case()
+        except UserFacingError as error:
+            words = _tr("{0} What was submitted is saved; the next case has not begun.")
+            self._try_again(words.format(error))
 
     def look_back(self) -> None:
         """Show the answers that were locked in this session; the case on screen waits, paused (RS-R4)."""
@@ -649,7 +659,7 @@ class ReadingController:
         if position.case_id == before.case_id and provisional is not None:
             self._reveal(provisional)
         else:
-            self._say_errors(self._next_case)
+            self._go_next()
         self._screen.show_message(sentence, Tone.ERROR)
         return True
 

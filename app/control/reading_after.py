@@ -59,6 +59,8 @@ class AfterScreen(Protocol):
 
     def offer_break(self, minutes: float, go_on: Callable[[], object]) -> None: ...
 
+    def show_retry(self, sentence: str, go_on: Callable[[], object]) -> None: ...
+
     def show_look_back(self, page: LookBack) -> None: ...
 
 
@@ -90,6 +92,11 @@ class AfterLock:
         """A pause of the reader's own is over; a long one was her break (RS-U3)."""
         if seconds >= RESTED_S:
             self._since_ns = self._clock.monotonic_ns()
+
+    def try_again(self, sentence: str, action: Callable[[], None]) -> None:
+        """Say why the next case does not come, and let the reader try it again."""
+        self._waiting = action
+        self._screen.show_retry(sentence, self.go_on)
 
     def go_on(self) -> bool:
         """End what waits for the reader; False when nothing does."""

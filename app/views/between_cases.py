@@ -1,4 +1,4 @@
-"""What stands on the reading screen between two cases: the truth of a practice case beside its images, and the break.
+"""What stands on the reading screen between two cases: the truth of a practice case, the break, and what went wrong.
 
 Shows what it is handed and calls back; what may be shown, and when, is decided in ``app.control.reading_after``.
 """
@@ -112,6 +112,41 @@ class BreakPage(QWidget):
         self.take.hide()
         self.words.setText(_tr("Break. No case is open and no reading time runs. Press Enter to go on."))
         self.button.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def enter(self) -> None:
+        self._go_on()
+
+
+class RetryPage(QWidget):
+    """Says why the next case does not come, and lets the reader try again."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("retryPage")
+        self._go_on: Callable[[], object] = _nothing
+        self.words = QLabel("")
+        self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.words.setWordWrap(True)
+        self.words.setTextFormat(Qt.TextFormat.PlainText)
+        self.button = QPushButton(_tr("Try again   Enter"))
+        self.button.setObjectName("tryAgain")
+        self.button.setProperty("role", "primary")
+        self.button.setToolTip(_tr("Open the next case once more  (Enter or F12)"))
+        self.button.clicked.connect(self.enter)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(self.button)
+        row.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(20)
+        layout.addStretch(2)
+        layout.addWidget(self.words)
+        layout.addLayout(row)
+        layout.addStretch(3)
+
+    def show_why(self, sentence: str, go_on: Callable[[], object]) -> None:
+        self._go_on = go_on
+        self.words.setText(sentence)
 
     def enter(self) -> None:
         self._go_on()

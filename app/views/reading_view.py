@@ -39,7 +39,7 @@ from app.views.ai_arcs import AiArcLayer, Nipples, finding_arcs
 from app.views.ai_layers import AiLayers
 from app.views.ai_panel import AiPanel
 from app.views.assessment_panel import AssessmentPanel
-from app.views.between_cases import BreakPage, TruthPanel
+from app.views.between_cases import BreakPage, RetryPage, TruthPanel
 from app.views.case_hanging import CaseHanging, stage_of_image
 from app.views.case_objects import CaseObjects
 from app.views.finding_jump import FindingJump
@@ -133,6 +133,7 @@ class ReadingView(QWidget):
         self.form = AssessmentPanel(self)
         self._truth: ShownTruth | None = None  # of the locked practice case on screen
         self.truth_panel, self.break_page, self.look_back_page = TruthPanel(self), BreakPage(), LookBackPage()
+        self.retry_page = RetryPage()
         self.hanging = CaseHanging(self.grid, self)
         self.hanging.strip.chosen.connect(self.show_image)
         self.objects = CaseObjects(self.grid, self.image_tools, self)
@@ -166,7 +167,7 @@ class ReadingView(QWidget):
         middle = QWidget()
         self._stack = QStackedLayout(middle)
         self._stack.addWidget(self.grid)
-        for page in (self._blank, self.break_page, self.look_back_page):
+        for page in (self._blank, self.break_page, self.retry_page, self.look_back_page):
             self._stack.addWidget(page)
         self.side = self._make_side()
         self._body = body = QHBoxLayout()
@@ -485,6 +486,13 @@ class ReadingView(QWidget):
         self._stack.setCurrentWidget(self.break_page)
         self.break_page.button.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def show_retry(self, sentence: str, go_on: Callable[[], object]) -> None:
+        """The next case does not come; nothing of the last one is on screen."""
+        self.show_loading("")
+        self.retry_page.show_why(sentence, go_on)
+        self._stack.setCurrentWidget(self.retry_page)
+        self.retry_page.button.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def show_look_back(self, page: LookBack) -> None:
         """The locked answers of the session, in the place of the images (RS-R4)."""
         if page.at_end:
@@ -499,10 +507,11 @@ class ReadingView(QWidget):
         self.truth_panel.hide()
         self.look_back_page.forget()
 
-    def _waits(self) -> TruthPanel | BreakPage | LookBackPage | None:
+    def _waits(self) -> TruthPanel | BreakPage | RetryPage | LookBackPage | None:
         """What waits for the reader between two cases; None while a case is read."""
-        pages: dict[QWidget | None, BreakPage | LookBackPage] = {
+        pages: dict[QWidget | None, BreakPage | RetryPage | LookBackPage] = {
             self.break_page: self.break_page,
+            self.retry_page: self.retry_page,
             self.look_back_page: self.look_back_page,
         }
         return self.truth_panel if self._truth is not None else pages.get(self._stack.currentWidget())

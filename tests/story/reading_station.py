@@ -60,6 +60,7 @@ class Screen:
         self.case: CaseView | None = None
         self.findings: tuple[Finding, ...] = ()
         self.message = self.finished = ""
+        self.try_again: Callable[[], object] | None = None
 
     def show_loading(self, text: str) -> None:
         self.case = None
@@ -87,6 +88,9 @@ class Screen:
 
     def offer_break(self, minutes: float, go_on: Callable[[], object]) -> None:
         go_on()
+
+    def show_retry(self, sentence: str, go_on: Callable[[], object]) -> None:
+        self.case, self.message, self.try_again = None, sentence, go_on
 
 
 def tell(**what: object) -> None:
@@ -116,11 +120,13 @@ def read(
     controller.start(plan.session_id, reader_id)
     runner.run()
     while not screen.finished:
-        if screen.case is None:  # the server was away between two cases: back to the list and in again
+        if screen.case is None:  # the server was away between two cases
             tell(refused=screen.message, case="", marks=0)
             time.sleep(RETRY_S)
-            controller.leave()
-            controller.start(plan.session_id, reader_id)
+            if screen.try_again is None:  # it was away at the beginning
+                controller.start(plan.session_id, reader_id)
+            else:
+                screen.try_again()
             runner.run()
             continue
         case_id = sessions.position(plan.session_id).case_id

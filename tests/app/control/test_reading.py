@@ -57,6 +57,7 @@ class RecordingScreen:
         self.finished = ""
         self.breaks: list[float] = []
         self.blank = ""  # what the empty page says
+        self.try_again: Callable[[], object] | None = None
 
     def show_loading(self, text: str) -> None:
         self.case, self.blank = None, text
@@ -84,6 +85,9 @@ class RecordingScreen:
 
     def offer_break(self, minutes: float, go_on: object) -> None:
         self.breaks.append(minutes)
+
+    def show_retry(self, sentence: str, go_on: Callable[[], object]) -> None:
+        self.case, self.blank, self.try_again = None, sentence, go_on
 
 
 class ForbiddenEngine:
@@ -277,6 +281,43 @@ def test_when_the_disk_refuses_the_case_does_not_advance(source: PhantomSource) 
     assert screen.case is not before
 
 
+class AwayStore(MemoryEventStore):
+    """A server that takes what is locked and is away when the next case is to begin."""
+
+    away = False
+
+    def append(self, events, expected_seq):  # type: ignore[no-untyped-def]
+        if self.away and any(event.kind is EventKind.CASE_OPENED for event in events):
+            raise StoreError("Study log: the server cannot be reached; check the network.")
+        super().append(events, expected_seq)
+
+
+def test_a_station_cut_between_two_cases_offers_to_try_again_and_goes_on(source: PhantomSource) -> None:
+    store = AwayStore()
+    controller, screen, clock, _store, session_id = make(
+        source, aided=False, engine=ForbiddenEngine(), store=store
+    )
+    controller.start(session_id, "r1")
+    controller.painted(clock.monotonic_ns())
+    store.away = True
+    assert controller.submit(full_form())
+    assert screen.case is None
+    assert "the server cannot be reached" in screen.blank
+    assert "What was submitted is saved" in screen.blank
+    assert controller.submit(full_form()), "the submit key tries again too"
+    assert screen.case is None
+    assert screen.try_again is not None
+    screen.try_again()
+    assert screen.case is None
+    store.away = False
+    screen.try_again()
+    assert screen.case is not None
+    assert kinds(store, session_id).count(EventKind.READING_LOCKED) == 1
+    controller.painted(clock.monotonic_ns())
+    assert controller.submit(full_form())
+    assert screen.finished
+
+
 def test_rs_m2_pause_blanks_and_submitting_waits_for_resume(source: PhantomSource) -> None:
     controller, screen, clock, store, session_id = make(source, aided=False, engine=ForbiddenEngine())
     controller.start(session_id, "r1")
@@ -335,6 +376,10 @@ def test_a_case_that_cannot_be_loaded_leaves_the_sentence_on_the_blank_page(sour
     assert "Case 1 could not be loaded" in screen.blank
     assert "expected its files" not in screen.blank  # such a sentence may name a file, and so a woman
     assert screen.messages[-1] == screen.blank
+    controller._source = source  # the share is back
+    assert screen.try_again is not None
+    screen.try_again()
+    assert screen.case is not None
 
 
 def test_rs_c3_a_form_filled_before_the_first_paint_is_saved_at_it(source: PhantomSource) -> None:
