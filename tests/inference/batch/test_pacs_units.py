@@ -100,7 +100,7 @@ def test_pacs_studies_of_a_pacs_that_was_lost_wait_for_the_next_run_and_another_
     assert {line["status"] for line in lines(out)} <= {"done"}, "nothing is known about the others"
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert run["failures"]
-    assert "cut" in "".join(run["failures"].values())
+    assert "fetched" in "".join(run["failures"].values())
     proxy.cut_after = None
     again = infer()
     assert again.returncode == 0, again.stdout + again.stderr
