@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 HINT = "--problems FILE says more."
 # What our own sentences say, and what is made public of it. The first that fits; nothing of the sentence itself is kept.
@@ -22,6 +21,7 @@ _REASONS = (
     ("device or a pipe", "no file"),
     ("not an image by its ending", "no image by its ending"),
     ("without the DICM mark", "no DICOM file"),
+    ("expected a file, found none", "not there, or cannot be opened"),
     ("expected the file", "not there, or cannot be opened"),
     ("could not be read", "not there, or cannot be opened"),
     ("No such file", "not there, or cannot be opened"),
@@ -46,7 +46,7 @@ MAY_BE_IMAGES = frozenset(
      "too large", "unpacks to far more than an image", "cannot be read"}
 )  # fmt: skip
 _PATH = re.compile(r"(?:^|[\s'\"(])(?:[A-Za-z]:)?[\\/]\S|\S[\\/]\S+[\\/]\S")
-_VIEW_WORDS = {"CC", "MLO", "L", "R"}
+_WORD = re.compile(r"(?!MLO\b)[^\W_]{3,}")
 _ROW = re.compile(r"\brow (\d+)\b")
 _OURS = re.compile(r"\brow \d+(?:, \w+)?: expected [^'\"/\\:]*?(?=, found)")
 
@@ -67,17 +67,9 @@ def row_note(table: str, sentence: str) -> str:
 
 
 def nameless(sentence: str, names: Iterable[str] = (), *, otherwise: str) -> str:
-    """Keep a sentence of an engine or of the PACS where it holds none of these file or folder names, nor any path."""
-    parts = {
-        part for name in names for part in (name, *PurePosixPath(name.replace("\\", "/")).parts, _stem(name))
-    }
-    words = parts - {"", "/", *_VIEW_WORDS}
-    if any(re.search(rf"(?<!\w){re.escape(part)}(?!\w)", sentence) for part in words) or _PATH.search(
-        sentence
-    ):
+    """Keep a sentence of an engine or of the PACS where it holds no word of these file or folder names, nor any path."""
+    words = {word.lower() for name in names for word in _WORD.findall(name)}
+    said = {word.lower() for word in _WORD.findall(sentence)}
+    if words & said or _PATH.search(sentence):
         return f"{otherwise} {HINT}"
     return sentence
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).stem

@@ -119,7 +119,7 @@ class Faulty(FakeEngine):
     [
         (ValueError("no date: 'Quackenbush^Ottoline'"), "failed inside the model (ValueError); report this."),
         (InferenceError("Ottoline 0-L-CC.dcm: expected two views."), "The model could not analyse this exam."),
-        (InferenceError("L CC: expected 2 views, found CC/MLO only."), "L CC: expected 2 views, found CC/MLO only."),
+        (InferenceError("L MLO: expected 2 views, found CC/MLO only."), "L MLO: expected 2 views, found CC/MLO only."),
     ],
 )  # fmt: skip
 def test_what_a_model_says_is_recorded_without_what_it_found(
