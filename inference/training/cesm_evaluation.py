@@ -6,6 +6,7 @@ comparisons his paired test, shares a bootstrap over exams.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,17 @@ def ensemble(
     recipe: CesmRecipe, runs: Mapping[int, Path], data: CropSet, energies: str = "both"
 ) -> NDArray[np.float64]:
     """Mean probability (crops,) of the folds' networks."""
-    found = [predict_logits(load_classifier(recipe, w), data, energies=energies) for w in runs.values()]
+    found = [fold_logits(recipe, weights, data, energies) for weights in runs.values()]
     return np.asarray(np.mean([1 / (1 + np.exp(-x)) for x in found], axis=0))
+
+
+def fold_logits(recipe: CesmRecipe, weights: Path, data: CropSet, energies: str) -> NDArray[np.float64]:
+    """Logits (crops,) of one network, kept beside its weights: many figures ask for them."""
+    digest = hashlib.sha256(weights.read_bytes() + data.crops.tobytes()).hexdigest()[:12]
+    path = weights.parent / f"logits-{energies}-{digest}.npy"
+    if not path.exists():
+        np.save(path, predict_logits(load_classifier(recipe, weights), data, energies=energies))
+    return np.asarray(np.load(path), np.float64)
 
 
 def auc_json(data: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:

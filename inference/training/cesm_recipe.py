@@ -118,7 +118,7 @@ class SegmenterRecipe:
 
     network: SegmenterConfig = field(default_factory=SegmenterConfig)
     preprocessing: str = CESM_PAIR
-    steps: int = 600
+    steps: int = 450
     batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
