@@ -21,7 +21,8 @@ from torch import Tensor
 
 from inference.device import chosen_device, has_bf16
 from inference.engine import Cancelled, InferenceCancelled, Progress
-from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.exam.types import Box, Exam, ViewImage
+from inference.four_view_choice import chosen_views
 from inference.four_view_merging import merged, on_cpu, turned_back, upside_down
 from inference.lesion_places import describe
 from inference.matching import PREFIX, Matcher, load_matcher
@@ -30,12 +31,10 @@ from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
 from inference.outlines import outline_of as drawn_outline
 from inference.preprocessing.four_view import PreparedView, prepare_exam
-from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, canvas_affine
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
 from inference.signed_result import signed_result
-from inference.torch_engine import readable_images
 from inference.training.four_view_batch import views_tensor
 from inference.training.four_view_data import FINDINGS, TERMS
 from resources.vocabulary import FOUR_VIEWS, FindingType, Laterality
@@ -154,7 +153,8 @@ class FourViewEngine:
             The exam has no CC or MLO view that this model reads, or only blank and inverted ones.
         """
         begun = time.perf_counter()
-        images, unread, warnings = _standard(exam)
+        chosen = chosen_views(exam)
+        images, warnings = chosen.images, list(chosen.warnings)
         _check(cancelled)
         progress(0.05, "preparing the views")
         prepared = prepare_exam(images, self.card.preprocessing)
@@ -184,7 +184,7 @@ class FourViewEngine:
             detections=kept,
             warnings=tuple(dict.fromkeys((*warnings, *described.warnings))),
             nipples=described.nipples,
-            unread=unread,
+            unread=chosen.unread,
         )
 
     def run(self, reads: Sequence[_Read]) -> list[Found]:
@@ -249,31 +249,6 @@ class FourViewEngine:
         """Calibrated chance of cancer from the most suspicious lesion: presence times malignancy."""
         most = max((d.score * (d.malignancy or 0.0) for d in detections), default=0.0)
         return _scaled(most, self.card.calibration)
-
-
-def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
-    """The CC and MLO images that are read, in FOUR_VIEWS' order; why others are not; what must be said."""
-    images, warnings = readable_images(exam)
-    unread = {
-        image.key: f"{image.view.label}: the model reads one ordinary, film or low-energy image of each CC and MLO."
-        for image in exam.images
-        if image.view not in FOUR_VIEWS or all(image is not other for other in images)
-    }
-    sound = triage([image for image in images if image.view in FOUR_VIEWS], spacing=False)
-    chosen, warnings = list(sound.images), [*warnings, *sound.warnings]
-    unread |= sound.unread
-    if not chosen:
-        why = " ".join(dict.fromkeys(unread.values()))
-        raise InferenceError(
-            f"Exam {exam.exam_id}: expected a CC or MLO view that can be read, found none. {why} Choose another "
-            "exam or model."
-        )
-    missing = [view.label for view in FOUR_VIEWS if view not in {image.view for image in chosen}]
-    if missing:
-        warnings.append(
-            f"No {', '.join(missing)}: the other views were read without them, which finds fewer lesions."
-        )
-    return sorted(chosen, key=lambda image: FOUR_VIEWS.index(image.view)), unread, warnings
 
 
 def _keys(images: Sequence[ViewImage], side: Laterality) -> set[str]:

@@ -13,13 +13,8 @@ from dataclasses import dataclass, field, replace
 from inference.exam.types import ViewImage
 from inference.matching import Matcher, matched_groups
 from inference.matching_features import Candidate, candidate_of
-from inference.preprocessing.landmarks import (
-    ASSUMED_BREAST_MM,
-    Landmarks,
-    SmallView,
-    find_landmarks,
-    small_view,
-)
+from inference.preprocessing.landmarks import Landmarks, SmallView, find_landmarks, small_view
+from inference.preprocessing.pixel_size import pixel_sizes
 from inference.results import Detection
 from resources.vocabulary import Laterality, Projection
 
@@ -75,16 +70,15 @@ def describe(
 
 
 def small_views(images: Sequence[ViewImage]) -> dict[str, SmallView]:
-    """The small views of one exam by key; files that tell no pixel size are taken to share one.
+    """The small views of one exam by key; files whose pixel size is unknown or wrong are taken to share one.
 
-    The size is guessed from the tallest breast, an oblique view's as a rule: a guess a view would make
-    distances in CC and MLO incomparable.
+    A guess a view would make distances in CC and MLO incomparable.
     """
     out = {image.key: small_view(image) for image in images}
-    blind = [image for image in images if image.spacing is None and out[image.key].found]
+    sizes = pixel_sizes((image, out[image.key]) for image in images)
+    blind = [image for image in images if not sizes[image.key].measured]
     if len(blind) > 1:
-        guess = ASSUMED_BREAST_MM / max(out[image.key].placement.extent[0] for image in blind)
-        out.update({image.key: small_view(image, guess) for image in blind})
+        out.update({image.key: small_view(image, sizes[image.key]) for image in blind})
     return out
 
 

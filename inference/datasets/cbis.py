@@ -28,6 +28,7 @@ from inference.datasets.layout import (
     csv_rows,
     root_with,
 )
+from inference.datasets.terms import birads_term, finding_of_shape
 from inference.exam.dicom import load_view, read_header
 from inference.exam.types import ExamError
 from resources.vocabulary import Laterality, Projection, ViewName
@@ -39,6 +40,9 @@ _COLUMNS = (
     "patient_id", "left or right breast", "image view", "abnormality id", "assessment", "pathology", "image file path",
 )  # fmt: skip
 _PATHOLOGY = {"MALIGNANT": "malignant", "BENIGN": "benign", "BENIGN_WITHOUT_CALLBACK": "benign"}
+_DESCRIPTORS = {
+    "shape": "mass shape", "margin": "mass margins", "morphology": "calc type", "distribution": "calc distribution",
+}  # fmt: skip
 _DENSITIES = {"1": "a", "2": "b", "3": "c", "4": "d"}
 _ICS_VIEW = re.compile(
     r"^(LEFT|RIGHT)_(CC|MLO)\s+LINES\s+(\d+)\s+PIXELS_PER_LINE\s+(\d+)\s.*RESOLUTION\s+([\d.]+)"
@@ -69,7 +73,7 @@ def prepare(folder: Path, shelf: Shelf, choices: Choices) -> Prepared:  # noqa: 
     for film in films.values():
         key = (str(film.row["case_id"]), str(film.row["laterality"]))
         out.images.append({**film.row, "pathology": worst[key]})
-    _say_overlap(out)
+    _part_women(out)
     if not spacings:
         out.notes.append(
             "The pixel size of CBIS-DDSM is not in its files (42 to 50 micrometres by scanner): spacing_mm is empty. "
@@ -162,11 +166,15 @@ def _film(
             "bits": 16,
             "density": _DENSITIES.get(density, ""),
             "birads": row["assessment"],
-            "split": "train" if "train" in table else "test",
+            "published_split": _split(table),
         },
     )
     films[row["patient_id"], side, view] = made
     return made
+
+
+def _split(table: str) -> str:
+    return "train" if "train" in table else "test"
 
 
 def _lesion(
@@ -179,17 +187,16 @@ def _lesion(
     view = ViewName(Laterality(str(film.row["laterality"])), Projection(str(film.row["view"])))
     mask = _mask(folder, film.shape, view)
     calcification = table.startswith("calc")
-    keys = ("case_id", "laterality", "view", "kind", "split")
+    keys = ("case_id", "laterality", "view", "kind")
     return {
         **{key: film.row[key] for key in keys},
+        "published_split": _split(table),
         "lesion_id": f"{'calc' if calcification else 'mass'}-{number}",
-        "type": "calcification" if calcification else "mass",
+        "type": "calcification" if calcification else finding_of_shape(row.get("mass shape", "")) or "mass",
         **box_cells(mask),
         "mask_path": shelf.mask(f"{name}_{number}", mask),
-        "shape": row.get("mass shape", "").lower(),
-        "margin": row.get("mass margins", "").lower(),
-        "morphology": row.get("calc type", "").lower(),
-        "distribution": row.get("calc distribution", "").lower(),
+        **{name: birads_term(name, row.get(column, "")) for name, column in _DESCRIPTORS.items()},
+        "cbis_terms": "; ".join(row[c] for c in _DESCRIPTORS.values() if row.get(c)),
         "birads": row["assessment"],
         "subtlety": row.get("subtlety", ""),
     }
@@ -228,15 +235,23 @@ def _scanner_spacings(root: Path) -> dict[tuple[str, str, tuple[int, int]], floa
     return out
 
 
-def _say_overlap(out: Prepared) -> None:
+def _part_women(out: Prepared) -> None:
+    """Keep each woman in one split: mass and calcification sets were split apart, so some are in both.
+
+    All rows of such a woman become train, so that nothing learnt from her is tested on her; the set's own word
+    stays in ``published_split``.
+    """
     splits: dict[str, set[str]] = {}
-    for image in out.images:
-        splits.setdefault(str(image["patient_id"]), set()).add(str(image["split"]))
-    both = sum(len(found) > 1 for found in splits.values())
+    for row in (*out.images, *out.lesions):
+        splits.setdefault(str(row["case_id"]), set()).add(str(row["published_split"]))
+    both = sorted(woman for woman, found in splits.items() if len(found) > 1)
+    for row in (*out.images, *out.lesions):
+        row["split"] = "train" if row["case_id"] in both else row["published_split"]
     if both:
+        named = ", ".join(both[:5]) + (f" and {len(both) - 5} more" if len(both) > 5 else "")
         out.notes.append(
-            f"{both} patients have films in train and in test (mass and calcification were split apart): "
-            "split by patient_id where that matters."
+            f"{len(both)} women are in train and in test of the published tables, which were split apart for masses and "
+            f"calcifications ({named}): all their rows were put into train; published_split has the set's own word."
         )
 
 

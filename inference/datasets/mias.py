@@ -113,6 +113,10 @@ def _image(name: str, rows: list[dict[str, str]], path: Path, shelf: Shelf, out:
     for k, row in enumerate(rows, start=1):
         if row["class"] == "NORM":
             continue
+        if row["class"] not in _TYPES:
+            expected = f"{', '.join(_TYPES)} or NORM"
+            out.skip(f"{name}, lesion {k}", f"expected a class of {expected}, found {row['class']!r}")
+            continue
         numbers = [row[key] for key in ("x", "y", "r")]
         if not all(text.isdigit() for text in numbers):
             out.skip(f"{name}, lesion {k}", "the set gives no place for it")

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from inference.evaluation import ROUNDS, strata_command
 from resources.vocabulary import ImageKind
+
+if TYPE_CHECKING:
+    from inference.evaluation.report import Question
 
 
 class Negatives(StrEnum):
@@ -82,25 +86,16 @@ def evaluate_run(
     """Judge a run of infer against the truth of a manifest: AUC, FROC, pointing game, Dice, thresholds, strata."""
     from rich.console import Console
 
-    from inference.evaluation.report import Question, evaluate
+    from inference.evaluation.report import evaluate
     from inference.evaluation.tables import markdown, print_sheets, sheets_of
 
-    report = evaluate(
-        Question(
-            manifest=manifest,
-            run=run,
-            lesions=lesions,
-            negatives=negatives.value,
-            malignant_lesions_only=targets is Targets.MALIGNANT,
-            kinds=tuple(kind or ()),
-            split=split,
-            thresholds_run=thresholds_from,
-            thresholds_manifest=thresholds_manifest,
-            thresholds_split=thresholds_split,
-            rounds=rounds,
-            seed=seed,
-        )
+    question = replace(
+        _question(manifest, run, lesions, negatives, targets, kind, split, rounds, seed),
+        thresholds_run=thresholds_from,
+        thresholds_manifest=thresholds_manifest,
+        thresholds_split=thresholds_split,
     )
+    report = evaluate(question)
     sheets = sheets_of(report)
     if markdown_page is not None:
         command = _typed("evaluate")
@@ -138,20 +133,9 @@ def compare_runs(
     from rich.console import Console
 
     from inference.evaluation.compare import ablation_sheet, compare, comparison_sheets
-    from inference.evaluation.report import Question
     from inference.evaluation.tables import markdown, print_sheets
 
-    question = Question(
-        manifest=manifest,
-        run=run_a,
-        lesions=lesions,
-        negatives=negatives.value,
-        malignant_lesions_only=targets is Targets.MALIGNANT,
-        kinds=tuple(kind or ()),
-        split=split,
-        rounds=rounds,
-        seed=seed,
-    )
+    question = _question(manifest, run_a, lesions, negatives, targets, kind, split, rounds, seed)
     report = compare(question, run_b)
     names = (run_a.name, run_b.name) if run_a.name != run_b.name else ("A", "B")
     sheets = comparison_sheets(report, names)
@@ -194,6 +178,33 @@ def calibrate_run(
     typer.echo(f"chosen on {report['n_pos']} malignant and {report['n_neg']} other: {report['chosen']}")
     for sentence in (*report["plots"], *report["warnings"]):
         typer.echo(f"- {sentence}")
+
+
+def _question(
+    manifest: Path,
+    run: Path,
+    lesions: Path | None,
+    negatives: Negatives,
+    targets: Targets,
+    kind: list[ImageKind] | None,
+    split: str | None,
+    rounds: int,
+    seed: int,
+) -> Question:
+    """What the options that evaluate and compare share ask."""
+    from inference.evaluation.report import Question
+
+    return Question(
+        manifest=manifest,
+        run=run,
+        lesions=lesions,
+        negatives=negatives.value,
+        malignant_lesions_only=targets is Targets.MALIGNANT,
+        kinds=tuple(kind or ()),
+        split=split,
+        rounds=rounds,
+        seed=seed,
+    )
 
 
 def _typed(command: str) -> str:

@@ -22,7 +22,7 @@ from inference.evaluation.operating import (
 )
 from inference.evaluation.run_tables import LEVELS, RunTables, read_run
 from inference.evaluation.subgroups import subgroups_json
-from inference.evaluation.truth import Truth, read_truth
+from inference.evaluation.truth import Truth, TruthImage, read_truth
 from inference.evaluation.units import Unit, auc_of, candidates_of, of_type, units_of
 from resources.vocabulary import FindingType, ImageKind
 
@@ -105,6 +105,40 @@ def _failures(run: RunTables) -> list[str]:
     ]
 
 
+def _unread(truth: Truth, run: RunTables) -> list[str]:
+    """Say how many images of the truth the model did not read, and how FROC counts them."""
+    told = run.facts.get("unread", {})
+    failed = run.facts.get("failures", {})
+    if not isinstance(told, dict) or not isinstance(failed, dict):
+        return []
+    why: dict[tuple[str, str], list[str]] = {}
+    for case, sentences in told.items():
+        for key, sentence in sentences.items() if isinstance(sentences, dict) else ():
+            why.setdefault((case, str(key).partition("#")[0]), []).append(str(sentence))
+    left = {place: len(sentences) for place, sentences in why.items()}
+    missed = []
+    for image in reversed(truth.images):  # of a view that was taken twice the later rows go unread
+        place = (image.entry.case_id, _key(image))
+        if image.entry.case_id in failed or left.get(place, 0) > 0:
+            left[place] = left.get(place, 0) - 1
+            missed.append(image)
+    if not missed:
+        return []
+    first = missed[-1].entry
+    reason = str(failed.get(first.case_id) or why[first.case_id, _key(missed[-1])][0])
+    return [
+        f"froc: {len(missed)} of {len(truth.images)} images were not read by the model (first {first.case_id} "
+        f"{first.view.label}: {reason.rstrip('.')}). False positives per image are over all images, these too, and "
+        f"their {sum(len(image.lesions) for image in missed)} lesions count as missed; run.json names each."
+    ]
+
+
+def _key(image: TruthImage) -> str:
+    """The image's key as a run names it, without the number of a repeated view."""
+    entry = image.entry
+    return f"{entry.view.key}/{entry.kind.value}" if entry.kind.is_contrast else entry.view.key
+
+
 def _auc(units: dict[str, list[Unit]], run: RunTables, negatives: str) -> tuple[dict[str, Any], list[str]]:
     out: dict[str, Any] = {}
     notes: list[str] = []
@@ -141,6 +175,7 @@ def _places(
     if question.lesions is None:
         return out, ["froc, pointing_game, dice: no lesions table was named (--lesions); not computed."]
     found, notes = paired_images(truth, run.found)
+    notes += _unread(truth, run)
     pairs = list(zip(truth.images, found, strict=True))
     if not run.found:
         notes.append("froc: detections.csv has no rows; every lesion counts as missed.")

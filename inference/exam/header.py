@@ -43,6 +43,7 @@ TECHNIQUE: tuple[str, ...] = (
     "Grid",
     "BodyPartThickness",
     "CompressionForce",
+    "PaddleDescription",
     "PositionerPrimaryAngle",
     "RelativeXRayExposure",
     "OrganDose",

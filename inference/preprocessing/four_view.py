@@ -9,7 +9,7 @@ points, where nipples stand in profile, lie on one row: a fusion by place compar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -20,6 +20,7 @@ from inference.exam.types import InferenceError, ViewImage
 from inference.preprocessing.breast import BreastRegion, find_breast
 from inference.preprocessing.intensity import displayed_grey
 from inference.preprocessing.layout import Placement, to_canonical
+from inference.preprocessing.pixel_size import PixelSize, listed, pixel_sizes, size_sentences
 from resources.vocabulary import Laterality
 
 FOUR_VIEW = "four-view/1"
@@ -27,9 +28,6 @@ FOUR_VIEW_FULL = "four-view-full/1"
 WORK_MM = 0.15  # the paper's pixel
 COARSEST_MM = 0.25  # source pixels above this do not hold single calcifications
 MULTIPLE = 32  # coarsest stride of the feature pyramid
-ASSUMED_BREAST_MM = 170.0  # height of a breast in the picture when nothing says how large a pixel is
-LARGEST_BREAST_MM = (330.0, 240.0)  # beyond it the pixel spacing is not believed
-SMALLEST_BREAST_MM = 40.0
 _LINE_PX = 9  # 1.35 mm: longer than a calcification, shorter than a stretch of vessel
 _SKIN_MM = 1.5  # the skin's edge holds no spot
 _DETAIL_MM = 4.0  # detail is what differs from the mean over about so much
@@ -113,13 +111,42 @@ def prepare_exam(images: Sequence[ViewImage], preprocessing_id: str = FOUR_VIEW)
 
     Returns
     -------
-    One prepared view for each image, in order; all of one canvas shape, a multiple of 32.
+    One prepared view for each image, in order; all of one canvas shape, a multiple of 32. A warning that holds
+    for several views is the same sentence in each.
+
+    Raises
+    ------
+    InferenceError
+        There is no such chain, or no image.
     """
     kind = chain(preprocessing_id)
+    if not images:
+        raise InferenceError(
+            "Preparing an exam: expected one to four CC or MLO views, found none; choose an exam that has one."
+        )
     seen = [_seen(image) for image in images]
-    blind = [s.region.shape[0] for i, s in zip(images, seen, strict=True) if i.spacing is None]
-    guess = ASSUMED_BREAST_MM / max(blind) if blind else None  # one guess an exam keeps its views comparable
-    return lay_out([_cut(i, s, kind, guess) for i, s in zip(images, seen, strict=True)], kind)
+    pairs = [(image, s.region) for image, s in zip(images, seen, strict=True)]
+    sizes = pixel_sizes(pairs)
+    said = size_sentences(pairs, sizes)
+    coarse = _coarse(images, sizes)
+    cuts = []
+    for image, one in zip(images, seen, strict=True):
+        told = [table[image.key] for table in (said, coarse) if image.key in table]
+        cuts.append(_cut(image, one, kind, sizes[image.key].mm, told))
+    return lay_out(cuts, kind)
+
+
+def _coarse(images: Sequence[ViewImage], sizes: Mapping[str, PixelSize]) -> dict[str, str]:
+    """By key of each view with too large pixels: one sentence for all of them."""
+    large = [image for image in images if max(sizes[image.key].mm) > COARSEST_MM]
+    if not large:
+        return {}
+    sentence = (
+        f"{listed([image.view.label for image in large])}: pixels of up to "
+        f"{max(max(sizes[image.key].mm) for image in large):.2f} mm are too coarse to show calcifications "
+        f"({COARSEST_MM} mm at most); they may be missed."
+    )
+    return {image.key: sentence for image in large}
 
 
 def _seen(image: ViewImage) -> _Seen:
@@ -128,19 +155,13 @@ def _seen(image: ViewImage) -> _Seen:
     return _Seen(canonical=canonical, region=find_breast(canonical))
 
 
-def _cut(image: ViewImage, seen: _Seen, kind: Chain, guess_mm: float | None) -> _Cut:
+def _cut(image: ViewImage, seen: _Seen, kind: Chain, mm: tuple[float, float], told: list[str]) -> _Cut:
     """Draw the planes of one view's breast, without a place on a canvas yet."""
     canonical, region = seen.canonical, seen.region
     warnings: list[str] = []
     if not region.found:
         warnings.append(
             f"{image.view.label}: the breast could not be told from the background; whole image used."
-        )
-    mm = pixel_size_mm(image, region, guess_mm, warnings)
-    if max(mm) > COARSEST_MM:
-        warnings.append(
-            f"{image.view.label}: pixels of {max(mm):.2f} mm are too coarse to show calcifications "
-            f"({COARSEST_MM} mm at most); they may be missed."
         )
     step = kind.shrink
     size = tuple(max(1, round(n * m / kind.pixel_mm)) * step for n, m in zip(region.shape, mm, strict=True))
@@ -156,7 +177,7 @@ def _cut(image: ViewImage, seen: _Seen, kind: Chain, guess_mm: float | None) -> 
         planes=planes,
         mask=mask,
         tip_row=int(np.median(tip)),
-        warnings=tuple(warnings),
+        warnings=(*told, *warnings),
     )
 
 
@@ -216,25 +237,13 @@ def _laid(cut: _Cut, kind: Chain, shape: tuple[int, int], top: int, used: int) -
 def pixel_size_mm(
     image: ViewImage, region: BreastRegion, guess_mm: float | None, warnings: list[str]
 ) -> tuple[float, float]:
-    """Size of a canonical pixel, rows then columns; estimated from the breast's height when unknown or absurd."""
-    estimate = ASSUMED_BREAST_MM / region.shape[0]
-    if image.spacing is None:
-        estimate = guess_mm or estimate
-        warnings.append(
-            f"{image.view.label}: no pixel spacing; {estimate:.3f} mm was assumed from the breast's height "
-            f"({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."
-        )
-        return (estimate, estimate)
-    pair = (image.spacing.row_mm, image.spacing.col_mm)
-    mm = pair[::-1] if image.orientation.transpose else pair
-    high, wide = (n * m for n, m in zip(region.shape, mm, strict=True))
-    if high > LARGEST_BREAST_MM[0] or wide > LARGEST_BREAST_MM[1] or high < SMALLEST_BREAST_MM:
-        warnings.append(
-            f"{image.view.label}: with its pixel spacing of {mm[0]:.3f} mm the breast would be {high:.0f} mm "
-            f"high and {wide:.0f} mm wide; {estimate:.3f} mm was assumed instead, so sizes are approximate."
-        )
-        return (estimate, estimate)
-    return mm
+    """Size of a canonical pixel of one view read alone, rows then columns; a guess is added to ``warnings``."""
+    sizes = pixel_sizes([(image, region)])
+    size = sizes[image.key]
+    if not size.measured and guess_mm is not None:
+        sizes = {image.key: PixelSize(mm=(guess_mm, guess_mm), measured=False)}
+    warnings += size_sentences([(image, region)], sizes).values()
+    return sizes[image.key].mm
 
 
 def resampled(

@@ -20,23 +20,22 @@ from inference.exam.views import chest_wall_side
 from inference.preprocessing.breast import find_breast
 from inference.preprocessing.intensity import displayed_grey
 from inference.preprocessing.layout import to_canonical
+from inference.preprocessing.pixel_size import ASSUMED_BREAST_MM, LEAST_BREAST_CM2, is_absurd
 from resources.vocabulary import Laterality, ViewModifier
 
-ASSUMED_BREAST_MM = 170.0
 _SIDE = 384  # measures are taken on a picture so long: they are of large things
 # Each limit lies between what sound images and what faulty ones measure; both are in docs/models/places.md.
 LEAST_RANGE = 0.05
 INVERTED_BORDER = 0.30
 INVERTED_RIM, INVERTED_RIM_CONTRAST = 0.35, 0.95
-LEAST_AREA_CM2, MOST_AREA_CM2 = 45.0, 500.0
+LEAST_AREA_CM2, MOST_AREA_CM2 = LEAST_BREAST_CM2, 500.0
 LARGEST_FIELD_MM = 330.0  # the largest detectors are 240 x 300 mm
 CUT_FRONT, CUT_ENDS = 0.05, 0.55
 IMPLANT_SHARE = 0.20
 WALL_SHARE = 0.65
-_PART_OF_BREAST = {
-    ViewModifier.MAGNIFICATION,
-    ViewModifier.SPOT,
-}
+PART_OF_BREAST = frozenset(
+    {ViewModifier.MAGNIFICATION, ViewModifier.SPOT, ViewModifier.TANGENTIAL, ViewModifier.CLEAVAGE}
+)
 
 
 class Fault(StrEnum):
@@ -95,9 +94,11 @@ def triage(images: Sequence[ViewImage], *, spacing: bool = True) -> Triage:
     Parameters
     ----------
     spacing
-        False leaves out sentences on missing spacing, for a chain that says them itself.
+        False leaves out sentences on a spacing that is missing or too absurd to be believed, for a chain that
+        says what it assumed instead (``pixel_size``).
     """
-    flags = {image.key: check(image) for image in images}
+    measures = {image.key: measure(image) for image in images}
+    flags = {image.key: check(image, measures[image.key]) for image in images}
     refused = {key: next((f.sentence for f in found if f.refused), "") for key, found in flags.items()}
     return Triage(
         images=tuple(image for image in images if not refused[image.key]),
@@ -106,9 +107,14 @@ def triage(images: Sequence[ViewImage], *, spacing: bool = True) -> Triage:
             flag.sentence
             for found in flags.values()
             for flag in found
-            if not flag.refused and (spacing or flag.fault is not Fault.SPACING_MISSING)
+            if not flag.refused and (spacing or not _said_by_chain(flag, measures[flag.image_key]))
         ),
     )
+
+
+def _said_by_chain(flag: InputFlag, found: Measures) -> bool:
+    absurd = found.breast_mm is not None and is_absurd(found.breast_mm)
+    return flag.fault is Fault.SPACING_MISSING or (flag.fault is Fault.SPACING_WRONG and absurd)
 
 
 def measure(image: ViewImage) -> Measures:
@@ -221,7 +227,7 @@ def _spacing_flags(image: ViewImage, m: Measures) -> list[InputFlag]:
             f"({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."
         )
         return [_flag(image, Fault.SPACING_MISSING, sentence, refused=False)]
-    if _PART_OF_BREAST & set(image.modifiers):
+    if PART_OF_BREAST & set(image.modifiers):
         return []
     area = m.breast_mm[0] * m.breast_mm[1] / 100.0
     whole = LEAST_AREA_CM2 <= area <= MOST_AREA_CM2 and max(m.field_mm) <= LARGEST_FIELD_MM
@@ -237,13 +243,16 @@ def _spacing_flags(image: ViewImage, m: Measures) -> list[InputFlag]:
 
 def _shape_flags(image: ViewImage, m: Measures) -> list[InputFlag]:
     name, out = image.view.label, []
-    part = bool(_PART_OF_BREAST & set(image.modifiers)) or image.flags.partial
+    part = bool(PART_OF_BREAST & set(image.modifiers)) or image.flags.partial
     if m.wall_side != "left" and m.wall_share >= WALL_SHARE:
         sentence = (
             f"{name}: the chest wall lies on the wrong side for a {image.view.laterality.name.lower()} breast; "
             "side or orientation is mislabelled, so do not trust sides in the result."
         )
         out.append(_flag(image, Fault.SWAPPED, sentence, refused=False))
+    if image.flags.partial and not PART_OF_BREAST & set(image.modifiers):
+        sentence = f"{name}: the file calls it a partial view; places and the nipple may be wrong."
+        out.append(_flag(image, Fault.CROPPED, sentence, refused=False))
     if not part and (m.cut_front > CUT_FRONT or m.cut_ends > CUT_ENDS):
         where = "in front" if m.cut_front > CUT_FRONT else "above and below"
         sentence = f"{name}: the breast is cut off {where}; places and the nipple may be wrong."

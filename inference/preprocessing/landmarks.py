@@ -25,10 +25,10 @@ from inference.preprocessing.layout import (
     point_to_stored,
     to_canonical,
 )
+from inference.preprocessing.pixel_size import PixelSize, pixel_sizes
 from resources.vocabulary import Laterality, Projection
 
 LANDMARK_MM = 0.5
-ASSUMED_BREAST_MM = 170.0  # height of a breast in the picture when nothing says how large a pixel is
 PECTORAL_FLOOR = 0.5  # confidence below which no muscle is said to be visible
 _GLOW_SHARE = 0.18  # of the breast's median grey
 LONGEST_SIDE = 900  # canvas pixels: a wrong spacing must not make the picture huge
@@ -37,7 +37,7 @@ LONGEST_SIDE = 900  # canvas pixels: a wrong spacing must not make the picture h
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallView:
     """The breast of one view at ``pixel_mm``: grey (rows, cols) float32 in [0, 1], 0 outside; mask of the same
-    shape; ``measured`` is False where the pixel's size is a guess from the breast's height."""
+    shape; ``measured`` is False where the pixel's size is a guess, for the file records none or a wrong one."""
 
     image_key: str
     projection: Projection
@@ -47,6 +47,12 @@ class SmallView:
     pixel_mm: float
     measured: bool
     found: bool  # False = no breast could be told from the background
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the breast's box in the canonical picture at its full size."""
+        rows, cols = self.placement.extent
+        return round(rows), round(cols)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,22 +81,19 @@ class Landmarks:
         )
 
 
-def small_view(image: ViewImage, guessed_mm: float | None = None) -> SmallView:
+def small_view(image: ViewImage, size: PixelSize | None = None) -> SmallView:
     """Cut the breast out of a view and draw it at ``LANDMARK_MM``, chest wall at column 0.
 
     Parameters
     ----------
-    guessed_mm
-        Size of the file's pixel to go by where the file tells none; None guesses from the breast's height.
+    size
+        Of the file's pixel, where the exam's other views have a say; None goes by this view alone.
     """
     mirror = image.view.laterality is Laterality.RIGHT
     canonical = np.ascontiguousarray(to_canonical(displayed_grey(image), image.orientation, mirror))
     region = find_breast(canonical)
-    guess = guessed_mm or ASSUMED_BREAST_MM / region.shape[0]
-    mm = (guess, guess)
-    if image.spacing is not None:
-        mm = (image.spacing.row_mm, image.spacing.col_mm)
-        mm = (mm[1], mm[0]) if image.orientation.transpose else mm
+    known = size or pixel_sizes([(image, region)])[image.key]
+    mm = known.mm
     long_mm = max(n * m for n, m in zip(region.shape, mm, strict=True))
     pixel_mm = max(LANDMARK_MM, long_mm / LONGEST_SIDE)
     shape = tuple(max(8, round(n * m / pixel_mm)) for n, m in zip(region.shape, mm, strict=True))
@@ -113,7 +116,7 @@ def small_view(image: ViewImage, guessed_mm: float | None = None) -> SmallView:
         mask=mask,
         placement=placement,
         pixel_mm=pixel_mm,
-        measured=image.spacing is not None,
+        measured=known.measured,
         found=region.found,
     )
 

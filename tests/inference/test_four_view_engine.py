@@ -9,19 +9,23 @@ import numpy as np
 import pytest
 import torch
 
-from inference.engine import InferenceCancelled
+from inference.engine import AiUnavailable, InferenceCancelled
 from inference.exam.phantom import PhantomSpec, phantom_exam
-from inference.exam.types import Box, Exam, InferenceError, exam_digest
+from inference.exam.types import Box, Exam, InferenceError, Spacing, ViewImage, exam_digest
+from inference.four_view_choice import why_not as why_not_view
 from inference.four_view_engine import FourViewEngine, outline_of
 from inference.four_view_merging import merged
 from inference.models.four_view import FourViewDetector
 from inference.models.four_view_heads import DESCRIPTORS, Found
 from inference.preprocessing.four_view import prepare_exam
+from inference.preprocessing.input_checks import Fault
 from inference.registry import load_card, why_not
 from inference.training.four_view_loop import save_weights
 from inference.training.four_view_packaging import package
 from inference.training.four_view_recipe import SMALL
+from inference.training.places_inputs import MADE
 from inference.worker import EngineSpec, make_engine
+from resources.vocabulary import ImageKind, ViewModifier
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +106,95 @@ def test_a_missing_pixel_spacing_is_said_and_distances_are_left_out(folder: Path
     result = _analyse(
         FourViewEngine(folder, "cpu", floor=0.0), replace(exam, images=bare, digest=exam_digest(bare))
     )
-    assert sum("no pixel spacing" in sentence for sentence in result.warnings) == 4
+    (told,) = [sentence for sentence in result.warnings if "no pixel spacing" in sentence]
+    assert told.startswith("R CC, L CC, R MLO and L MLO: ")
+    assert "distances are not given" in told
+    assert result.detections
     assert all(d.nipple_distance_mm is None for d in result.detections)
+
+
+def test_with_a_wrong_pixel_spacing_no_distance_is_given_and_places_are_as_with_none(
+    folder: Path, exam: Exam
+) -> None:
+    engine = FourViewEngine(folder, "cpu", floor=0.0)
+    wrong = tuple(replace(i, spacing=Spacing(row_mm=1.2, col_mm=1.2, method="wrong")) for i in exam.images)
+    found = _analyse(engine, replace(exam, images=wrong, digest=exam_digest(wrong)))
+    bare = tuple(replace(i, spacing=None) for i in exam.images)
+    blind = _analyse(engine, replace(exam, images=bare, digest=exam_digest(bare)))
+    assert all(d.nipple_distance_mm is None for d in found.detections)
+    (told,) = [sentence for sentence in found.warnings if "spacing" in sentence]
+    assert "with the recorded pixel spacing of 1.200 mm the breast would be" in told
+    places = [[(d.box, d.region, d.depth) for d in r.detections] for r in (found, blind)]
+    assert places[0] == places[1]
+
+
+def _with(exam: Exam, first: ViewImage) -> Exam:
+    images = (first, *exam.images[1:])
+    return replace(exam, images=images, digest=exam_digest(images))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"modifiers": (ViewModifier.SPOT,)}, "a spot compression view (view modifier)"),
+        ({"modifiers": (ViewModifier.MAGNIFICATION,)}, "a magnification view (view modifier)"),
+        ({"header": {"EstimatedRadiographicMagnificationFactor": "1.8"}}, "magnification factor 1.80"),
+        ({"header": {"PaddleDescription": "9CM SPOT"}}, "a view with a 9cm spot paddle"),
+        ({"path": "exam/R_CC_MAG_1.dcm"}, "a view called mag by its file's name"),
+    ],
+)
+def test_a_lone_spot_or_magnification_view_is_not_read_as_a_whole_one(
+    folder: Path, exam: Exam, change: dict[str, object], words: str
+) -> None:
+    part = replace(exam.images[0], **change)  # type: ignore[arg-type]
+    result = _analyse(FourViewEngine(folder, "cpu", floor=0.0), _with(exam, part))
+    assert set(result.unread) == {part.key}
+    assert words in result.unread[part.key]
+    assert "so it was not read" in result.unread[part.key]
+    assert part.key not in result.view_scores
+    assert any(sentence.startswith("No R CC") for sentence in result.warnings)
+    alone = Exam(exam_id="x", images=(part,), digest=exam_digest((part,)))
+    with pytest.raises(AiUnavailable, match="part of the breast only"):
+        _analyse(FourViewEngine(folder, "cpu"), alone)
+
+
+@pytest.mark.parametrize("name", ["image_0001.dcm", "Magda/R_CC.dcm", "R_CC_imager.png"])
+def test_a_whole_view_with_an_innocent_name_or_contact_geometry_is_read(exam: Exam, name: str) -> None:
+    whole = replace(exam.images[0], path=name, header={"EstimatedRadiographicMagnificationFactor": "1.07"})
+    assert why_not_view(whole) == ""
+
+
+def test_of_an_ordinary_and_a_low_energy_image_of_one_view_the_ordinary_one_is_read(
+    folder: Path, exam: Exam
+) -> None:
+    low = replace(exam.images[0], kind=ImageKind.CESM_LOW)
+    recombined = replace(exam.images[0], kind=ImageKind.CESM_RECOMBINED)
+    both = (low, recombined, *exam.images)
+    engine = FourViewEngine(folder, "cpu", floor=0.0)
+    result = _analyse(engine, replace(exam, images=both, digest=exam_digest(both)))
+    assert set(result.unread) == {low.key, recombined.key}
+    assert "ordinary image of this view" in result.unread[low.key]
+    assert "recombined contrast image" in result.unread[recombined.key]
+    assert result.detections == _analyse(engine, exam).detections
+    alone = (low, *exam.images[1:])
+    result = _analyse(engine, replace(exam, images=alone, digest=exam_digest(alone)))
+    assert not result.unread
+    assert low.key in result.view_scores
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_each_fault_made_on_purpose_is_told_or_refused_and_the_rest_is_read(
+    folder: Path, exam: Exam, name: str
+) -> None:
+    fault, make = MADE[name]
+    made = make(exam.images[0])
+    result = _analyse(FourViewEngine(folder, "cpu", floor=0.0), _with(exam, made))
+    refused = fault in {Fault.BLANK, Fault.INVERTED}
+    assert (made.key in result.unread) is refused
+    told = [result.unread[made.key]] if refused else [s for s in result.warnings if s.startswith("R CC")]
+    assert told
+    assert all(sentence.endswith(".") for sentence in told)
+    assert set(result.view_scores) == {i.key for i in exam.images} - set(result.unread)
 
 
 def test_the_same_exam_gives_the_same_answer_twice(folder: Path, exam: Exam) -> None:

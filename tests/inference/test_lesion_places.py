@@ -10,11 +10,12 @@ import pytest
 import safetensors.numpy
 
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
-from inference.lesion_places import describe
+from inference.lesion_places import describe, small_views
 from inference.matching import Matcher, load_matcher, matching_weights
 from inference.preprocessing.landmarks import find_landmarks, small_view
 from inference.results import CC_REGIONS, MLO_REGIONS, Detection
 from inference.training.places_data import load_views
+from inference.training.places_inputs import respaced
 from inference.training.places_matching import (
     breasts,
     fit_trees,
@@ -107,6 +108,21 @@ def test_without_a_pixel_size_no_distance_is_said_but_region_and_depth_are(exam:
         assert detection.nipple_distance_mm is None
         assert detection.region is not None
         assert detection.depth is not None
+
+
+def test_with_a_pixel_size_four_times_too_large_no_false_distance_is_said(exam: PhantomExam) -> None:
+    true = describe(exam.exam.images, _detections(exam), None).detections
+    assert any(d.nipple_distance_mm is not None and d.nipple_distance_mm > 20 for d in true)
+    wrong = [respaced(i, 4.0) for i in exam.exam.images]
+    for detection, known in zip(describe(wrong, _detections(exam), None).detections, true, strict=True):
+        assert detection.nipple_distance_mm is None
+        assert detection.depth == pytest.approx(known.depth, abs=0.05)
+
+
+def test_one_view_with_a_wrong_pixel_size_leaves_the_others_measured(exam: PhantomExam) -> None:
+    images = [respaced(i, 4.0) if n == 0 else i for n, i in enumerate(exam.exam.images)]
+    views = small_views(images)
+    assert [views[i.key].measured for i in images] == [False, True, True, True]
 
 
 def test_an_mlo_without_a_visible_muscle_is_said(exam: PhantomExam) -> None:

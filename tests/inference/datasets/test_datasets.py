@@ -24,8 +24,10 @@ from inference.datasets.catalogue import DATASETS
 from inference.datasets.cesm import lesion_type
 from inference.datasets.contours import Contour, via_mask
 from inference.datasets.inbreast import speck_groups
+from inference.datasets.terms import birads_term, finding_of_shape
 from inference.evaluation.truth import read_truth
 from inference.exam.manifest import exams_of, load_case, read_manifest
+from inference.training.four_view_data import TERMS
 
 Rows = list[dict[str, str]]
 
@@ -203,11 +205,51 @@ def test_cbis_ddsm_finds_masks_by_size_joins_the_films_and_takes_the_scanners_pi
     calc, mass = lesions
     assert (mass["x0"], mass["y0"], mass["x1"], mass["y1"]) == ("4", "20", "12", "30")
     assert (mass["type"], mass["malignant"], mass["margin"]) == ("mass", "1", "spiculated")
-    assert (calc["type"], calc["malignant"], calc["morphology"]) == ("calcification", "0", "pleomorphic")
+    assert (calc["type"], calc["malignant"]) == ("calcification", "0")
+    assert (calc["morphology"], calc["distribution"]) == ("fine pleomorphic", "grouped")
+    assert calc["cbis_terms"] == "PLEOMORPHIC; CLUSTERED"
     assert [row["file"] for row in skipped] == ["mass_case_description_train_set.csv, row 7"]
     assert "Mass-Training_P_00001_LEFT_MLO of its film is not there" in skipped[0]["why"]
     said = capsys.readouterr().out
     assert "Creative Commons Attribution 3.0" in said
+    assert "1 women are in train and in test" in said
+    assert "P_00001" in said
+    assert {(row["split"], row["published_split"]) for row in lesions} == {
+        ("train", "train"),
+        ("train", "test"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "term"),
+    [
+        ("morphology", "PLEOMORPHIC", "fine pleomorphic"),
+        ("morphology", "AMORPHOUS-PLEOMORPHIC", "fine pleomorphic"),
+        ("morphology", "ROUND_AND_REGULAR-PUNCTATE", "punctate"),
+        ("morphology", "VASCULAR", ""),
+        ("distribution", "CLUSTERED", "grouped"),
+        ("distribution", "CLUSTERED-SEGMENTAL", "segmental"),
+        ("distribution", "N/A", ""),
+        ("shape", "LOBULATED", "oval"),
+        ("shape", "IRREGULAR-ARCHITECTURAL_DISTORTION", "irregular"),
+        ("margin", "CIRCUMSCRIBED-ILL_DEFINED", "indistinct"),
+        ("margin", "SPICULATED-ILL_DEFINED", "spiculated"),
+    ],
+)
+def test_older_descriptors_become_terms_of_the_lexicon(name: str, text: str, term: str) -> None:
+    assert birads_term(name, text) == term
+
+
+def test_a_shape_column_that_names_no_shape_tells_the_finding() -> None:
+    assert finding_of_shape("ARCHITECTURAL_DISTORTION") == "distortion"
+    assert finding_of_shape("FOCAL_ASYMMETRIC_DENSITY") == "asymmetry"
+    assert finding_of_shape("IRREGULAR-ARCHITECTURAL_DISTORTION") == ""
+    assert finding_of_shape("LYMPH_NODE") == ""
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_every_term_that_the_detector_learns_is_one_that_a_set_can_give(name: str) -> None:
+    assert {term for term in TERMS[name] if birads_term(name, term) != term} == set()
 
 
 def test_cbis_ddsm_without_the_scanners_files_leaves_the_pixel_size_open_and_says_so(
@@ -311,6 +353,19 @@ def test_cmmd_reads_side_and_view_from_headers_and_truth_from_the_workbook(place
     assert images[1]["subtype"] == "Luminal A"
     assert images[0]["spacing_mm"] == "0.094"
     assert [row["file"] for row in skipped] == ["CMMD/D2-0002/a/b/odd.dcm", "D2-0003 L"]
+
+
+def test_a_mias_class_that_the_set_does_not_have_is_skipped_with_a_sentence(place: tuple[Path, Path]) -> None:
+    folder, out = place
+    for number in (1, 2):
+        cv2.imwrite(str(folder / f"mdb{number:03d}.pgm"), np.zeros((1024, 1024), np.uint8))
+    rows = "mdb001 G LUMP B 535 425 197\nmdb002 G CIRC B 535 425 197\n"
+    (folder / "Info.txt").write_text(rows, encoding="ascii")
+    images, lesions, skipped = prepared("mias", folder, out)
+    assert len(images) == 2
+    assert [row["mias_class"] for row in lesions] == ["CIRC"]
+    (why,) = [row["why"] for row in skipped if row["file"] == "mdb001, lesion 1"]
+    assert why == "expected a class of CALC, CIRC, SPIC, MISC, ARCH, ASYM or NORM, found 'LUMP'"
 
 
 def test_mias_turns_the_origin_over_and_pairs_the_breasts(place: tuple[Path, Path]) -> None:

@@ -275,6 +275,28 @@ def test_a_row_that_fits_nothing_is_left_out_and_named(
     assert any(said.startswith(sentence) for said in folder.report()["warnings"])
 
 
+def test_images_that_the_model_did_not_read_are_counted_and_named_with_the_rule(folder: Folder) -> None:
+    assert not any("not read by the model" in sentence for sentence in folder.report()["warnings"])
+    folder.facts["unread"] = {"A": {"L-CC": "L CC: the image is blank."}, "D": {"R-CC": "R CC: inverted."}}
+    folder.facts["failures"] = {"C": "it could not be decoded."}
+    report = folder.report()
+    (told,) = [sentence for sentence in report["warnings"] if "not read by the model" in sentence]
+    assert told == (
+        "froc: 4 of 10 images were not read by the model (first A L CC: L CC: the image is blank). False positives per "
+        "image are over all images, these too, and their 2 lesions count as missed; run.json names each."
+    )
+    assert report["froc"]["centre"]["all"]["n_images"] == 10
+
+
+def test_of_a_view_taken_twice_only_the_unread_image_is_counted(folder: Folder) -> None:
+    second = {**folder.images[0], "path": "A-L2.png"}
+    cv2.imwrite(str(folder.root / "A-L2.png"), np.zeros((100, 80), np.uint8))
+    folder.images.append(second)
+    folder.facts["unread"] = {"A": {"L-CC#2": "L CC: there is more than one image of this view."}}
+    (told,) = [sentence for sentence in folder.report()["warnings"] if "not read by the model" in sentence]
+    assert told.startswith("froc: 1 of 11 images")
+
+
 def test_a_kind_that_the_run_leaves_unread_is_said(folder: Folder) -> None:
     for row in list(folder.images):
         folder.images.append({**row, "kind": "cesm_recombined", "path": f"r-{row['path']}"})

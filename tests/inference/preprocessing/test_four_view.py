@@ -108,6 +108,18 @@ def test_a_spacing_that_makes_the_breast_absurd_is_not_believed(views: tuple[Vie
     assert view.planes.shape[1] < 1000
 
 
+def test_no_views_at_all_are_refused_with_a_sentence() -> None:
+    with pytest.raises(InferenceError, match="expected one to four CC or MLO views, found none"):
+        prepare_exam([])
+
+
+def test_one_sentence_tells_of_all_views_that_share_a_guess(views: tuple[ViewImage, ...]) -> None:
+    bare = [replace(image, spacing=None) for image in views]
+    told = {sentence for view in prepare_exam(bare) for sentence in view.warnings if "spacing" in sentence}
+    assert len(told) == 1
+    assert next(iter(told)).startswith("R CC, L CC, R MLO and L MLO: no pixel spacing")
+
+
 def test_full_chain_is_the_picture_alone_at_a_pixel_of_0_15_mm(views: tuple[ViewImage, ...]) -> None:
     full, small = prepare_exam(views[:1], FOUR_VIEW_FULL)[0], prepare_exam(views[:1], FOUR_VIEW)[0]
     assert full.planes.shape[0] == 1
