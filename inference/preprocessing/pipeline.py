@@ -140,7 +140,12 @@ def dib_mg_paper(image: ViewImage) -> ModelInput:
     mask[:height, left : left + width] = True
     source_mm = 0.0 if image.spacing is None else image.spacing.row_mm
     return ModelInput(
-        image_key=image.key, canvas=canvas, mask=mask, placement=placement, pixel_mm=source_mm / scale
+        image_key=image.key,
+        canvas=canvas,
+        mask=mask,
+        placement=placement,
+        pixel_mm=source_mm / scale,
+        evidence_mask=np.ones_like(mask),  # the published average is over the whole map
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from inference.model_card import ModelError
 from inference.models.cam_classifier import CamConfig, Pooling
 from inference.models.dib_mg_modern import ModernConfig
-from inference.preprocessing.pipeline import DIB_MG_PAPER, DIB_MG_SMALL_SPOTS
+from inference.preprocessing.pipeline import DIB_MG_PAPER, DIB_MG_SMALL_FILM, DIB_MG_SMALL_SPOTS
 from inference.training.data import Look
 
 
@@ -73,6 +73,7 @@ MODERN_RECIPE = Recipe(
     network=ModernConfig(
         pooling=Pooling.SMOOTH_MAX, sharpness=4.0, dropout=0.1, detail_px=20, spots=True, flips=True
     ),
+    preprocessing=DIB_MG_SMALL_FILM,
     train_exams=800,
     validation_exams=60,
     easy_exams=300,
@@ -94,13 +95,14 @@ FILM_RECIPE = replace(
     DIB_MG_SMALL_RECIPE,
     name="dib_mg_film",
     after=DIB_MG_SMALL_RECIPE.name,
+    preprocessing=DIB_MG_SMALL_FILM,
     easy_exams=0,
     easy_epochs=0,
-    epochs=7,
+    epochs=4,
     learning_rate=6e-4,
     validation_exams=60,
     look=Look(film_share=0.5),
-    patience=7,
+    patience=4,
 )
 
 # Kim et al. 2018: 19 convolutions, 1600 x 1600 padded with air, pooled by averages over the whole map and then

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import math
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from inference.__main__ import main
 from inference.evaluation.strata import Case, chi_square, gee, share, strata_json
 from inference.evaluation.strata_cases import age_group, size_group, strata_sheets
+from inference.run_output import DETECTION_COLUMNS, SCORE_COLUMNS
 
 # 40 fatty of which 30 are found, 40 dense of which 20 are found
 _TABLE = [("fatty", True)] * 30 + [("fatty", False)] * 10 + [("dense", True)] * 20 + [("dense", False)] * 20
@@ -97,3 +104,71 @@ def test_b_a_mass_with_calcifications_counts_in_both_strata_and_is_tested_by_gee
 def test_b_the_limits_of_age_and_size_are_the_papers() -> None:
     assert (age_group(49), age_group(50), age_group(None)) == ({"< 50"}, {">= 50"}, frozenset())
     assert (size_group(19.9), size_group(20.0)) == ({"< 20 mm"}, {">= 20 mm"})
+
+
+def _table(path: Path, columns: tuple[str, ...], rows: list[dict[str, object]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_b_the_command_strata_joins_manifest_lesions_and_run_and_names_what_is_not_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = {  # age, density, pathology, exam score
+        "A": (45, "b", "malignant", 0.9), "B": (65, "b", "malignant", 0.4), "C": (66, "c", "benign", 0.5),
+        "D": (44, "c", "normal", 0.3),
+    }  # fmt: skip
+    images: list[dict[str, object]] = [
+        {
+            "case_id": case, "laterality": "L", "view": "CC", "kind": "ffdm", "path": f"{case}.png",
+            "spacing_mm": 0.1, "age": age, "density": density, "pathology": word,
+        }
+        for case, (age, density, word, _) in cases.items()
+    ]  # fmt: skip
+    box = {"laterality": "L", "view": "CC", "lesion_id": "1", "x0": 10, "y0": 20, "y1": 40, "malignant": 1}
+    lesions: list[dict[str, object]] = [
+        {**box, "case_id": "A", "type": "mass", "x1": 310},  # 30 mm
+        {**box, "case_id": "B", "type": "calcification", "x1": 60},  # 5 mm
+    ]
+    for image in images:
+        cv2.imwrite(str(tmp_path / str(image["path"])), np.zeros((60, 400), np.uint8))
+    manifest = _table(tmp_path / "images.csv", tuple(images[0]), images)
+    marks = _table(tmp_path / "lesions.csv", tuple(lesions[0]), lesions)
+    run = tmp_path / "run"
+    run.mkdir()
+    scores: list[dict[str, object]] = [
+        {"case_id": c, "level": "exam", "score": v[3]} for c, v in cases.items()
+    ]
+    _table(run / "scores.csv", SCORE_COLUMNS, scores)
+    _table(run / "detections.csv", DETECTION_COLUMNS, [])
+    (run / "run.json").write_text("{}", encoding="utf-8")
+    page = tmp_path / "strata.md"
+
+    words = [
+        "strata",
+        str(manifest),
+        "--run",
+        str(run),
+        "--lesions",
+        str(marks),
+        "--json",
+        "--markdown",
+        str(page),
+    ]
+    assert main(words) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    strata = report["strata"]
+    assert (report["n_pos"], report["n_neg"], report["threshold"]) == (2, 2, 0.5)
+    assert strata["age"]["groups"]["< 50"]["sensitivity"]["met"] == 1
+    assert strata["age"]["groups"][">= 50"]["sensitivity"]["met"] == 0
+    assert strata["age"]["groups"][">= 50"]["specificity"]["met"] == 0  # 0.5 is called cancer
+    assert strata["size"]["groups"] == {
+        "< 20 mm": {"sensitivity": share(0, 1)}, ">= 20 mm": {"sensitivity": share(1, 1)},
+    }  # fmt: skip
+    assert set(strata["type"]["groups"]) == {"mass", "calcification"}
+    assert any("strata.invasiveness: not recorded" in sentence for sentence in report["warnings"])
+    assert "negatoscope strata" in page.read_text(encoding="utf-8")
