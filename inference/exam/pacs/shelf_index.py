@@ -56,7 +56,7 @@ class Index:
     def changing(self) -> Iterator[None]:
         """Hold the list against all other processes; it is as it lies on the disk when the block begins."""
         with self._threads, locked(self._root / LOCKS / "shelf"):
-            self.refresh()
+            self._refresh()
             yield
 
     def get(self, key: str) -> Entry | None:
@@ -66,8 +66,7 @@ class Index:
     def entries(self) -> dict[str, Entry]:
         """Return all entries by their objects' keys."""
         self.refresh()
-        with self._threads:
-            return dict(self._entries)
+        return dict(self._entries)
 
     def count(self, study: str) -> int:
         """How many objects of a study are here."""
@@ -109,23 +108,31 @@ class Index:
     def refresh(self) -> None:
         """Take up what was written since; an entry whose file is gone or of another length counts as not fetched.
 
+        Whoever only looks (a screen) does not wait for a thread that writes: it sees what was there before.
+
         Raises
         ------
         PacsError
             The list cannot be read.
         """
-        with self._threads:
+        if self._threads.acquire(blocking=False):
             try:
-                now = self._path.stat()
-                seen = (now.st_ino, now.st_size, now.st_mtime_ns)
-                if seen != self._seen:
-                    self._read()
-                    self._seen = seen
-            except FileNotFoundError:
-                self._forget()
-            except OSError as error:
-                words = _tr("{0}: the list of fetched images cannot be read ({1}).")
-                raise PacsError(words.format(self._root, error.strerror)) from error
+                self._refresh()
+            finally:
+                self._threads.release()
+
+    def _refresh(self) -> None:
+        try:
+            now = self._path.stat()
+            seen = (now.st_ino, now.st_size, now.st_mtime_ns)
+            if seen != self._seen:
+                self._read()
+                self._seen = seen
+        except FileNotFoundError:
+            self._forget()
+        except OSError as error:
+            words = _tr("{0}: the list of fetched images cannot be read ({1}).")
+            raise PacsError(words.format(self._root, error.strerror)) from error
 
     def _read(self) -> None:
         with self._path.open("rb") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -26,11 +25,6 @@ from inference.exam.sources import FolderSource
 from reader_study.clock import ManualClock
 from tests.inference.exam import conftest as exams
 from tests.inference.exam.pacs import conftest as pacs
-
-pytestmark = pytest.mark.skipif(
-    os.environ.get("CI") == "true",
-    reason="not run in CI: a fetch after other windows' tests was seen to hang; run this file alone",
-)
 
 _orthanc, orthanc, make_exam = pacs._orthanc, pacs.orthanc, pacs.make_exam
 header, breast, file_of = exams.header, exams.breast, exams.file_of
@@ -209,12 +203,17 @@ def test_pacs_the_window_stays_alive_while_a_study_comes(qtbot, browser, orthanc
     timer = QTimer(interval=20)
     timer.timeout.connect(beat)
     timer.start()
+    qtbot.wait(2000)
+    idle_gap = max(gaps)  # how long this machine holds a window up that does nothing
+    gaps.clear()
     QTest.keyClick(browser, Qt.Key.Key_G, CONTROL)
     qtbot.waitUntil(lambda: [job.done for job in browser.desk.queue.jobs()] == [6], timeout=60_000)
     timer.stop()
     idle(qtbot, browser)
-    print(f"longest gap of the event loop {max(gaps) * 1e3:.0f} ms in {len(gaps)} beats")
-    assert max(gaps) < 0.5
+    print(
+        f"longest gap of the event loop {max(gaps) * 1e3:.0f} ms in {len(gaps)} beats, idle {idle_gap * 1e3:.0f} ms"
+    )
+    assert max(gaps) < 0.5 + 3 * idle_gap
     browser.refresh()
     bar = browser.queue.table.cellWidget(0, 2)
     assert bar is not None

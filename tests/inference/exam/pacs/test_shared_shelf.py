@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,35 @@ def test_pacs_two_processes_that_put_and_remove_at_once_lose_no_object(small, tm
         assert seen.damaged() == ()
     assert all(shelf.holds(f"1.2.3.1.1.{number}") for number in range(EACH))
     assert sorted(path.name for path in (shelf.root / ".incoming").iterdir()) == []
+
+
+def test_pacs_a_screen_that_looks_at_the_shelf_does_not_wait_for_what_is_written(small, tmp_path):
+    shelf = Shelf(tmp_path / "shelf")
+    shelf.put([small("1.2.3.1", 0)])
+    held, release = threading.Event(), threading.Event()
+
+    def write_slowly():
+        with shelf._index.changing():
+            held.set()
+            release.wait(60)
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    try:
+        assert held.wait(30)
+        looked = []
+        looker = threading.Thread(
+            target=lambda: looked.append(
+                (shelf.count_of("1.2.3.1"), shelf.folder_of("1.2.3.1"), shelf.used_bytes)
+            )
+        )
+        looker.start()
+        looker.join(30)
+        assert looked, "it waited for the writer"
+        assert looked[0][0] == 1
+    finally:
+        release.set()
+        writer.join()
 
 
 def test_pacs_the_quota_holds_for_all_processes_together(small, tmp_path):
