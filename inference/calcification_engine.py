@@ -49,7 +49,14 @@ class _Group:
 class CalcificationEngine:
     """An ``InferenceEngine`` and ``LesionEngine`` over the model folder of a calcification ensemble."""
 
-    def __init__(self, card_folder: Path, device: str | None = None, *, floor: float | None = None) -> None:
+    def __init__(
+        self,
+        card_folder: Path,
+        device: str | None = None,
+        *,
+        floor: float | None = None,
+        maps: bool = True,
+    ) -> None:
         """Load and check the model.
 
         Parameters
@@ -60,6 +67,8 @@ class CalcificationEngine:
             "cpu", "cuda", "cuda:1", "auto"; None = "auto".
         floor
             Lowest chance of a group that is returned, in [0, 1]; None = the card's.
+        maps
+            Whether Grad-CAM is made; it costs as much as the rest.
 
         Raises
         ------
@@ -71,6 +80,7 @@ class CalcificationEngine:
         self.card = read_card(card_folder)
         self.device = torch.device(chosen_device(device))
         spec = self.card.architecture
+        self._maps = maps
         self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
         self._group_scale = _scale(spec.get("group_scale", (1.0, 0.0)))
         self._malignancy_scale = _scale(spec.get("malignancy_scale", (1.0, 0.0)))
@@ -126,7 +136,8 @@ class CalcificationEngine:
             warnings += view.warnings
             groups = self._groups(view)
             detections += _detections(view, groups)
-            heatmaps.append(self._map(view, groups))
+            if self._maps:
+                heatmaps.append(self._map(view, groups))
         _check(cancelled)
         progress(0.9, "placing the groups")
         described = describe(images, detections, None)

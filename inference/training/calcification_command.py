@@ -111,5 +111,5 @@ def measured_page(
     recipe = ensemble_recipe(str(read_card(folder).architecture.get("recipe", "small")))
     evaluate(folder, cache, views=views, exams=max(4, views // 5), recipe=recipe)
     if films is not None:
-        note_real(folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0), films))
+        note_real(folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0, maps=False), films))
     return document(folder)

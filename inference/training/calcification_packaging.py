@@ -43,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 WEIGHTS = "weights.safetensors"
 _POINTS = (("balanced", 0.5), ("high sensitivity", 1.0), ("high specificity", 0.1))
 _FLOOR_RATE = 2.0  # false marks per view below which nothing is returned
-_MAPS = 200  # malignant groups whose Grad-CAM is judged
+_MAPS = 80  # malignant groups whose Grad-CAM is judged
 
 
 def package(recipe: EnsembleRecipe, runs: Path, folder: Path, *, version: str) -> Path:

@@ -67,7 +67,7 @@ SMALL = EnsembleRecipe(
             name="mobilenetv3_small_075",
             network=CropConfig(backbone="mobilenetv3_small_075", level=3, cbam=False, size=128, dropout=0.1),
             imagenet="none",
-            steps=1000,
+            steps=600,
             learning_rate=2e-3,
             seed=2024,
         ),
