@@ -290,6 +290,33 @@ def test_rs_u3_a_break_is_offered_between_cases_and_costs_no_reading_time(qtbot,
     assert [round(times.active_s) for times in read] == [1260, 60]
 
 
+def test_a_station_cut_between_two_cases_shows_why_and_a_key_opens_the_next_case_when_it_is_back(
+    qtbot, open_window, monkeypatch
+) -> None:
+    window = open_window()
+    start(qtbot, window)
+    store = window._station.events
+    kept, away = store.append, [True]
+
+    def refuse(events, expected_seq) -> None:
+        if away[0] and any(event.kind is EventKind.CASE_OPENED for event in events):
+            raise StoreError("Study log: the server cannot be reached; check the network.")
+        kept(events, expected_seq)
+
+    monkeypatch.setattr(store, "append", refuse)
+    answer(window)
+    page = window.reading.retry_page
+    qtbot.waitUntil(page.isVisible, timeout=30_000)
+    assert "the server cannot be reached" in page.words.text()
+    assert not window.reading.has_images
+    QTest.keyClick(page.button, Qt.Key.Key_Return)
+    assert page.isVisible(), "it is still away"
+    away[0] = False
+    QTest.keyClick(window.reading, Qt.Key.Key_F12)
+    qtbot.waitUntil(window.is_case_painted, timeout=30_000)
+    assert not page.isVisible()
+
+
 def test_rs_u3_a_reader_who_declines_is_asked_again_only_after_the_same_time(qtbot, open_window) -> None:
     window = open_window(conduct=Conduct(break_after_min=20.0))
     clock = ManualClock()
