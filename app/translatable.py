@@ -78,10 +78,11 @@ def _titles(content: object) -> Iterator[tuple[str, str]]:
 
 
 def _model_words() -> Iterator[tuple[str, str]]:
-    """What the scores of the packaged models mean."""
+    """What the packaged models do, what their scores mean and what they are for."""
     for path in sorted((ROOT / "resources" / "models").glob("*/card.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        yield "model", str(card["score_meaning"])
+        for name in ("score_meaning", "task", "intended_use"):
+            yield "model", str(card[name])
 
 
 def _demo_titles() -> Iterator[tuple[str, str]]:

@@ -108,7 +108,7 @@ def words_of_card(card: ModelCard) -> ModelWords:
     """Take from a card what the screen says of single findings: named thresholds, and what the numbers mean."""
     points = [point for point in card.operating_points if point.level in _FINDING_LEVELS]
     lesion = [point for point in card.operating_points if point.level == _LESION_LEVEL]
-    meanings = {output.name: output.meaning for output in card.outputs}
+    meanings = {output.name: output.meaning for output in card.outputs if output.unit.startswith("0")}
     return ModelWords(
         name=card.name,
         points=tuple(sorted(points, key=lambda point: point.threshold)),

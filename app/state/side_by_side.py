@@ -295,10 +295,10 @@ class SideBySide:
     # ---- words
 
     def threshold_words(self) -> str:
-        """The thresholds in force, in a few signs: "≥ 0.50", or "A ≥ 0.09 B ≥ 0.16"."""
+        """The thresholds in force, in a few signs: "≥ 0.50", or "(A ≥ 0.09, B ≥ 0.16)"."""
         if not self.several:
             return f"≥ {self.threshold:.2f}"
-        return " ".join(f"{side.letter} ≥ {side.threshold:.2f}" for side in self.shown)
+        return f"({', '.join(f'{side.letter} ≥ {side.threshold:.2f}' for side in self.shown)})"
 
     def count_lines(self) -> str:
         """What the thresholds do, one line a model on screen."""

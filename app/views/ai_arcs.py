@@ -101,7 +101,7 @@ def finding_arcs(
             lines = arc(target, at[0], mm, tissue_of(target.key))
             colour = theme.finding_colour(finding.finding, ai=True).name()
             arcs.setdefault(target.key, []).append(
-                Arc(lines=lines, words=f"{finding.number}: {words.format(mm)}", colour=colour)
+                Arc(lines=lines, words=f"{finding.tag}: {words.format(mm)}", colour=colour)
             )
     return {key: tuple(found) for key, found in arcs.items()}
 

@@ -249,7 +249,7 @@ class AiPanel(QFrame):
         _say(self._count, state.count + name if shown else "")
         if self.threshold is not None:
             self.threshold.setVisible(shown)
-            front = next((f"{row.letter}  {row.title}" for row in state.rows if row.front), "")
+            front = next((row.letter for row in state.rows if row.front), "")
             self.threshold.set_owner(front)
             self.threshold.set_state(state.threshold, state.card.points)
         self.list.set_findings(findings, state.threshold, state.chosen)
