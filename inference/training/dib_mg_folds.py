@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from resources.files import read_json
 from resources.vocabulary import Pathology
 
 _LOG = logging.getLogger(__name__)
-FOLDS, EPOCHS, BATCH, RATE, SEED = 5, 6, 8, 2e-4, 2018
+FOLDS, EPOCHS, BATCH, RATE, SEED = 5, 3, 8, 2e-4, 2018
 _FINE = 4  # canvas pixels per cell of the map that peaks are read from
 Circle = tuple[float, float, float]  # canvas row, column, radius
 Named = tuple[NDArray[np.float64], NDArray[np.int64]]  # score per view; 1 hit, 0 miss, -1 nothing to hit
@@ -77,19 +78,14 @@ def cross_validate(
     parts = folds_of(views)
     out.mkdir(parents=True, exist_ok=True)
     scores, hits = np.zeros(len(views)), np.full(len(views), -1)
-    start_scores, start_hits = _judged(_network(card), card, views)
+    start_scores, start_hits = _kept(out / "start.json", lambda: _judged(_network(card), card, views))
     for number in range(FOLDS):
         held = np.flatnonzero(parts == number)
-        path = out / f"fold{number}.json"
-        if not path.is_file():
-            network = _trained(_network(card), views, np.flatnonzero(parts != number), number, epochs)
-            found = _judged(network, card, [views[i] for i in held])
-            path.write_text(json.dumps([found[0].tolist(), found[1].tolist()]), encoding="utf-8")
-            _LOG.info("fold %d of %d done", number + 1, FOLDS)
-        stored = read_json(path)
-        assert isinstance(stored, list)
+        found = _kept(
+            out / f"fold{number}.json", partial(one_fold, card, views, parts, number, epochs=epochs)
+        )
         # logits of five networks are brought to one scale by the start's scores, in which no label is used
-        scores[held], hits[held] = _rescaled(np.array(stored[0]), start_scores[held]), stored[1]
+        scores[held], hits[held] = _rescaled(found[0], start_scores[held]), found[1]
     figures = _figures(views, {"trained": (scores, hits), "not trained on film": (start_scores, start_hits)})
     figures |= {
         "women": len({v.woman for v in views}),
@@ -100,6 +96,26 @@ def cross_validate(
     page = _page(figures, manifest)
     (out / "folds.md").write_text(page, encoding="utf-8")
     return page
+
+
+def one_fold(
+    card: ModelCard, views: Sequence[RealView], parts: NDArray[np.int64], number: int, *, epochs: int = EPOCHS
+) -> Named:
+    """Train on four parts and judge the views of part ``number``, in their order."""
+    network = _trained(_network(card), views, np.flatnonzero(parts != number), number, epochs)
+    found = _judged(network, card, [views[i] for i in np.flatnonzero(parts == number)])
+    _LOG.info("fold %d of %d done", number + 1, FOLDS)
+    return found
+
+
+def _kept(path: Path, made: Callable[[], Named]) -> Named:
+    """What the file holds; else what is made, which is written there."""
+    if not path.is_file():
+        scores, hits = made()
+        path.write_text(json.dumps([scores.tolist(), hits.tolist()]), encoding="utf-8")
+    stored = read_json(path)
+    assert isinstance(stored, list)
+    return np.array(stored[0], np.float64), np.array(stored[1], np.int64)
 
 
 def real_views(manifest: Path, lesions: Path | None, preprocessing: str) -> list[RealView]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from inference.model_card import ModelError
 from inference.models.cam_classifier import CamConfig, Pooling
 from inference.models.dib_mg_modern import ModernConfig
-from inference.preprocessing.pipeline import DIB_MG_PAPER, DIB_MG_SMALL_FILM, DIB_MG_SMALL_SPOTS
+from inference.preprocessing.pipeline import DIB_MG_PAPER, DIB_MG_SMALL_FILM
 from inference.training.data import Look
 
 
@@ -17,7 +17,7 @@ class Recipe:
 
     name: str
     network: CamConfig = field(default_factory=CamConfig)
-    preprocessing: str = DIB_MG_SMALL_SPOTS
+    preprocessing: str = DIB_MG_SMALL_FILM
     train_exams: int
     easy_exams: int = 0  # first lessons: fatty breasts, masses and calcifications, labels per breast as ever
     easy_epochs: int = 0
@@ -73,7 +73,6 @@ MODERN_RECIPE = Recipe(
     network=ModernConfig(
         pooling=Pooling.SMOOTH_MAX, sharpness=4.0, dropout=0.1, detail_px=20, spots=True, flips=True
     ),
-    preprocessing=DIB_MG_SMALL_FILM,
     train_exams=800,
     validation_exams=60,
     easy_exams=300,
@@ -95,7 +94,6 @@ FILM_RECIPE = replace(
     DIB_MG_SMALL_RECIPE,
     name="dib_mg_film",
     after=DIB_MG_SMALL_RECIPE.name,
-    preprocessing=DIB_MG_SMALL_FILM,
     easy_exams=0,
     easy_epochs=0,
     epochs=4,
