@@ -154,9 +154,9 @@ def _manifest_words(on: TrainedOn, data: str) -> str:
     if on.held_out:
         words += f"; {on.held_out} exams kept for testing were not touched"
     if on.unlabelled:
-        words += (
-            f"; {on.unlabelled} exams without truth, learnt from by pseudo-labels where the recipe says so"
-        )
+        words += f"; {on.unlabelled} more exams without truth, learnt from by pseudo-labels"
+    if on.unused:
+        words += f"; {on.unused} exams without truth were not used"
     return words
 
 

@@ -20,7 +20,7 @@ from inference.matching import matching_weights
 from inference.model_card import ModelError
 from inference.models.four_view import FourViewDetector
 from inference.registry import load_card
-from inference.training.four_view_card import Origin, read_origin, start_of, write_origin
+from inference.training.four_view_card import Origin, read_origin, start_of, training_words, write_origin
 from inference.training.four_view_draws import steps_for
 from inference.training.four_view_loop import Exams, run_recipe
 from inference.training.four_view_packaging import calibrate, calibrate_on, package, plain_engine
@@ -96,6 +96,7 @@ def ordered_exams(order: TrainingOrder, recipe: FourViewRecipe) -> PhantomExams 
         world=world,
         workers=order.workers,
         most_left_out=order.most_left_out,
+        unlabelled=bool(recipe.unlabelled_every),
     )
 
 
@@ -143,7 +144,10 @@ def _trained(order: TrainingOrder) -> tuple[Path, PhantomExams | ManifestExams]:
     if isinstance(exams, ManifestExams):
         write_left_out(exams.left_out, order.out / "left_out.csv")
     if best.is_file() and (order.out / "history.json").is_file():
-        for path in write_report(order.out, recipe, loaded(recipe, best), exams):
+        words = f"Learnt from: {training_words(recipe, [], origin)}"
+        if exams.trained_on.left_out:
+            words += f" {exams.trained_on.left_out} exams, breasts or views left out: left_out.csv."
+        for path in write_report(order.out, recipe, loaded(recipe, best), exams, learnt_from=words):
             _LOG.info("wrote %s", path)
     return best, exams
 

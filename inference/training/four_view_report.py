@@ -25,9 +25,12 @@ _SHOWN = 6
 
 
 def write_report(
-    folder: Path, recipe: FourViewRecipe, model: FourViewDetector, exams: Exams
+    folder: Path, recipe: FourViewRecipe, model: FourViewDetector, exams: Exams, *, learnt_from: str = ""
 ) -> tuple[Path, ...]:
-    """Write ``report.md``, ``curves.png`` and ``examples.png`` into a run's folder; returns their paths."""
+    """Write ``report.md``, ``curves.png`` and ``examples.png`` into a run's folder; returns their paths.
+
+    ``learnt_from`` are words on the exams: how they were split, how many were left out.
+    """
     history: list[dict[str, float]] = json.loads((folder / "history.json").read_text(encoding="utf-8"))
     curves = folder / "curves.png"
     draw_curves(history, curves)
@@ -36,7 +39,7 @@ def write_report(
     rows = [overlay(exam, results(exam, predict(model, exam))) for exam in shown[:_SHOWN]]
     cv2.imwrite(str(examples), _stacked(rows))
     page = folder / "report.md"
-    page.write_text(_page(history, recipe), encoding="utf-8")
+    page.write_text(_page(history, recipe, learnt_from), encoding="utf-8")
     return page, curves, examples
 
 
@@ -90,12 +93,13 @@ def _stacked(rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(whole, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _page(history: Sequence[dict[str, float]], recipe: FourViewRecipe) -> str:
+def _page(history: Sequence[dict[str, float]], recipe: FourViewRecipe, learnt_from: str) -> str:
     checks = [entry for entry in history if "validation_sensitivity" in entry]
     names = sorted({key for entry in checks for key in entry if key.startswith("validation_")})
     lines = [
         f"# Training of the four-view detector, recipe {recipe.name}",
         "",
+        *([learnt_from, ""] if learnt_from else []),
         "Figures of the validation exams at 0.2 false marks per image; synthetic validation where the exams are "
         "phantoms.",
         "",

@@ -46,7 +46,8 @@ class TrainedOn:
     malignant: int = 0  # exams with a cancer
     lesions: dict[str, int] = field(default_factory=dict)  # by type, counted in each view
     kinds: tuple[str, ...] = ()  # of images
-    unlabelled: int = 0  # exams without truth
+    unlabelled: int = 0  # exams without truth, learnt from by pseudo-labels
+    unused: int = 0  # exams without truth that the recipe leaves alone
     validation: int = 0
     validation_women: int = 0
     held_out: int = 0  # exams that the table keeps for testing
@@ -95,6 +96,7 @@ class ManifestExams:
         world: int = 1,
         workers: int = 1,
         most_left_out: float = MOST_LEFT_OUT,
+        unlabelled: bool = True,
     ) -> None:
         """Read the tables and prepare every image that is not in the cache.
 
@@ -106,6 +108,8 @@ class ManifestExams:
             Processes that read images.
         most_left_out
             Largest share of the exams to learn from that may be left out, 0 .. 1.
+        unlabelled
+            Also take exams without truth; False = they are not even read.
 
         Raises
         ------
@@ -122,7 +126,9 @@ class ManifestExams:
             cache=cache / f"{preprocessing.replace('/', '-')}-manifest-{chain_digest(preprocessing)}",
             preprocessing=preprocessing,
         )
-        asked = [case for case in sorting.cases if case.part is not Part.TEST]
+        taught = [*sorting.of(Part.TRAIN, labelled=True), *sorting.of(Part.VALIDATION, labelled=True)]
+        bare = sorting.of(Part.TRAIN, labelled=False)
+        asked = [*taught, *(bare if unlabelled else ())]
         readable, left_out = read_all(self._reader, asked, rank=rank, world=world, workers=workers)
         self.left_out: tuple[LeftOut, ...] = (
             *(LeftOut(case_id="", what=manifest.name, why=text) for text in table.problems),
@@ -130,7 +136,7 @@ class ManifestExams:
             *left_out,
         )
         self._learning = [c for c in sorting.of(Part.TRAIN, labelled=True) if c.case_id in readable]
-        without = [c for c in sorting.of(Part.TRAIN, labelled=False) if c.case_id in readable]
+        without = [c for c in bare if c.case_id in readable]
         self._held = [c for c in sorting.of(Part.VALIDATION, labelled=True) if c.case_id in readable]
         self.unlabelled = len(without)
         self.count = len(self._learning) + len(without)
@@ -173,6 +179,7 @@ class ManifestExams:
             lesions=dict(sorted(lesions.items())),
             kinds=tuple(sorted({row.kind.value for case in cases for row in case.rows})),
             unlabelled=self.unlabelled,
+            unused=len(sorting.of(Part.TRAIN, labelled=False)) - self.unlabelled,
             validation=len(self._held),
             validation_women=len({case.woman for case in self._held}),
             held_out=sum(case.part is Part.TEST for case in sorting.cases),

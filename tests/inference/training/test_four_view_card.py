@@ -155,6 +155,9 @@ def test_one_step_on_a_manifest_gives_a_model_whose_card_tells_what_was_used(tmp
     assert "1 validation women" in card.score_meaning
     assert "phantom" not in card.score_meaning
     assert all("1 exams of 1 validation women" in point.how_set for point in card.operating_points)
+    report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    assert "Learnt from: Two drawn women" in report
+    assert "split as the table's column split says" in report
     assert (tmp_path / "run" / "left_out.csv").read_text(encoding="utf-8") == "case_id,what,why\n"
     other = replace(order, imagenet="package")
     with pytest.raises(ModelError, match="start ImageNet package"):

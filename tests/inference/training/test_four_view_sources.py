@@ -117,6 +117,8 @@ def test_no_woman_learns_and_validates_and_exams_without_any_truth_come_last(
     assert exams.unlabelled == 1
     assert [exam.labelled for exam in learning] == [True] * (exams.count - 1) + [False]
     assert learning[-1].case_id == bare
+    without = ManifestExams(own / "bare.csv", _tables(own)[1], tmp_path, PIPELINE, unlabelled=False)
+    assert (without.count, without.unlabelled, without.trained_on.unused) == (exams.count - 1, 0, 1)
     held = {exam.case_id for exam in exams.validation()}
     assert held
     assert not held & {exam.case_id for exam in learning}
