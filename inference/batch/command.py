@@ -22,11 +22,12 @@ from inference.batch.private_list import PrivateList
 from inference.batch.public_words import row_note
 from inference.batch.reporting import TerminalReporter
 from inference.batch.run import Run, Summary
-from inference.batch.run_folder import BatchError, Job, RunFolder
+from inference.batch.run_folder import SOURCE_PREFIX, BatchError, Job, RunFolder
 from inference.batch.units import Listing, Unit, list_units
 from inference.batch.watching import Watch
 from inference.batch.work import WorkSpec
 from inference.device import chosen_device
+from inference.exam.dicom import pseudonym
 from inference.exam.manifest import read_lesion_table
 from inference.exam.types import InferenceError
 from inference.model_card import ModelCard
@@ -103,7 +104,7 @@ def infer(
 ) -> None:
     """Analyse every exam of a manifest, folder, zip or PACS search; run again, it goes on where it stopped.
 
-    Exit status: 0 every exam was analysed, 1 at least one was not, 2 a wrong option, 130 interrupted.
+    Exit status: 0 every exam was analysed, 1 at least one was not, 2 refused or broken off, 130 interrupted.
     """
     folder = out or sr
     if folder is None:
@@ -277,7 +278,7 @@ def _prepare_folder(order: Order, folder: RunFolder, claims: Claims) -> None:
         model_version=model["card_version"],
         weights_sha256=model["weights_digest"],
         preprocessing=model["preprocessing"],
-        source=order.source if order.source.startswith(PACS) else Path(order.source).resolve().name,
+        source=_source_name(order.source),
         floor=order.floor,
         heatmaps=order.heatmaps,
         objects=order.sr is not None,
@@ -289,6 +290,14 @@ def _prepare_folder(order: Order, folder: RunFolder, claims: Claims) -> None:
     folder.open(job, claims.owner)
     if order.retry_failed:
         folder.retry_failed()
+
+
+def _source_name(source: str) -> str:
+    """What the run calls its source: a search or a manifest by its name, a folder or zip by a pseudonym."""
+    name = Path(source).resolve().name
+    if source.startswith(PACS) or name.lower().endswith(".csv"):
+        return source if source.startswith(PACS) else name
+    return pseudonym(name, SOURCE_PREFIX)
 
 
 def _others_live(claims: Claims) -> bool:
