@@ -19,7 +19,7 @@ from inference.batch.passing import is_full, is_passing
 from inference.batch.pool import Died, Event, Finished, Hopeless, Pool, PutOff, Stopped
 from inference.batch.public_words import nameless
 from inference.batch.run_folder import BatchError, RunFolder
-from inference.batch.units import Unit
+from inference.batch.units import Unit, as_recorded
 from inference.batch.work import Product, failed
 from inference.exam.pacs.model import PacsStopped
 from resources.files import UserFacingError
@@ -102,7 +102,8 @@ class Run:
 
     def extend(self, units: Iterable[Unit]) -> None:
         """Add units; those that are known or recorded already are not done again."""
-        for unit in units:
+        for listed in units:
+            unit = as_recorded(listed, self._done)
             if unit.key in self._known:
                 continue
             self._known.add(unit.key)

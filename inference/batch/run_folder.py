@@ -11,23 +11,25 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from inference.batch.durable import replace_file, set_aside, write_once
-from inference.batch.units import Unit
+from inference.batch.units import Unit, as_recorded
 from inference.batch.work import Product
+from inference.exam.dicom import pseudonym
 from inference.exam.types import InferenceError
 from inference.run_output import RunOutput
+from resources.scratch import scratch_folder
 
 _LOG = logging.getLogger(__name__)
 JOB_FILE = "job.json"
 _OURS = ("exams", "journal", "claims", "heatmaps")
 _TABLES = ("scores.csv", "detections.csv", "run.json")
 FORMAT = 1
+SOURCE_PREFIX = "S"  # of a folder's or zip's pseudonym
 
 
 class BatchError(InferenceError):
@@ -38,7 +40,8 @@ class BatchError(InferenceError):
 class Job:
     """What makes two runs the same run: the model, what is asked of it, and the source by its name.
 
-    ``source`` carries no folders: the same share may be mounted elsewhere on another machine.
+    ``source`` carries no folders above the last, for the same share may be mounted elsewhere on another machine; of a
+    folder or zip, which may be named after a patient, it is a pseudonym.
     """
 
     model_id: str
@@ -109,6 +112,8 @@ class RunFolder:
                 f"{self.root / JOB_FILE}: expected the description of a run, found damage; start again with --fresh."
             ) from error
         for name, wanted in facts.items():
+            if name == "source" and pseudonym(str(found.get(name)), SOURCE_PREFIX) == wanted:
+                continue  # an older program wrote the folder's own name
             if found.get(name, _DEFAULTS.get(name)) != wanted:
                 raise BatchError(
                     f"{self.root}: expected a run with {_WORDS.get(name, name)} {_short(wanted)}, found one with "
@@ -215,11 +220,11 @@ class RunFolder:
                 devices += [str(record["device"])] if record.get("device") else []
         for path, sentence in refused:
             output.fail(path, sentence)
-        with tempfile.TemporaryDirectory(prefix="negatoscope-tables-") as scratch:
-            output.folder = Path(scratch)
+        with scratch_folder("tables") as scratch:
+            output.folder = scratch
             output.write(**facts, device=devices[-1] if devices else "")
             for name in _TABLES:
-                replace_file(self.root / name, (Path(scratch) / name).read_bytes())
+                replace_file(self.root / name, (scratch / name).read_bytes())
 
     def run_facts(self) -> dict[str, Any]:
         """What run.json says."""
@@ -227,8 +232,8 @@ class RunFolder:
         return facts
 
     def _order(self, listed: list[Unit]) -> list[str]:
-        current = {unit.case_id: unit.key for unit in listed}
         recorded = self.recorded()
+        current = {unit.case_id: as_recorded(unit, recorded).key for unit in listed}
         gone: dict[str, tuple[float, str]] = {}
         for key in recorded - set(current.values()):
             record, _ = self._read(key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,14 +52,16 @@ class Unit:
     Attributes
     ----------
     case_id : what the tables call it.
-    key : 32 hex digits over the case and the names and sizes of its files.
+    key : 32 hex digits over the case and its objects' UIDs (pictures: their names) and sizes.
     root : the folder, zip or manifest that it was listed from.
+    former_key : the same over names and sizes, by which older runs know it; '' = it has none.
     """
 
     case_id: str
     key: str
     root: Path
     content: ManifestCase | Group | StudyFolder | PacsStudy
+    former_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +94,28 @@ def list_units(source: Path) -> Listing:
     folder = FolderSource(source)
     units = []
     for group in folder.groups():
-        facts = [
-            f"{item.member.name}|{_member_size(item.member.file, item.member.info)}" for item in group.items
+        sizes = [_member_size(item.member.file, item.member.info) for item in group.items]
+        keys = [
+            _key(group.exam_id, [f"{name}|{size}" for name, size in zip(names, sizes, strict=True)])
+            for names in (
+                [
+                    item.sop_uid or item.member.name for item in group.items
+                ],  # a copy under other names is known
+                [item.member.name for item in group.items],
+            )
         ]
-        units.append(Unit(case_id=group.exam_id, key=_key(group.exam_id, facts), root=source, content=group))
+        units.append(Unit(case_id=group.exam_id, key=keys[0], root=source, content=group, former_key=keys[1]))
     # a report or saved display beside the images is no failure
     refused = tuple((entry.path, entry.sentence) for entry in folder.report.refused if entry.found is None)
     why = Counter(reason(sentence, path) for path, sentence in refused)
     return Listing(units=tuple(units), refused=refused, refused_files=dict(sorted(why.items())))
+
+
+def as_recorded(unit: Unit, recorded: Set[str]) -> Unit:
+    """Return a unit under the key that a run knows it by: one that an older program recorded is not done again."""
+    if unit.key not in recorded and unit.former_key in recorded:
+        return replace(unit, key=unit.former_key)
+    return unit
 
 
 def list_pacs(peer: Peer, query: Query, name: str) -> Listing:

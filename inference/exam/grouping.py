@@ -30,6 +30,7 @@ class Item:
     view: ViewName
     kind: ImageKind
     study_uid: str = ""
+    sop_uid: str = ""
     patient_id: str = ""
     age: int | None = None
     shape: tuple[int, int] = (0, 0)

@@ -264,18 +264,11 @@ def _dicom_item(member: Member, info: HeaderInfo) -> Item | None:
     if info.view is None:
         return None
     return Item(
-        member=member,
-        view=info.view,
-        kind=info.kind,
-        study_uid=info.study_uid,
-        patient_id=info.patient_id,
-        age=info.age,
-        shape=(info.rows, info.cols),
-        patient_key=info.patient_key,
-        birth_date=info.birth_date,
-        study_date=info.study_date,
+        member=member, view=info.view, kind=info.kind, study_uid=info.study_uid, sop_uid=info.sop_instance_uid,
+        patient_id=info.patient_id, age=info.age, shape=(info.rows, info.cols), patient_key=info.patient_key,
+        birth_date=info.birth_date, study_date=info.study_date,
         warnings=tuple(f"{info.view.key}: {text}" for text in info.evidence if "conflict" in text),
-    )
+    )  # fmt: skip
 
 
 def _named_picture(member: Member) -> tuple[Item | None, ImportEntry]:
