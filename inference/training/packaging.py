@@ -175,7 +175,7 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
         "training_data": "",
         "licence": "Apache-2.0, weights included",
         "known_limits": [
-            "Trained and measured on synthetic phantoms only; its behaviour on real mammograms is unknown.",
+            "Trained on synthetic phantoms only; its behaviour on real digital mammograms is unknown.",
             "Reads at 0.45 mm per pixel; calcifications only as spots counted at 0.2 mm, so it is blind to their "
             "shape, and to all of them where the file's pixels exceed 0.25 mm.",
             "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
@@ -183,6 +183,8 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
             "(calibration in the card); a second answer may remain some 20 mm above or below a strong one.",
             "On the two real film exams of the demo the malignant one (0.10) scores about as the benign one (0.08); "
             "both lie over the operating point.",
+            "On real film that it has never met it is near chance and points beside most cancers (docs/models/dib-mg-mias.md); "
+            "muscle, rim and the film's edges are left out there, so a cancer over the muscle is not shown.",
             "Does not tell the type of a finding, its quadrant or its match in the other view.",
             "Where no pixel spacing is recorded the scale is guessed from the height of the breast.",
             "Half of the training exams held a cancer, so scores are far above what screening would justify.",
