@@ -113,7 +113,7 @@ def list_units(source: Path) -> Listing:
 
 def as_recorded(unit: Unit, recorded: Set[str]) -> Unit:
     """Return a unit under the key that a run knows it by: one that an older program recorded is not done again."""
-    if unit.key not in recorded and unit.former_key in recorded:
+    if unit.former_key and unit.key not in recorded and unit.former_key in recorded:
         return replace(unit, key=unit.former_key)
     return unit
 
