@@ -278,6 +278,8 @@ class CesmEngine:
         cams = np.zeros((len(found), 0, 0), np.float32)
         if explained:
             cams = torch.stack([grad_cam(m, crops) for m in self.members]).mean(0).cpu().numpy()
+        judged = {"both": self.malignancy(seen.pair, masks)}
+        judged |= {name: self.malignancy(seen.pair, masks, name) for name in _ALONE} if explained else {}
         return [
             Judged(
                 seen=seen,
@@ -286,10 +288,11 @@ class CesmEngine:
                 alone={
                     name: scaled(float(seen.maps[name][c.mask].mean()), self._presence) for name in _ALONE
                 },
-                malignancy=float(p),
+                malignancy=float(judged["both"][n]),
                 map=cam,
+                by_image={name: float(values[n]) for name, values in judged.items()} if explained else {},
             )
-            for c, p, cam in zip(found, self.malignancy(seen.pair, masks), cams, strict=True)
+            for n, (c, cam) in enumerate(zip(found, cams, strict=True))
         ]
 
     def crops(self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]]) -> Tensor | None:
@@ -319,6 +322,7 @@ class CesmEngine:
                     finding=None,
                     malignancy=lesion.malignancy,
                     outline=stored_outline(lesion.seen.pair, lesion.candidate.mask),
+                    energy_scores=lesion.by_image,
                 )
             )
         described = describe([one.images.low for one in seen], made, self._matcher)

@@ -40,6 +40,7 @@ class Judged:
     alone: Mapping[str, float]
     malignancy: float
     map: NDArray[np.float32] = field(repr=False)  # Grad-CAM over the crop
+    by_image: Mapping[str, float] = field(default_factory=dict)  # malignancy from each image and from both
 
 
 def twins(lesion: Judged, on_low: Detection) -> tuple[Detection, Detection]:

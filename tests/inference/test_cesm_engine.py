@@ -110,6 +110,8 @@ def test_a_lesion_is_outlined_on_both_images_of_each_pair_in_stored_pixels(
         ]
         assert hit, key
         assert len(hit[0].outline) > 5
+        assert set(hit[0].energy_scores) == {"low", "recombined", "both"}
+        assert hit[0].energy_scores["both"] == hit[0].malignancy
         rows = [r for r, _ in hit[0].outline]
         assert truth.box.row0 - 6 <= min(rows) and max(rows) <= truth.box.row1 + 6  # noqa: PT018
     keys = {d.image_key for d in result.detections}
