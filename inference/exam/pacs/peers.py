@@ -145,7 +145,7 @@ def _must_match(connection: Connection, *, encrypted: bool) -> None:
     if connection.tls and not encrypted:
         words = _tr(
             "{0}: by C-MOVE the images would come back unencrypted, for our storage service has no certificate; give "
-            "it one (cert_file and key_file of the listener in pacs.json), or choose C-GET."
+            "it one under Receiving, or choose C-GET."
         )
         raise PacsError(words.format(connection.name))
 
