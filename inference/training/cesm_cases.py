@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,10 @@ from inference.exam.types import Box
 from inference.training.cesm_data import cesm_spec, lesion_masks, plain_enhancement
 from inference.training.cesm_segmenting import dice
 from resources.vocabulary import Laterality, Pathology
+
+CASE_MM = (
+    0.3  # pixels of the measured phantoms: the crops' detail is that of 0.25 mm, and a third of the cost
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,8 @@ def cases(engine: CesmEngine, folder: Path, seeds: Iterable[int]) -> Iterator[Ce
     for seed in seeds:
         path = folder / f"{seed}.npz"
         if not path.exists():
-            _save(measured_case(engine, phantom_exam(cesm_spec(seed))), path)
+            spec = replace(cesm_spec(seed), pixel_mm=CASE_MM)
+            _save(measured_case(engine, phantom_exam(spec)), path)
         yield _load(path)
 
 

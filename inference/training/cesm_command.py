@@ -23,7 +23,7 @@ from inference.model_card import read_card, write_card
 from inference.training.cesm_cases import CesmCase, cases
 from inference.training.cesm_data import CropSet, cesm_cache, cesm_seeds, crop_set, fill
 from inference.training.cesm_evaluation import breast_scores, case_figures, judged_crops, mask_figures
-from inference.training.cesm_loop import run_fold
+from inference.training.cesm_loop import FINISHED, run_fold
 from inference.training.cesm_packaging import (
     calibrate_malignancy,
     calibrate_presence,
@@ -57,6 +57,7 @@ class CesmOrder:
     epochs: int | None = None
     fold: int | None = None  # train this fold only
     workers: int = 1  # processes that make phantoms
+    validation: int = _VALIDATION  # phantoms on which presence and breasts are calibrated
     shipped: int = _SHIPPED  # folds whose networks are packaged
 
 
@@ -80,9 +81,9 @@ def train_cesm(order: CesmOrder) -> dict[int, Path]:
 
 
 def fold_weights(out: Path, recipe: CesmRecipe) -> dict[int, Path]:
-    """Weights of the folds of a variant that lie in a run's folder."""
-    found = {n: out / variant_name(recipe) / f"fold{n}" / "best.safetensors" for n in range(recipe.folds)}
-    return {n: path for n, path in found.items() if path.is_file()}
+    """Weights of the folds of a variant that were trained to their end in a run's folder."""
+    found = {n: out / variant_name(recipe) / f"fold{n}" for n in range(recipe.folds)}
+    return {n: path / "best.safetensors" for n, path in found.items() if (path / FINISHED).is_file()}
 
 
 def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
@@ -118,7 +119,9 @@ def package_run(
     )
     calibrate_malignancy(folder, recipe, data, runs)
     engine = CesmEngine(folder, "cpu", floor=0.0)
-    measured = list(cases(engine, _case_folder(order.cache, folder), cesm_seeds("validation", _VALIDATION)))
+    measured = list(
+        cases(engine, _case_folder(order.cache, folder), cesm_seeds("validation", order.validation))
+    )
     calibrate_presence(folder, measured, _breasts(engine, measured))
     return folder
 

@@ -27,6 +27,7 @@ from inference.training.cesm_data import CropSet, fold_of
 from inference.training.cesm_recipe import CesmRecipe
 
 _LOG = logging.getLogger(__name__)
+FINISHED = "finished"  # a file beside the weights of a fold that was trained to its end
 
 
 @dataclass(slots=True)
@@ -155,6 +156,8 @@ def run_fold(
         )
         _judge(run, recipe, found, folder)
         _save(run, folder)
+    if last == recipe.epochs or run.stale >= recipe.patience:
+        (folder / FINISHED).touch()
     return folder / "best.safetensors"
 
 
