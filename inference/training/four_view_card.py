@@ -42,6 +42,7 @@ class Origin:
     data: str = ""
     licence: str = ""
     members: tuple[int, ...] = ()  # random 80 % partitions, of an ensemble
+    processes: int = 1  # that took each step together
 
 
 def start_of(recipe: FourViewRecipe, weights: Path | None) -> tuple[str, str, str]:
@@ -120,10 +121,16 @@ def training_words(
             checks,
             key=lambda e: e["validation_sensitivity"] + 0.25 * e.get("validation_malignancy_auc", 0.5),
         )
-        exams = f"{recipe.batch_exams} exams" if recipe.batch_exams > 1 else "one exam"
+        together = recipe.batch_exams * origin.processes
+        exams = f"{together} exams" if together > 1 else "one exam"
         words += f"; {int(checks[-1]['step'])} of {origin.steps or recipe.steps} steps of {exams} run, step {int(best['step'])} kept"
-        judge = "phantoms" if on.kind == PHANTOMS else f"exams of {on.validation_women} other women"
-        words += f" by {min(on.validation, recipe.validation_exams)} validation {judge}"
+        shown = min(on.validation, recipe.validation_exams)
+        others = counted(on.validation_women, "other woman", "other women")
+        words += (
+            f" by {shown} validation phantoms"
+            if on.kind == PHANTOMS
+            else f" by {counted(shown, 'exam')} of {others}"
+        )
     if origin.members:
         which = ", ".join(str(n) for n in origin.members)
         words += (
@@ -137,6 +144,11 @@ def training_words(
     return words
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Put a number before its noun."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def _phantom_words(on: TrainedOn) -> str:
     return (
         f"{on.exams} synthetic phantom exams (seeds 0 to {on.exams - 1}; pixels of 0.1, 0.15 and 0.2 mm; 5 of 8 "
@@ -147,7 +159,7 @@ def _phantom_words(on: TrainedOn) -> str:
 def _manifest_words(on: TrainedOn, data: str) -> str:
     lesions = ", ".join(f"{count} {name}" for name, count in on.lesions.items()) or "none"
     words = (
-        f"{data or 'Images of the user, of which nothing more was said'}: {on.exams} exams of {on.women} women "
+        f"{data or 'Images of the user, of which nothing more was said'}: {counted(on.exams, 'exam')} of {counted(on.women, 'woman', 'women')} "
         f"({', '.join(on.kinds)}) from {' and '.join(on.tables)}, {on.malignant} with a cancer, {on.normal} without a "
         f"lesion; lesions marked in views: {lesions}; {on.rule}"
     )

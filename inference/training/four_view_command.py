@@ -20,7 +20,14 @@ from inference.matching import matching_weights
 from inference.model_card import ModelError
 from inference.models.four_view import FourViewDetector
 from inference.registry import load_card
-from inference.training.four_view_card import Origin, read_origin, start_of, training_words, write_origin
+from inference.training.four_view_card import (
+    Origin,
+    counted,
+    read_origin,
+    start_of,
+    training_words,
+    write_origin,
+)
 from inference.training.four_view_draws import steps_for
 from inference.training.four_view_loop import Exams, run_recipe
 from inference.training.four_view_packaging import calibrate, calibrate_on, package, plain_engine
@@ -137,6 +144,7 @@ def _trained(order: TrainingOrder) -> tuple[Path, PhantomExams | ManifestExams]:
         recipe=recipe.name,
         steps=recipe.steps,
         member=recipe.member,
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
         data=order.data,
         licence=order.licence,
     )
@@ -190,10 +198,8 @@ def train_and_package(order: TrainingOrder, folder: Path, *, version: str) -> Pa
 def calibrate_by(folder: Path, exams: Exams) -> None:
     """Calibrate a packaged model on phantoms, or on the validation exams of the manifest that it learnt from."""
     if isinstance(exams, ManifestExams):
-        where = (
-            f"{exams.trained_on.validation} exams of {exams.trained_on.validation_women} validation women, who also "
-            "chose the weights"
-        )
+        women = counted(exams.trained_on.validation_women, "validation woman", "validation women")
+        where = f"{counted(exams.trained_on.validation, 'exam')} of {women}, who also chose the weights"
         calibrate_on(folder, exams.judged(plain_engine(folder)), where)
     else:
         calibrate(folder)

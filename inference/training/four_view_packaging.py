@@ -144,10 +144,11 @@ def _calibrated(
         "lesion_slope": lesion[0], "lesion_intercept": lesion[1],
         "malignancy_slope": malignancy[0], "malignancy_intercept": malignancy[1], "floor": round(floor, 5),
     }  # fmt: skip
-    how = f"logistic fits (Platt 1999) of lesion presence, malignancy and breast on {where}"
+    fitted = [name for name in ("lesion presence", "malignancy", "breast") if name not in left]
+    said = f"logistic fits (Platt 1999) of {_listed(fitted)} on {where}" if fitted else "not calibrated"
     if left:
-        how += f"; not fitted, for fewer than {_LEAST} of either kind: {', '.join(left)}"
-    raw["calibration"] = {"slope": breast[0], "intercept": breast[1], "how_set": how}
+        said += f"; not fitted, for fewer than {_LEAST} of either kind: {_listed(left)}"
+    raw["calibration"] = {"slope": breast[0], "intercept": breast[1], "how_set": said}
     calibrated = np.array([_through(float(s), breast) for s in suspicion])
     raw["operating_points"] = [
         {
@@ -166,13 +167,12 @@ def _calibrated(
         ]
     raw["score_meaning"] = (
         "Chance that a lesion is there, and breast score: chance of cancer from the most suspicious lesion (its chance "
-        f"times its malignancy); both as calibrated on {kind}; not probabilities for a patient."
+        f"times its malignancy); {f'both as calibrated on {kind}' if not left else said}; not probabilities for a patient."
     )
     for output in raw["outputs"]:
         if output["name"] == "breast score":
-            output["meaning"] = (
-                f"highest lesion chance times malignancy in the breast, calibrated on {kind.partition(',')[0]}"
-            )
+            how = f"calibrated on {kind.partition(',')[0]}" if "breast" not in left else "not calibrated"
+            output["meaning"] = f"highest lesion chance times malignancy in the breast, {how}"
     write_card(folder, raw)
     return raw
 
@@ -194,6 +194,11 @@ def _logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _through(value: float, scale: tuple[float, float]) -> float:
     z = scale[0] * float(_logit(np.array(value))) + scale[1]
     return float(1.0 / (1.0 + np.exp(-z)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: "a, b and c"."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
 
 
 def _fitted(
