@@ -181,8 +181,8 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
             "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
             "Its raw maps answer beside their cause and are moved back by an offset found from mirrored pictures "
             "(calibration in the card); a second answer may remain some 20 mm above or below a strong one.",
-            "On the two real film exams of the demo the malignant one (0.10) scores about as the benign one (0.08); "
-            "both lie over the operating point.",
+            "On the two real film exams of the demo the malignant one scores 0.09 and the benign one 0.04, on either side of "
+            "the operating point; two exams allow no figure.",
             "On real film that it has never met it is near chance and points beside most cancers (docs/models/dib-mg-mias.md); "
             "muscle, rim and the film's edges are left out there, so a cancer over the muscle is not shown.",
             "Does not tell the type of a finding, its quadrant or its match in the other view.",
