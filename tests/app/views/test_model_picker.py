@@ -236,6 +236,7 @@ def test_a_choice_is_kept_and_holds_at_the_next_exam_without_a_restart(
 def test_mg30_of_several_models_each_says_where_it_stands(window: MainWindow, qtbot, exams: Path) -> None:
     window.preferences.keep(replace(window.preferences.settings, models_beside=("maps", "cesm")))
     open_exam(window, qtbot, exams, 0)
+    window.reading.ai_layers.threshold = 0.0
     QTest.keyClick(window.reading.grid, Qt.Key.Key_B)
     panel = window.reading.ai_panel
     assert panel is not None
