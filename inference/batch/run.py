@@ -224,6 +224,7 @@ class Run:
         self._working.pop(event.unit.key, None)
         self._claims.release(event.unit.key)
         self.summary.put_off[event.unit.case_id] = event.sentence
+        self._known.discard(event.unit.key)  # whoever watches a folder lists it again
         self._put_off_in_a_row += 1
         if event.full or self._put_off_in_a_row >= _PUT_OFF_IN_A_ROW:
             self.summary.ended_early = True
@@ -247,6 +248,7 @@ class Run:
         attempt = self._working.pop(product.key, 0)
         if self._folder.record(product, worker=worker, attempt=attempt + self._claims.deaths(product.key)):
             self._done.add(product.key)
+            self.summary.put_off.pop(product.case_id, None)
             (self.summary.failed if product.failure else self.summary.recorded).append(product.key)
             self._reporter.exam(product)
         else:  # this machine slept so long that another took over and was first
