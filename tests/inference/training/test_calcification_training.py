@@ -25,7 +25,14 @@ from inference.training.calcification_evaluation import (
     sensitivities,
     table,
 )
-from inference.training.calcification_loop import drawn_batch, start, train_member, train_step
+from inference.training.calcification_loop import (
+    drawn_batch,
+    load_checkpoint,
+    save_checkpoint,
+    start,
+    train_member,
+    train_step,
+)
 from inference.training.calcification_phantoms import draw_specks, group_view
 from inference.training.calcification_recipe import PAPER, MemberRecipe, ensemble_recipe
 
@@ -73,6 +80,24 @@ def test_each_network_of_the_paper_takes_a_step(member: MemberRecipe) -> None:
     assert not torch.equal(before, run.model.crop.head.weight)
 
 
+def test_a_network_of_the_paper_goes_on_from_its_checkpoint_as_if_never_stopped(tmp_path: Path) -> None:
+    member = PAPER.members[0]
+    small = replace(member, network=replace(member.network, size=64), imagenet="none", batch=3, warmup=1)
+    crops = made_crops(6)
+    run = start(small, crops)
+    train_step(small, run, crops)
+    save_checkpoint(run, tmp_path)
+    again = start(replace(small, seed=5), crops)  # other weights, to be replaced
+    assert load_checkpoint(again, tmp_path)
+    (tmp_path / "checkpoint.pt").unlink()  # hundreds of megabytes
+    assert again.step == 1
+    assert train_step(small, run, crops) == train_step(small, again, crops)
+    for (name, one), other in zip(
+        run.model.state_dict().items(), again.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+
+
 def test_the_papers_networks_are_the_five_of_the_recipe() -> None:
     names = [m.network.backbone for m in ensemble_recipe("paper").members]
     assert names == ["densenet201", "resnet101", "legacy_xception", "inception_v3", "inception_resnet_v2"]
@@ -83,14 +108,11 @@ def test_the_papers_networks_are_the_five_of_the_recipe() -> None:
 def test_a_run_that_was_cut_off_equals_one_that_never_stopped(tmp_path: Path) -> None:
     crops = made_crops()
     whole = train_member(TINY, crops, crops, tmp_path / "whole")
-    train_member(replace(TINY, steps=4), crops, crops, tmp_path / "probe")
     cut = tmp_path / "cut"
     cut.mkdir()
     run = start(TINY, crops)
     for _ in range(2):
         train_step(TINY, run, crops)
-    from inference.training.calcification_loop import save_checkpoint
-
     save_checkpoint(run, cut)
     resumed = train_member(TINY, crops, crops, cut)
     first = torch.load(tmp_path / "whole" / "checkpoint.pt", weights_only=True)
