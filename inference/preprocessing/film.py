@@ -21,6 +21,7 @@ _DARK = 0.42  # air and thin tissue, of the picture's brightest
 _ABOVE_AIR = 0.22  # of the way from air to the middle grey of the film
 _LEAST_BREAST, _MOST_BREAST = 0.05, 0.9  # of the picture
 _SURE = 0.5
+_LIT = 0.8  # of a column of film that lies within it
 _SKIN_MM, _WALL_MM, _END_MM = 4.0, 2.5, 4.0
 
 
@@ -42,7 +43,10 @@ def film_breast(grey: NDArray[np.float32]) -> BreastRegion:
     small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.float32)
     labels = _labels(small)
     level = _air_level(small, labels)
-    mask = None if level is None else _largest(_smooth(small) > level, labels)
+    mask = None
+    if level is not None:
+        mask = _largest(_smooth(small) > level, labels)
+        mask = None if mask is None else _from_films_edge(mask, small > level)
     if mask is None or not _LEAST_BREAST < mask.mean() < _MOST_BREAST:
         return find_breast(_blackened(grey, labels))
     full = cv2.resize(mask.astype(np.uint8), (cols, rows), interpolation=cv2.INTER_NEAREST) > 0
@@ -74,7 +78,7 @@ def _air_level(small: NDArray[np.float32], labels: NDArray[np.bool_]) -> float |
         return None
     counts = np.convolve(np.bincount(dark, minlength=256), np.ones(5), mode="same")
     air = float(counts.argmax())
-    return (air + max(5.0, _ABOVE_AIR * (middle - air))) / 255.0
+    return float((air + max(5.0, _ABOVE_AIR * (middle - air))) / 255.0)
 
 
 def _largest(bright: NDArray[np.bool_], labels: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
@@ -90,7 +94,18 @@ def _largest(bright: NDArray[np.bool_], labels: NDArray[np.bool_]) -> NDArray[np
     best = (parts == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
     outline, _ = cv2.findContours(best, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(best, outline, -1, (1,), cv2.FILLED)  # dark fat within a breast is breast
-    return best > 0
+    return np.asarray(best > 0, np.bool_)
+
+
+def _from_films_edge(mask: NDArray[np.bool_], bright: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cut the columns before the film's edge at the chest wall, and the half lit one: an edge there looks like a sign."""
+    cols = np.flatnonzero(mask.any(axis=0))[: max(1, mask.shape[1] // 25)]
+    lit = (mask & bright)[:, cols].sum(axis=0) / mask[:, cols].sum(axis=0)
+    dark = int(np.argmax(lit > _LIT)) if (lit > _LIT).any() else 0
+    out = mask.copy()
+    if dark:
+        out[:, : cols[dark] + 1] = False
+    return out
 
 
 def _blackened(grey: NDArray[np.float32], labels: NDArray[np.bool_]) -> NDArray[np.float32]:

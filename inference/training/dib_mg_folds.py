@@ -34,6 +34,7 @@ from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
 from inference.torch_engine import readable_images
 from inference.training.data import augment
+from inference.training.loop import evidence_of
 from resources.files import read_json
 from resources.vocabulary import Pathology
 
@@ -103,7 +104,7 @@ def one_fold(
 ) -> Named:
     """Train on four parts and judge the views of part ``number``, in their order."""
     network = _trained(_network(card), views, np.flatnonzero(parts != number), number, epochs)
-    found = _judged(network, card, [views[i] for i in np.flatnonzero(parts == number)])
+    found = _judged(network, card, [view for view, part in zip(views, parts, strict=True) if part == number])
     _LOG.info("fold %d of %d done", number + 1, FOLDS)
     return found
 
@@ -194,7 +195,7 @@ def _trained(
             chosen = np.concatenate([drawn[k * half : (k + 1) * half], rng.choice(cancers, half)])
             planes, masks, labels = _tensors([views[i] for i in chosen])
             planes, masks = augment(planes, masks, rng)
-            logits = network.view_logits(network(planes), map_mask(masks))
+            logits = network.view_logits(evidence_of(network, planes), map_mask(masks))
             loss = functional.binary_cross_entropy_with_logits(logits, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -235,7 +236,7 @@ def _rescaled(scores: NDArray[np.float64], start: NDArray[np.float64]) -> NDArra
     """The scores with the median and spread that the same views had before training."""
     low, middle, high = np.percentile(scores, [25, 50, 75])
     low0, middle0, high0 = np.percentile(start, [25, 50, 75])
-    return (scores - middle) / max(high - low, 1e-6) * (high0 - low0) + middle0
+    return np.asarray((scores - middle) / max(high - low, 1e-6) * (high0 - low0) + middle0, np.float64)
 
 
 def _figures(views: Sequence[RealView], named: dict[str, Named]) -> dict[str, Any]:

@@ -36,22 +36,22 @@ def film_look(
     for i in range(len(canvases)):
         if rng.random() >= share:
             continue
-        grey = (canvases[i, 0].numpy() + 1.0) * 0.5
+        grey: Grey = np.asarray((canvases[i, 0].numpy() + 1.0) * 0.5, np.float32)
         inside = masks[i].numpy() > 0
         if not inside.any():
             continue
         if i % 2 and rng.random() < 0.6:
-            grey = grey + _muscle(inside, rng)
+            grey = np.asarray(grey + _muscle(inside, rng), np.float32)
         if rng.random() < 0.7:
-            grey = grey * _thin_rim(inside, rng)
+            grey = np.asarray(grey * _thin_rim(inside, rng), np.float32)
         grey = _toned(grey, rng)
         grey, wide = _glow(grey, inside, rng)
         if rng.random() < 0.25:
             grey, wide = _label(grey, wide, rng)
         if rng.random() < 0.4:
             grey[:, : int(rng.integers(1, 5))] = rng.uniform(0.0, 1.0)
-        grey = grey + rng.normal(0.0, rng.uniform(0.0, 0.02), grey.shape).astype(np.float32)
-        grey = np.where(wide, np.clip(grey, 0.002, 1.0), 0.0)
+        grey = np.asarray(grey + rng.normal(0.0, rng.uniform(0.0, 0.02), grey.shape), np.float32)
+        grey = np.asarray(np.where(wide, np.clip(grey, 0.002, 1.0), 0.0), np.float32)
         out[i, 0] = out[i, 0].new_tensor(grey * 2.0 - 1.0)
         kept[i] = kept[i].new_tensor(wide.astype(np.float32))
         if canvases.shape[1] > 1:
@@ -114,7 +114,8 @@ def _label(grey: Grey, wide: NDArray[np.bool_], rng: np.random.Generator) -> tup
     height, width = int(rng.integers(15, 60)), int(rng.integers(15, 50))
     box = (slice(row, row + height), slice(max(0, col), col + width))
     grey, wide = grey.copy(), wide.copy()
-    patch = np.full(grey[box].shape, rng.uniform(0.7, 1.0), np.float32)
+    under: Grey = grey[box]
+    patch: Grey = np.full(under.shape, rng.uniform(0.7, 1.0), np.float32)
     for _ in range(int(rng.integers(0, 4))):
         stroke = int(rng.integers(0, max(1, patch.shape[1] - 2)))
         patch[3:-3, stroke : stroke + 2] = rng.uniform(0.0, 0.5)

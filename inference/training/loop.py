@@ -115,13 +115,13 @@ def train_epoch(
         inside = map_mask(masks)
         if mirror_every and len(losses) % mirror_every == 0:
             axes = _MIRRORS[int(state.rng.integers(len(_MIRRORS)))]
-            both = _evidence(state.model, torch.cat([canvases, canvases.flip(axes)]))
+            both = evidence_of(state.model, torch.cat([canvases, canvases.flip(axes)]))
             evidence, mirrored = both[: len(canvases)], both[len(canvases) :].flip(axes)
             loss = 0.5 * weak_loss(state.model.view_logits(evidence, inside), labels)
             loss = loss + 0.5 * weak_loss(state.model.view_logits(mirrored, inside), labels)
             loss = loss + mirror_weight * mirror_loss(evidence, mirrored, inside)
         else:
-            evidence = _evidence(state.model, canvases)
+            evidence = evidence_of(state.model, canvases)
             loss = weak_loss(state.model.view_logits(evidence, inside), labels)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -143,7 +143,8 @@ def _varied(canvases: Tensor, masks: Tensor, look: Look, rng: np.random.Generato
     return (canvases, masks) if look.whole_field else crop_to_breasts(canvases, masks)
 
 
-def _evidence(model: CamNetwork, canvases: Tensor) -> Tensor:
+def evidence_of(model: CamNetwork, canvases: Tensor) -> Tensor:
+    """The maps of a training step, in bfloat16 where the processor has it: half of the time."""
     with torch.autocast("cpu", torch.bfloat16, enabled=_HAS_BF16):
         evidence: Tensor = model(canvases.contiguous(memory_format=torch.channels_last))
     return evidence.float()

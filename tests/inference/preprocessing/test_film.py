@@ -42,6 +42,15 @@ def test_mg18_outline_on_film_leaves_out_pale_air_and_a_label_on_the_breast(air:
     assert (found.row1 - found.row0, found.col1) == (pytest.approx(480, abs=16), pytest.approx(210, abs=12))
 
 
+def test_mg18_outline_begins_at_the_films_edge_and_not_in_the_black_before_it() -> None:
+    film, _ = _film(0.03)
+    before = 40  # columns of black that a scanner leaves; the film's edge itself is half lit
+    film = np.hstack([np.zeros((600, before), np.float32), 0.6 * film[:, :1], film])[:, :420]
+    found = film_breast(np.ascontiguousarray(film))
+    assert before + 1 <= found.col0 <= before + 5
+    assert not found.mask[:, : before + 1].any()
+
+
 def test_mg18_a_film_without_air_or_picture_is_answered_as_ever() -> None:
     assert not film_breast(np.zeros((120, 80), np.float32)).found
     full = np.full((120, 80), 0.5, np.float32)
