@@ -155,6 +155,7 @@ class FolderShelf:
         self._measures = Measures(cache / MEASURES_FILE)
         self._engines: dict[_Key, CachedEngine] = {}
         self._devices: tuple[Device, ...] | None = None
+        self._cards: dict[Path, tuple[tuple[int, int], ModelCard]] = {}
 
     @property
     def main(self) -> str:
@@ -243,7 +244,7 @@ class FolderShelf:
 
     def _one(self, model: str) -> tuple[_Key | None, AskedModel]:
         try:
-            card = _card_of(model)
+            card = self._card_of(model)
         except UserFacingError as error:
             return None, AskedModel(engine=UnavailableEngine(str(error)), model_id=model)
         finds = model_facts(card).finds
@@ -264,6 +265,33 @@ class FolderShelf:
             self._engines[key] = CachedEngine(timed, ResultCache(self._cache / "results"), identity_of(card))
         engine = self._engines[key]
         return key, AskedModel(engine=engine, model_id=card.model_id, version=card.version, finds=finds)
+
+    def _card_of(self, model: str) -> ModelCard:
+        """The card of a model id, or of a folder that was named; UserFacingError where there is none."""
+        named = Path(model)
+        if (named / "card.json").is_file():
+            return self._card(named)
+        problem: UserFacingError | None = None
+        for folder, _ in all_model_folders():
+            try:
+                card = self._card(folder)
+            except UserFacingError as error:
+                problem = error if folder.name == model else problem
+                continue
+            if card.model_id == model:
+                return card
+        words = _tr(
+            "Model {0}: expected its folder on this station, found none; choose another in the settings."
+        )
+        raise problem or UserFacingError(words.format(model))
+
+    def _card(self, folder: Path) -> ModelCard:
+        """A card, read once as long as its file is the same: models are looked up on the window's thread."""
+        stamp = _stamp(folder / "card.json")
+        kept = self._cards.get(folder)
+        if kept is None or kept[0] != stamp:
+            kept = self._cards[folder] = stamp, read_card(folder)
+        return kept[1]
 
     def close(self) -> None:
         """End every engine's process."""
@@ -289,24 +317,6 @@ def _standing(card: ModelCard, *, needs_cuda: bool, cuda: bool) -> tuple[Standin
         words = _tr("Model {0}: it needs a CUDA device, and this computer has none that works.")
         return Standing.CANNOT, words.format(card.model_id)
     return Standing.RUNS, ""
-
-
-def _card_of(model: str) -> ModelCard:
-    """The card of a model id, or of a folder that was named; UserFacingError where there is none."""
-    named = Path(model)
-    if (named / "card.json").is_file():
-        return read_card(named)
-    problem: UserFacingError | None = None
-    for folder, _ in all_model_folders():
-        try:
-            card = read_card(folder)
-        except UserFacingError as error:
-            problem = error if folder.name == model else problem
-            continue
-        if card.model_id == model:
-            return card
-    words = _tr("Model {0}: expected its folder on this station, found none; choose another in the settings.")
-    raise problem or UserFacingError(words.format(model))
 
 
 def _named_once(models: Sequence[InstalledModel]) -> tuple[InstalledModel, ...]:
