@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inference.cesm_judged import Judged, Seen, heatmaps_of, on_image, twins
+from inference.cesm_judged import Judged, Seen, heatmaps_of, twins
 from inference.cesm_lesions import candidates, stored_box, stored_outline, within_box
 from inference.device import chosen_device
 from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
@@ -259,17 +259,14 @@ class CesmEngine:
             progress(0.6 * number / len(pairs), f"outlining lesions in {images.low.view.label}")
             pair = prepare_pair(images, self.card.preprocessing)
             canvas = segmenter_canvas(pair)[None]
-            maps = {
-                name: from_canvas(pair, lesion_probability(self.segmenter, canvas, name)[0])
-                for name in ("both", *_ALONE)
-            }
-            out.append(Seen(images=images, pair=pair, maps=maps))
+            found = from_canvas(pair, lesion_probability(self.segmenter, canvas)[0])
+            out.append(Seen(images=images, pair=pair, map=found))
         _check(cancelled)
         return out
 
     def judged(self, seen: Seen, *, explained: bool = True) -> list[Judged]:
         """The lesions of a pair, strongest first; ``explained`` = with Grad-CAM, else the maps are empty."""
-        found = candidates(seen.pair, seen.maps["both"])
+        found = candidates(seen.pair, seen.map)
         found = [c for c in found if scaled(c.presence, self._presence) >= self._floor]
         masks = [c.mask for c in found]
         crops = self.crops(seen.pair, masks)
@@ -285,14 +282,11 @@ class CesmEngine:
                 seen=seen,
                 candidate=c,
                 presence=scaled(c.presence, self._presence),
-                alone={
-                    name: scaled(float(seen.maps[name][c.mask].mean()), self._presence) for name in _ALONE
-                },
                 malignancy=float(judged["both"][n]),
-                map=cam,
+                map=cams[n],
                 by_image={name: float(values[n]) for name, values in judged.items()} if explained else {},
             )
-            for n, (c, cam) in enumerate(zip(found, cams, strict=True))
+            for n, c in enumerate(found)
         ]
 
     def crops(self, pair: PreparedPair, masks: Sequence[NDArray[np.bool_]]) -> Tensor | None:
@@ -318,7 +312,7 @@ class CesmEngine:
                     detection_id=f"{key}#{number}",
                     image_key=key,
                     box=stored_box(lesion.seen.pair, lesion.candidate.mask),
-                    score=on_image(lesion, "low"),
+                    score=lesion.presence,
                     finding=None,
                     malignancy=lesion.malignancy,
                     outline=stored_outline(lesion.seen.pair, lesion.candidate.mask),
@@ -332,7 +326,7 @@ class CesmEngine:
 def _given_mask(seen: Seen, lesion: GivenLesion) -> NDArray[np.bool_]:
     if lesion.mask is not None and lesion.mask.any():
         return mask_on_grid(seen.pair, lesion.mask)
-    return within_box(seen.maps["both"], box_on_grid(seen.pair, lesion.box))
+    return within_box(seen.map, box_on_grid(seen.pair, lesion.box))
 
 
 def scaled(probability: float, scale: tuple[float, float]) -> float:

@@ -18,45 +18,36 @@ from inference.preprocessing.cesm import PreparedPair, crop_affine, crop_box
 from inference.results import Detection, Heatmap
 
 _HEAT_SIDE = 512  # rows or columns of a heat map, whichever is more
+_SOFT = 6.0  # working pixels, 1.5 mm
 HEAT_LABEL = "Grad-CAM of malignancy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One pair that is read: its images, greys, and the segmenter's maps on the working grid by energies."""
+    """One pair that is read: its images, greys, and the segmenter's map on the working grid."""
 
     images: ContrastPair
     pair: PreparedPair
-    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    map: NDArray[np.float32] = field(repr=False)  # chance of lesion, 0..1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One lesion candidate of a view: chance that it is there (by both images, by each alone) and is malignant."""
+    """One lesion candidate of a view: chance that it is there, and is malignant."""
 
     seen: Seen
     candidate: Candidate
     presence: float
-    alone: Mapping[str, float]
     malignancy: float
     map: NDArray[np.float32] = field(repr=False)  # Grad-CAM over the crop
     by_image: Mapping[str, float] = field(default_factory=dict)  # malignancy from each image and from both
 
 
 def twins(lesion: Judged, on_low: Detection) -> tuple[Detection, Detection]:
-    """The detection on both images of the pair: same place, each with its own image's word on whether it is there."""
+    """The detection on both images of the pair, which are read together: the same place, chance and malignancy."""
     pair = lesion.seen.pair
-    key = pair.recombined_key
-    name = on_low.detection_id.replace(pair.low_key, key, 1)
-    twin = replace(on_low, detection_id=name, image_key=key, score=on_image(lesion, "recombined"))
-    return on_low, twin
-
-
-def on_image(lesion: Judged, energies: str) -> float:
-    """The pair's chance where this image alone shows the lesion too, else what this image alone says."""
-    alone = lesion.alone[energies]
-    best = alone >= max(lesion.alone.values())
-    return lesion.presence if alone >= 0.5 * lesion.presence or best else alone
+    name = on_low.detection_id.replace(pair.low_key, pair.recombined_key, 1)
+    return on_low, replace(on_low, detection_id=name, image_key=pair.recombined_key)
 
 
 def heatmaps_of(seen: Seen, lesions: Iterable[Judged]) -> list[Heatmap]:
@@ -69,6 +60,7 @@ def heatmaps_of(seen: Seen, lesions: Iterable[Judged]) -> list[Heatmap]:
         strength = np.float32(lesion.malignancy * lesion.presence)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         whole = np.maximum(whole, cv2.warpAffine(lesion.map * strength, back, (cols, rows), flags=flags))
+    whole = cv2.GaussianBlur(whole, (0, 0), _SOFT)  # the crop's border is no edge of anything
     shrink = min(1.0, _HEAT_SIDE / max(rows, cols))
     small = cv2.resize(
         whole * seen.pair.breast,

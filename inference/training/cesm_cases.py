@@ -49,8 +49,6 @@ class FoundLesion:
     view: str
     group: str
     presence: float
-    low: float
-    recombined: float
     hits: str
     harmless: bool  # its centre lies in something that the truth does not list
     dice: float  # with the lesion that it hits; 0 otherwise
@@ -96,7 +94,7 @@ def measured_case(engine: CesmEngine, phantom: PhantomExam) -> CesmCase:
         if made is not None:
             lesion_crops.append(np.rint(made.cpu().numpy() * 255).astype(np.uint8))
             union = np.any([mask for _, mask in truth], axis=0)
-            overlaps.append(dice(one.maps["both"] >= 0.5, union))
+            overlaps.append(dice(one.map >= 0.5, union))
         lesions += [
             TrueLesion(
                 side=view.laterality.value,
@@ -121,8 +119,6 @@ def measured_case(engine: CesmEngine, phantom: PhantomExam) -> CesmCase:
                     view=view.projection.value,
                     group=d.group or d.detection_id,
                     presence=x.candidate.presence,
-                    low=x.alone["low"],
-                    recombined=x.alone["recombined"],
                     hits="" if hit is None else hit[0].lesion_id,
                     harmless=any(_inside(t, one.pair.recombined_key, d.box) for t in phantom.incidental),
                     dice=0.0 if hit is None else dice(x.candidate.mask, hit[1]),
@@ -180,7 +176,7 @@ def _load(path: Path) -> CesmCase:
             case_id=truth["case_id"],
             cancer=truth["cancer"],
             lesions=tuple(TrueLesion(**x) for x in truth["lesions"]),
-            found=tuple(FoundLesion(**x) for x in truth["found"]),
+            found=tuple(FoundLesion(**{k: x[k] for k in FoundLesion.__slots__}) for x in truth["found"]),
             lesion_crops=stored["lesion"],
             found_crops=stored["found"],
             picture_dice=tuple(truth["picture_dice"]),

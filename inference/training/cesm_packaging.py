@@ -247,8 +247,8 @@ def _card(
         "inputs": ["low-energy and recombined image of one to four CC and MLO views, in pairs"],
         "preprocessing": recipe.preprocessing,
         "outputs": [
-            {"name": "box", "unit": "0..1", "meaning": "chance that a lesion is there, by both images of the pair "
-             "where this image alone shows it too, else by this image alone; boxes in stored pixels"},
+            {"name": "box", "unit": "0..1", "meaning": "chance that a lesion is there; boxes in stored pixels. "
+             "The two images of a pair are read together, so a lesion stands on both with one chance"},
             {"name": "outline", "unit": "pixels", "meaning": "edge of the lesion's mask, stored pixels"},
             {"name": "malignancy", "unit": "0..1", "meaning": "chance that the lesion, if there, is malignant"},
             {"name": "map", "unit": "0..1", "meaning": "Grad-CAM at the pooled map, times malignancy and chance"},
@@ -271,6 +271,8 @@ def _card(
             "where measured and otherwise unknown.",
             "In the phantoms malignant lesions enhance more and have other margins than benign ones by construction: "
             "separating them is easier than in life.",
+            "Outlines follow the enhancement: of a distortion it is the core that is outlined, and what does not enhance "
+            "against the background is mostly not found, whatever the low-energy image shows.",
             "Lesions without enhancement and without a mass (calcifications) are not looked for.",
             "Outlines come from a map of 0.6 to 1 mm per pixel; lesions under 4 mm are passed over.",
             "Without a recorded pixel size the margin about a lesion is a guess.",

@@ -62,11 +62,8 @@ def real_figures(
             if not masks:
                 continue
             who.append(case_id)
-            overlaps.append(dice(one.maps["both"] >= 0.5, np.any(masks, axis=0)))
-            found = [
-                (stored_box(one.pair, c.mask).center, c.presence)
-                for c in candidates(one.pair, one.maps["both"])
-            ]
+            overlaps.append(dice(one.map >= 0.5, np.any(masks, axis=0)))
+            found = [(stored_box(one.pair, c.mask).center, c.presence) for c in candidates(one.pair, one.map)]
             marks.append(
                 ImageMarks(
                     patient=case_id,

@@ -184,7 +184,7 @@ def test_a_lesions_views_are_averaged() -> None:
 def test_a_breast_is_its_most_suspicious_lesion_with_its_views_fused() -> None:
     def mark(side: str, view: str, group: str, presence: float) -> FoundLesion:
         return FoundLesion(
-            side=side, view=view, group=group, presence=presence, low=0, recombined=0, hits="", harmless=False,
+            side=side, view=view, group=group, presence=presence, hits="", harmless=False,
             dice=0, malignancy=0,
         )  # fmt: skip
 
