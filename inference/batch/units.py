@@ -85,10 +85,10 @@ def list_units(source: Path) -> Listing:
             ]
             content = ManifestCase(rows=rows, folder=manifest.folder)
             units.append(Unit(case_id=case_id, key=_key(case_id, facts), root=source, content=content))
-        rows = tuple((f"{source.name}, {number}", text) for number, text in enumerate(manifest.problems, 1))
+        told = tuple((f"{source.name}, {number}", text) for number, text in enumerate(manifest.problems, 1))
         return Listing(
             units=tuple(units),
-            refused=rows,
+            refused=told,
             notes=tuple(row_note("Manifest", one) for one in manifest.problems),
         )
     folder = FolderSource(source)
