@@ -38,6 +38,7 @@ class AiFinding:
     model: str = ""
     cut: float | None = None
     agreement: str = ""
+    silent: str = ""  # which models looked and do not mark it
     judged: bool = False  # its model is one that judges lesions: the malignancy belongs with the score
 
     @property
@@ -188,7 +189,8 @@ def attribute_words(finding: AiFinding) -> str:
 def detail_lines(finding: AiFinding, words: ModelWords, threshold: float) -> tuple[str, ...]:
     """Everything about the chosen finding, one sentence a line: place, views, descriptors, and what each number means."""
     threshold = threshold if finding.cut is None else finding.cut
-    lines = [finding.model, finding.agreement] if finding.letter else []
+    agreed = "; ".join(filter(None, (finding.agreement, finding.silent)))
+    lines = [finding.model, agreed] if finding.letter else []
     lines = [line for line in lines if line]
     lines.append(f"{side_words(finding.laterality)}: {finding.place.long}".rstrip(": "))
     lines.append(seen_words(finding, threshold))
@@ -263,10 +265,11 @@ def count_words(findings: Sequence[AiFinding], threshold: float) -> str:
 def unread_words(result: ExamResult, images: Sequence[ViewImage]) -> tuple[str, ...]:
     """One sentence a reason: which views of the current exam the AI did not read. Priors are said on the picture."""
     reasons: dict[str, list[str]] = {}
-    priors = {image.key for image in images if "@P" in image.qualifier}
+    shown = {image.key: image for image in images if "@P" not in image.qualifier}
     for key, why in unread_views(result, images).items():
-        if key not in priors:
-            reasons.setdefault(why, []).append(image_term(key))
+        if key in shown:
+            bare = why.removeprefix(f"{shown[key].view.label}: ")  # named with the picture already
+            reasons.setdefault(bare, []).append(image_term(key))
     return tuple(
         _tr("NOT READ by the AI: {0} ({1})").format(", ".join(names), why) for why, names in reasons.items()
     )

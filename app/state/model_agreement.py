@@ -40,14 +40,16 @@ class Agreement:
 
     @property
     def words(self) -> str:
-        """Say it in a line; empty where no other model looked."""
+        """Say it in a short line; empty where no other model looked."""
         looked = len(self.mark) + len(self.silent)
         if looked < 2:
             return ""
-        said = _tr("{0} of {1} models mark this").format(len(self.mark), looked)
-        if self.silent:
-            return f"{said} ({', '.join(self.mark)}; {_tr('not {0}').format(', '.join(self.silent))})"
-        return f"{said} ({', '.join(self.mark)})"
+        return f"{_tr('{0} of {1} models mark this').format(len(self.mark), looked)}: {', '.join(self.mark)}"
+
+    @property
+    def silent_words(self) -> str:
+        """Say which models looked and do not mark it; empty where all do."""
+        return _tr("not {0}").format(", ".join(self.silent)) if self.silent else ""
 
 
 def same_place(one: Box, other: Box) -> bool:

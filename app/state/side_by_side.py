@@ -227,7 +227,12 @@ class SideBySide:
         agreed = self.agreement()
         none = Agreement(mark=())
         return tuple(
-            replace(one, cut=side.threshold, agreement=agreed.get(one.key, none).words)
+            replace(
+                one,
+                cut=side.threshold,
+                agreement=agreed.get(one.key, none).words,
+                silent=agreed.get(one.key, none).silent_words,
+            )
             for side in self.shown
             for one in side.findings
         )

@@ -148,4 +148,8 @@ def progress_term(text: str) -> str:
 
 def evidence_term(label: str) -> str:
     """What a heat map shows; a model's own words stay as they are."""
-    return _tr("cancer evidence") if label == "cancer evidence" else label
+    known = {
+        "cancer evidence": _tr("cancer evidence"),
+        "Grad-CAM of malignancy": _tr("Grad-CAM of malignancy"),
+    }
+    return known.get(label, label)

@@ -293,10 +293,18 @@ def _set_role(label: QLabel, role: str) -> None:
 
 def _warning_lines(state: AiPanelState) -> list[str]:
     """What went wrong without ending an answer; where several models were asked, each says its own in the list."""
-    notes = [] if state.rows else [("", note) for note in state.ai.problems]
-    notes += [(side.letter, note) for side in state.shown for note in side.result.warnings]
-    said = [(letter, QCoreApplication.translate("model", note)) for letter, note in notes]
-    return [f"⚠ {letter}  {note}" if letter else f"⚠ {note}" for letter, note in said]
+    said: dict[str, list[str]] = {}
+    for note in () if state.rows else state.ai.problems:
+        said.setdefault(note, [])
+    for side in state.shown:
+        for note in side.result.warnings:
+            said.setdefault(note, []).append(side.letter)
+    return [
+        " ".join(
+            filter(None, ("⚠", ", ".join(filter(None, letters)), QCoreApplication.translate("model", note)))
+        )
+        for note, letters in said.items()
+    ]
 
 
 def _score_table(shown: Sequence[Side]) -> str:

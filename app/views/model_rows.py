@@ -91,7 +91,7 @@ class ModelLine(QFrame):
         self.letter.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.title, self.words = QLabel(""), QLabel("")
         self.title.setTextFormat(Qt.TextFormat.PlainText)
-        self.title.setMinimumWidth(1)  # a long name is cut, never widens the panel
+        self.title.setWordWrap(True)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
         self.words.setWordWrap(True)
         self.words.setObjectName("modelState")

@@ -80,18 +80,17 @@ def test_matching_boxes_of_two_models_agree_and_light_up_together() -> None:
     both = sides(ONE, TWO)
     both.show_all()
     first, second, other = both.findings()
-    assert first.agreement == "2 of 2 models mark this (A, B)"
-    assert second.agreement == "1 of 2 models mark this (A; not B)"
-    assert other.agreement == "2 of 2 models mark this (A, B)"
+    assert first.agreement == "2 of 2 models mark this: A, B"
+    assert second.agreement == "1 of 2 models mark this: A"
+    assert second.silent == "not B"
+    assert other.agreement == "2 of 2 models mark this: A, B"
     drawn = both.items(ALL, selected=first.key, hovered=None, lit=both.lit_with(first))["R-CC"]
     assert {item.item_id for item in drawn if item.selected} == {first.key, other.key}
 
 
 def test_a_model_that_does_not_look_for_a_finding_or_did_not_read_the_picture_is_not_counted() -> None:
     three = sides(ONE, TWO, CALCS)
-    assert (
-        three.findings()[0].agreement == "2 of 2 models mark this (A, B)"
-    )  # C looks for calcifications only
+    assert three.findings()[0].agreement == "2 of 2 models mark this: A, B"  # C looks for calcifications only
     assert CALCS.result is not None
     blind = replace(CALCS.result, unread={"R-CC": "no pair"}, detections=())
     unread = sides(ONE, run(blind))
@@ -103,7 +102,7 @@ def test_a_finding_below_its_model_s_threshold_marks_nothing() -> None:
     both.bring(1)
     both.threshold = 0.75
     both.show_all()
-    assert both.findings()[0].agreement == "1 of 2 models mark this (A; not B)"
+    assert both.findings()[0].agreement == "1 of 2 models mark this: A"
     assert [side.threshold for side in both.sides] == [0.5, 0.75]
 
 

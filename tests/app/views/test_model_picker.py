@@ -268,7 +268,7 @@ def test_matching_boxes_of_two_models_are_lit_together_and_rows_switch_them(
     QTest.mouseClick(panel.models.lines[1].letter, Qt.MouseButton.LeftButton)
     assert {side.letter for side in view.ai_layers.sides.shown} == {"A", "B"}
     first = panel.list.item(0).text()
-    assert "2 of 2 models mark this (A, B)" in first
+    assert "2 of 2 models mark this: A, B" in first
     view.go_to_finding(view.ai_layers.findings[0].key)
     lit = {item.item_id for one in view.grid.viewports() for item in one.overlays if item.selected}
     assert {name.split("/")[0] for name in lit} == {"detector", "maps"}
