@@ -124,8 +124,8 @@ def gee(rows: Sequence[_Row]) -> dict[str, Any]:
 
     Returns
     -------
-    Odds ratios against the largest group with 95 % intervals and p, and the joint Wald test of all of them. Where a
-    group has one outcome only its odds ratio is not finite and nothing is estimated.
+    Odds ratios against the largest group with 95 % intervals and p, and the joint Wald test of all of them. A
+    group with one outcome only, whose odds ratio is not finite, is left out and named.
 
     Notes
     -----
@@ -141,11 +141,11 @@ def gee(rows: Sequence[_Row]) -> dict[str, Any]:
     }
     even = [g for g, met in counts.items() if len(set(met)) < 2]
     if even:
-        return {
-            **out,
-            "p": None,
-            "note": f"one outcome only in {', '.join(even)}: no odds ratio can be estimated",
-        }
+        out["note"] = f"one outcome only in {', '.join(even)}, where an odds ratio has no estimate: left out"
+    rows = [row for row in rows if row[1] not in even]
+    counts = {g: met for g, met in counts.items() if g not in even}
+    if len(counts) < 2:
+        return {**out, "p": None}
     reference = max(counts, key=lambda g: len(counts[g]))
     others = [g for g in counts if g != reference]
     ordered = sorted(rows, key=lambda row: row[0])

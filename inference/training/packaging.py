@@ -352,15 +352,17 @@ def _figures(f: dict[str, Any]) -> list[str]:
         "|---|" + "---|" * len(f["froc_centre"]),
         "| sensitivity | " + " | ".join(f"{v:.3f}" for v in f["froc_centre"].values()) + " |",
         "",
-        *_strata(f.get("strata", {})),
+        *_strata(f),
     ]
 
 
-def _strata(strata: dict[str, Any]) -> list[str]:
+def _strata(figures: dict[str, Any]) -> list[str]:
+    strata = figures.get("strata")
     if not strata:
         return []
     return [
-        "Strata per exam at 0.5 (a phantom has no manufacturer and no invasiveness; `strata` takes both from a manifest):",
+        f"Strata of {figures.get('strata_exams', figures['n_exams'])} exams at 0.5 (a phantom has no manufacturer and no "
+        "invasiveness; `strata` takes both from a manifest):",
         "",
         *markdown_tables(strata_sheets(strata)),
     ]

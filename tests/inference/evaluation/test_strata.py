@@ -63,6 +63,9 @@ def test_b_gee_says_so_where_every_cancer_of_a_stratum_was_found() -> None:
     found = gee([("w1", "mass", True), ("w1", "calcification", True), ("w2", "mass", False)])
     assert found["p"] is None
     assert "calcification" in found["note"]
+    three = gee([*_alone(_TABLE), *((f"v{k}", "distortion", True) for k in range(5))])
+    assert three["p"] == pytest.approx(gee(_alone(_TABLE))["p"], rel=1e-6)
+    assert "distortion" in three["note"]
 
 
 def test_b_wilsons_interval_of_half_of_ten() -> None:
