@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inference.cesm_judged import Judged, Seen, heatmaps_of, twins
-from inference.cesm_lesions import candidates, stored_box, stored_outline, within_box
+from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_outline, within_box
 from inference.device import chosen_device
 from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
 from inference.exam.contrast import ContrastPair, contrast_pairs
@@ -259,7 +259,7 @@ class CesmEngine:
             progress(0.6 * number / len(pairs), f"outlining lesions in {images.low.view.label}")
             pair = prepare_pair(images, self.card.preprocessing)
             canvas = segmenter_canvas(pair)[None]
-            found = from_canvas(pair, lesion_probability(self.segmenter, canvas)[0])
+            found = from_canvas(pair, lesion_probability(self.segmenter, canvas)[0]) * inner_breast(pair)
             out.append(Seen(images=images, pair=pair, map=found))
         _check(cancelled)
         return out

@@ -17,6 +17,7 @@ from inference.preprocessing.cesm import WORK_MM, PreparedPair
 FLOOR = 0.1  # least peak of a candidate
 _MOST = 6  # candidates of a view
 _LEAST_MM2 = 10.0  # a region of 3.6 mm across
+_SKIN_MM, _NIPPLE_MM = 4, 10
 _RIM = 5  # canvas pixels about a candidate in which there is no other
 _SLACK = 0.8  # working pixels that an outline may leave out
 
@@ -63,6 +64,27 @@ def candidates(pair: PreparedPair, probability: NDArray[np.float32]) -> list[Can
         if mask.sum() * WORK_MM**2 >= _LEAST_MM2:
             out.append(Candidate(mask=mask, presence=float(whole[region > 0].mean())))
     return out
+
+
+def inner_breast(pair: PreparedPair) -> NDArray[np.float32]:
+    """Where lesions are looked for: (rows, cols) float32, 1 deeper than 4 mm under the skin and off the nipple, else 0.
+
+    Skin and nipple are bright on real recombined images, which phantoms do not show; the picture's edge, where the
+    chest wall lies, counts as breast.
+    """
+    step = round(1.0 / WORK_MM)
+    rows, cols = pair.breast.shape
+    size = (max(1, cols // step), max(1, rows // step))
+    small = cv2.resize(pair.breast.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+
+    def disc(radius: int) -> NDArray[np.uint8]:
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        return np.asarray(kernel, np.uint8)
+
+    wide = cv2.copyMakeBorder(small, _NIPPLE_MM, _NIPPLE_MM, _NIPPLE_MM, _NIPPLE_MM, cv2.BORDER_REPLICATE)
+    body = cv2.morphologyEx(wide, cv2.MORPH_OPEN, disc(_NIPPLE_MM))
+    deep = cv2.erode(body, disc(_SKIN_MM))[_NIPPLE_MM:-_NIPPLE_MM, _NIPPLE_MM:-_NIPPLE_MM]
+    return np.asarray(cv2.resize(deep, (cols, rows), interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 def stored_box(pair: PreparedPair, mask: NDArray[np.bool_]) -> Box:

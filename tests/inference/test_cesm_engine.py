@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from inference.cesm_engine import CesmEngine
-from inference.cesm_lesions import candidates, stored_box, stored_outline
+from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_outline
 from inference.engine import AiUnavailable, InferenceCancelled
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.types import Exam, exam_digest
@@ -202,3 +202,22 @@ def test_candidates_are_the_peaks_with_what_is_above_half_of_them(phantom: Phant
     assert box.center == pytest.approx(pair.to_stored(row + 0.5, col + 0.5), abs=1.0)
     assert box.row1 - box.row0 == pytest.approx(80 / pair.scale[0], abs=2.5)
     assert len(stored_outline(pair, found[0].mask)) > 8
+
+
+def test_lesions_are_looked_for_under_the_skin_and_not_in_the_nipple() -> None:
+    from inference.preprocessing.cesm import PreparedPair
+
+    r, c = np.mgrid[:640, :480]
+    body = ((r - 320) / 300.0) ** 2 + (c / 400.0) ** 2 < 1  # chest wall at the left edge
+    nipple = (np.abs(r - 320) < 16) & (c < 430)  # 8 mm wide, stands out 7.5 mm
+    grey = np.where(body | nipple, 128, 0).astype(np.uint8)
+    pair = PreparedPair(
+        low_key="L", recombined_key="R", low=grey, recombined=grey, breast=body | nipple, scale=(1.0, 1.0),
+        stored_shape=grey.shape,
+    )  # fmt: skip
+    inner = inner_breast(pair) > 0
+    assert not inner[:, 405:].any()
+    assert inner[320, 0]
+    assert inner[320, 372]  # 7 mm under the skin
+    assert not inner[320, 392]  # 2 mm
+    assert 0.75 < inner.sum() / body.sum() < 0.97
