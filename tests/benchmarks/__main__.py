@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks [--json FILE] [PART ...]``: prints a table and JSON of every figure with
 its target.
 
-PART is display, hanging, decoding, storage, start, study_scale or times; none = all. The exit code is 0 even where a target is missed:
+PART is display, hanging, decoding, storage, start, study_scale, times or ai_reading; none = all. The exit code is 0 even where a target is missed:
 these are
 measurements on a machine that other programs share, not tests. ``hostile --count N --seed N`` is apart: spoiled files.
 """
@@ -23,7 +23,7 @@ from rich.table import Table
 
 from tests.benchmarks.measure import Row, frame_copy_ms, not_run, screen_copy_ms
 
-PARTS = ("display", "hanging", "decoding", "storage", "start", "study_scale", "times")
+PARTS = ("display", "hanging", "decoding", "storage", "start", "study_scale", "times", "ai_reading")
 
 
 def _part(name: str, f_ms: float, c_ms: float) -> list[Row]:
@@ -35,6 +35,7 @@ def _part(name: str, f_ms: float, c_ms: float) -> list[Row]:
         "start": (),
         "study_scale": (),
         "times": (),
+        "ai_reading": (),
     }[name]
     try:
         rows: list[Row] = importlib.import_module(f"tests.benchmarks.{name}").run(*arguments)
