@@ -12,9 +12,8 @@ import torch
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.phantom_dicom import write_manifest
 from inference.four_view_engine import FourViewEngine
-from inference.four_view_merging import merged, on_cpu
 from inference.model_card import ModelError, read_card
-from inference.models.four_view import FourViewDetector, Views
+from inference.models.four_view import FourViewDetector
 from inference.training.four_view_card import (
     Origin,
     card_of,
@@ -183,18 +182,20 @@ def test_members_of_partitions_become_one_model_that_says_the_mean_of_theirs(tmp
     assert (
         "mean of 2 networks, each of a random 80 % of the exams (numbers 0, 1)" in engine.card.training_data
     )
-    for path, network in zip(weights, engine.networks, strict=True):
-        package(SMALL, [path], tmp_path / path.parent.name / "model", version="1.0.0")
-        (alone,) = FourViewEngine(tmp_path / path.parent.name / "model", "cpu").networks
-        assert all(
-            torch.equal(a, b)
-            for a, b in zip(alone.state_dict().values(), network.state_dict().values(), strict=True)
-        )
-    views = Views(planes=torch.randn(1, 3, 128, 96), exams=(0,), slots=(0,), used_rows=(128,))
-    with torch.inference_mode():
-        answers = [[on_cpu(found) for found in network(views)] for network in engine.networks]
-    (mean,) = [merged(same) for same in zip(*answers, strict=True)]
-    assert max(float(a[0].score.max()) for a in answers) / 2 <= float(mean.score.max()) + 1e-6
+    exam = phantom_exam(PhantomSpec(seed=33, pixel_mm=0.4)).exam
+
+    def total(one: FourViewEngine) -> float:
+        found = one.analyse(exam, lambda _fraction, _text: None, lambda: False).detections
+        assert found
+        return sum(d.score for d in found)
+
+    alone = []
+    for path in weights:
+        package(SMALL, [path], path.parent / "model", version="1.0.0")
+        alone.append(total(FourViewEngine(path.parent / "model", "cpu", floor=0.0)))
+    # a lesion that one network does not see counts as zero there, so that the chances add up to the mean
+    assert total(engine) == pytest.approx(sum(alone) / 2, rel=0.01)
+    assert alone[0] != pytest.approx(alone[1], rel=0.01)
 
 
 def test_runs_that_do_not_belong_together_are_no_ensemble(tmp_path: Path) -> None:
