@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.state.ai_findings import AiFinding
 from app.state.hanging_fill import partner_of
 from app.state.terms import finding_term
 from inference.exam.types import Box, ViewImage
+from inference.model_card import OperatingPoint
 from inference.results import Detection, ExamResult
 from resources.translation import translate
 from resources.vocabulary import ImageKind, ViewName
 
 MATCH_MM = 10.0  # centres at most this far apart are one lesion
+EVEN_ODDS = 0.5  # malignancy that counts where a card names no point
 MATCH_IOU = 0.25  # where no pixel spacing is recorded: least overlap of the boxes, intersection over union
 
 
@@ -198,3 +201,39 @@ def _line(lesion: LesionAgreement) -> str:
     if lesion.distance_mm is not None:
         where += _tr(", {0:.0f} mm apart").format(lesion.distance_mm)
     return f"{lesion.view.label}  {kind}  {scores}  {where}"
+
+
+# ---------------------------------------------------------------- models that judge a pair as a whole
+
+
+def alone_words(findings: Sequence[AiFinding], points: Sequence[OperatingPoint]) -> tuple[str, ...]:
+    """Say lesion by lesion whether each image of the pair alone calls it malignant, the rule last.
+
+    Parameters
+    ----------
+    findings : those on screen; without scores from each image they are left out.
+    points : the card's points of malignancy; the one of the highest Youden index counts, 0.5 where there is none.
+
+    Returns
+    -------
+    Empty where no finding has such scores: then ``energy_agreement`` compares what was found on the two images.
+    """
+    cut = next((point.threshold for point in points if point.name.casefold() == "youden"), EVEN_ODDS)
+    lines = []
+    for one in findings:
+        scores = next((d.energy_scores for d in one.detections if d.energy_scores), None)
+        if scores is None or not {"low", "recombined"} <= set(scores):
+            continue
+        low, recombined = scores["low"], scores["recombined"]
+        where = {
+            (True, True): _tr("BOTH"),
+            (True, False): _tr("low energy only"),
+            (False, True): _tr("recombined only"),
+            (False, False): _tr("neither alone"),
+        }[(low >= cut, recombined >= cut)]
+        lines.append(
+            f"{one.tag}  {one.laterality.value}  {100 * low:.0f} % / {100 * recombined:.0f} %  {where}"
+        )
+    if not lines:
+        return ()
+    return (*lines, _tr("malignancy from each image alone, {0:.2f} or above").format(cut))

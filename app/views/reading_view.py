@@ -24,10 +24,11 @@ from PySide6.QtWidgets import (
 
 from app.control.reading import NO_AI, CaseView
 from app.control.reading_after import LookBack
+from app.state.ai_findings import listed
 from app.state.ai_view import AiView
 from app.state.annotation import annotation
 from app.state.display import Change, Operation, ZoomMode
-from app.state.energy_agreement import agreement_words, energy_agreement
+from app.state.energy_agreement import agreement_words, alone_words, energy_agreement
 from app.state.measurement_board import MarkStep
 from app.state.overlays import AnnotationText, overlay_items
 from app.state.practice_truth import ShownTruth, truth_items
@@ -851,8 +852,11 @@ class ReadingView(QWidget):
         result = self.ai_layers.result
         if self._case is None or result is None:
             return ()
-        images = self._case.exam.images
-        return agreement_words(energy_agreement(result, images, threshold=self.ai_layers.threshold))
+        images, layers = self._case.exam.images, self.ai_layers
+        front = layers.sides.front_side
+        own = listed(() if front is None else front.findings, layers.threshold)
+        judged = alone_words(own, () if front is None else front.words.malignancy_points)
+        return judged or agreement_words(energy_agreement(result, images, threshold=layers.threshold))
 
     def go_to_finding(self, finding_id: str) -> None:
         """Light a finding of the AI up and take every view that has it there."""

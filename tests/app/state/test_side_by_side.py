@@ -8,6 +8,7 @@ import pytest
 
 from app.state.ai_findings import ai_findings, detail_lines, malignancy_words
 from app.state.ai_view import AiView, ModelRun, ModelWords, RunState
+from app.state.energy_agreement import alone_words
 from app.state.overlays import OverlayPolicy
 from app.state.side_by_side import SideBySide
 from inference.engine import FakeEngine
@@ -168,6 +169,11 @@ def test_a_lesion_on_both_images_of_an_exposure_is_one_finding_with_malignancy_a
     words = "\n".join(detail_lines(found[0], ModelWords(malignancy_points=points), 0.5))
     assert "≥ high sensitivity (0.20), ≥ highest Youden index (0.50), < high specificity (0.90)" in words
     assert "Malignancy by image: low energy alone 31 %, recombined alone 86 %, both 80 %" in words
+    assert alone_words(found, points) == (
+        f"1  {found[0].laterality.value}  31 % / 86 %  recombined only",
+        "malignancy from each image alone, 0.50 or above",
+    )
+    assert alone_words(ai_findings(BASE, EXAM.images), points) == ()
     assert malignancy_words(found[0]) == ""
     assert malignancy_words(replace(found[0], judged=True)) == "malignancy 80 %"
 
