@@ -41,8 +41,8 @@ from resources.files import read_json
 
 _LOG = logging.getLogger(__name__)
 WEIGHTS = "weights.safetensors"
-_POINTS = (("balanced", 0.5), ("high sensitivity", 1.0), ("high specificity", 0.1))
-_FLOOR_RATE = 2.0  # false marks per view below which nothing is returned
+_SHARE = 0.99  # of the groups, or of the false candidates, at the two outer operating points
+_FLOOR = 0.05  # nothing less likely is returned
 _MAPS = 80  # malignant groups whose Grad-CAM is judged
 
 
@@ -107,11 +107,11 @@ def calibrate(folder: Path, cache: Path, *, views: int, exams: int, workers: int
     found = candidate & (kind != NONE)
     malignancy_scale = _rounded(platt(kind[found] == 1, _logit(malignant[found])))
     chance = scaled(there, group_scale)
-    false = np.sort(chance[kind == NONE])[::-1]
+    points = _group_points(kind[candidate] != NONE, chance[candidate])
     raw["architecture"] |= {
         "group_scale": list(group_scale),
         "malignancy_scale": list(malignancy_scale),
-        "floor": round(_at_rate(false, _FLOOR_RATE, crops.views), 4),
+        "floor": round(min(_FLOOR, points["high sensitivity"][0]), 4),
     }
     where = f"{views} hard views and {exams} exams of validation phantoms, which also chose the steps kept"
     raw["calibration"] = {
@@ -126,10 +126,10 @@ def calibrate(folder: Path, cache: Path, *, views: int, exams: int, workers: int
             {
                 "name": name,
                 "level": "box",
-                "threshold": round(_at_rate(false, rate, crops.views), 4),
-                "how_set": f"at most {rate} false boxes per image on {where}",
+                "threshold": round(value, 4),
+                "how_set": f"{how} on the candidates of {where}",
             }
-            for name, rate in _POINTS
+            for name, (value, how) in points.items()
         ),
         {
             "name": "youden",
@@ -152,16 +152,19 @@ def evaluate(
     views, exams
         Hard test views and test exam phantoms.
     recipe
-        Whose validation phantoms set the members' thresholds and whose hard training views the baselines are
-        fitted on.
+        Whose validation phantoms set the members' thresholds and on whose training phantoms, of each world its
+        own, the baselines are fitted.
     """
     engine = CalcificationEngine(folder, "cpu")
     raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     names = [m["backbone"] for m in raw["architecture"]["members"]]
     hard, plain = validation_crops(cache, *recipe.validation, workers=workers)
-    known = phantom_crops(GROUP, range(TRAIN_SEEDS, TRAIN_SEEDS + recipe.train[0]), cache, workers=workers)
     worlds = {}
-    for world, count, validation in ((GROUP, views, hard), (EXAM, exams, plain)):
+    for world, count, validation, learnt in (
+        (GROUP, views, hard, recipe.train[0]),
+        (EXAM, exams, plain, recipe.train[1]),
+    ):
+        known = phantom_crops(world, range(TRAIN_SEEDS, TRAIN_SEEDS + learnt), cache, workers=workers)
         crops = phantom_crops(world, range(TEST_SEEDS, TEST_SEEDS + count), cache, workers=workers)
         test, chosen = judged(engine, crops), judged(engine, validation)
         rng = np.random.default_rng(7)
@@ -192,12 +195,17 @@ def note_real(folder: Path, lines: Sequence[str]) -> None:
     write_card(folder, raw)
 
 
-def _at_rate(false: NDArray[np.float64], rate: float, views: int) -> float:
-    """Lowest chance at which at most ``rate`` false marks a view are left; ``false`` falls."""
-    allowed = int(rate * views)
-    if len(false) <= allowed:
-        return 0.01
-    return float(np.clip(np.nextafter(false[allowed], 2.0) + 1e-4, 0.01, 0.99))
+def _group_points(truth: NDArray[np.bool_], chance: NDArray[np.float64]) -> dict[str, tuple[float, str]]:
+    """Thresholds of "a group is there" and how each was set: balanced first, the card's default."""
+    balanced = youden_threshold(truth, chance)
+    groups, false = np.sort(chance[truth])[::-1], np.sort(chance[~truth])
+    low = float(groups[int(np.ceil(_SHARE * len(groups))) - 1])
+    high = float(np.nextafter(false[int(np.ceil(_SHARE * len(false))) - 1], 2.0))
+    return {
+        "balanced": (balanced, "highest Youden index"),
+        "high sensitivity": (min(low, balanced), f"a sensitivity of {_SHARE} or the balanced one's"),
+        "high specificity": (max(high, balanced), f"a specificity of {_SHARE} or the balanced one's"),
+    }
 
 
 def _logit(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -92,7 +92,8 @@ def _phantom(card: ModelCard) -> list[str]:
         "",
         "Synthetic validation only: these figures say nothing about patients, and are not comparable with the "
         "paper's. 95 % intervals in brackets: DeLong for areas (groups taken as independent), bootstrap over views or "
-        "exams for the rest. A member's threshold is that of the highest Youden index on validation phantoms.",
+        "exams for the rest. A member's threshold is that of the highest Youden index on validation phantoms, of which there are few: "
+        "a threshold may sit badly where the area is near 1. Baselines are fitted on the training phantoms of the same kind.",
         "",
     ]
     for world, title in _WORLDS.items():
