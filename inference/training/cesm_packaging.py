@@ -29,7 +29,7 @@ from inference.training.packaging import platt
 
 MODEL_ID = "cesm-cbam"
 _SURE = 0.95  # the paper's high sensitivity and high specificity
-_FALSE_PER_IMAGE = 0.3  # of the threshold at which a lesion is shown
+_FALSE_PER_IMAGE = 0.1  # of the threshold at which a lesion is shown
 _FLOOR_PER_IMAGE = 2.0
 
 
