@@ -102,7 +102,8 @@ def gap(figure: Mapping[str, Any]) -> str:
     """A difference with its interval and p."""
     if figure.get("lo") is None:
         return f"{figure['value']:+.3f}"
-    return f"{figure['value']:+.3f} ({figure['lo']:+.3f} to {figure['hi']:+.3f}), p = {figure['p']:.3g}"
+    p = "p < 0.001" if figure["p"] < 0.001 else f"p = {figure['p']:.3f}"
+    return f"{figure['value']:+.3f} ({figure['lo']:+.3f} to {figure['hi']:+.3f}), {p}"
 
 
 def _reached(value: float, least: float) -> str:
