@@ -25,6 +25,7 @@ CALCIFICATION = "calcification/1"
 WORK_MM = 0.1
 CROP_PX = 128  # 12.8 mm: most groups, and enough of their surroundings
 _LINE_PX = 13  # 1.3 mm: longer than a calcification, shorter than a stretch of vessel
+_COARSE_MM = 0.15
 _SKIN_MM = 1.5  # the skin's edge holds no spot
 _DETAIL_MM = 2.5  # detail is what differs from the mean over about so much
 _GREY_LOW, _GREY_RANGE = -0.25, 1.75  # grey byte 0 and 255 stand for -0.25 and 1.5 of the 5 % .. 95 % range
@@ -42,6 +43,9 @@ class CalcificationView:
     # (rows, cols) float32: how far a place stands out of its surroundings, in parts of the breast's grey range
     inside: NDArray[np.bool_] = field(compare=False, repr=False)  # (rows, cols), the breast
     placement: Placement
+    coarse: bool = (
+        False  # file pixels above 0.15 mm, films for example: specks are blurred, and so is the grain
+    )
     warnings: tuple[str, ...] = ()
 
 
@@ -81,6 +85,7 @@ def prepare_view(image: ViewImage) -> CalcificationView:
             offset=(0.0, 0.0),
             canvas_shape=(size[0], size[1]),
         ),
+        coarse=max(mm) > _COARSE_MM,
         warnings=tuple(warnings),
     )
 

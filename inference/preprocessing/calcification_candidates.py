@@ -19,6 +19,7 @@ from inference.preprocessing.calcification import WORK_MM, CalcificationView
 _GRAIN_MM = 12.0  # neighbourhood whose grain a spot must exceed
 _TIMES_GRAIN = 6.0  # how many times the typical height of the local maxima there; noise alone rarely does
 _LEAST_HEIGHT = 0.05  # of the breast's grey range; below it nobody sees a spot
+_LEAST_COARSE = 0.025  # the same where file pixels are coarse and blur a speck; set by looking at mini-MIAS
 _REACH_MM = 3.5  # spots of a group lie within so much of another one
 _RADIUS_MM = 10.0  # and within so much of the densest place
 _CORE_MM = 4.0  # scale of the density by which groups are found
@@ -56,7 +57,8 @@ def find_spots(view: CalcificationView) -> NDArray[np.float32]:
     total = cv2.blur(np.where(peak, np.minimum(height, limit), 0).astype(np.float32), (side, side))
     count = cv2.blur(peak.astype(np.float32), (side, side))
     grain = np.maximum(total / np.maximum(count, 1e-6), 1e-4)
-    found = peak & (height > _LEAST_HEIGHT) & (height > _TIMES_GRAIN * grain)
+    least = _LEAST_COARSE if view.coarse else _LEAST_HEIGHT
+    found = peak & (height > least) & (height > _TIMES_GRAIN * grain)
     rows, cols = np.nonzero(found)
     return np.stack([rows + 0.5, cols + 0.5, (height / grain)[found]], axis=1).astype(np.float32)
 

@@ -267,7 +267,8 @@ def _card(
             "Seeks groups of at least three spots within 10 mm; single calcifications and larger areas are not "
             "gathered, and a group wider than the crop of 12.8 mm is judged by its middle.",
             "Judges every view by itself; CC and MLO are not matched.",
-            "Pixels of 0.1 mm were learnt from; coarser ones blur the specks that it judges by.",
+            "Pixels of 0.1 mm were learnt from; coarser ones blur the specks that it judges by, and on films of 0.2 mm "
+            "its chances mean little: see the lines on real films.",
             "Half of the groups that it learnt from were malignant, so scores are far above what screening would "
             "justify.",
         ],

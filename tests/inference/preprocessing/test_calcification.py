@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,11 +17,11 @@ from resources.vocabulary import ImageKind, Laterality, Projection, ViewName
 ROWS, COLS = 1200, 800
 
 
-def breast(rng: np.random.Generator) -> NDArray[np.float64]:
+def breast(rng: np.random.Generator, grain: float = 25.0) -> NDArray[np.float64]:
     """A half-disc of tissue with grain, chest wall at column 0, values 0..4095."""
     rows, cols = np.mgrid[0:ROWS, 0:COLS]
     inside = ((rows - ROWS / 2) / 560.0) ** 2 + (cols / 740.0) ** 2 < 1
-    tissue = 1500.0 + 500.0 * np.sin(cols / 170.0) + rng.normal(0, 25, (ROWS, COLS))
+    tissue = 1500.0 + 500.0 * np.sin(cols / 170.0) + rng.normal(0, grain, (ROWS, COLS))
     return np.where(inside, tissue, 0.0)
 
 
@@ -121,3 +123,18 @@ def test_a_crop_at_the_edge_is_filled_with_air() -> None:
     assert crop.shape == (3, CROP_PX, CROP_PX)
     assert np.all(crop[:, :half] == np.array(AIR, np.uint8)[:, None, None])
     assert np.array_equal(crop[:, half:, half:], view.planes[:, :half, :half])
+
+
+def test_faint_specks_count_where_file_pixels_are_coarse_and_blur_them() -> None:
+    picture = breast(np.random.default_rng(6), grain=3.0)
+    for row, col in PLACES:
+        speck(picture, row, col, height=38.0)
+    fine = prepare_view(image_of(picture))
+    assert not fine.coarse
+    assert prepare_view(image_of(picture, mm=0.2)).coarse
+    assert not find_candidates(fine)
+    top = round(fine.placement.origin[0])
+    best = find_candidates(replace(fine, coarse=True))[0]
+    assert best.box.row0 + top <= 590
+    assert best.box.row1 + top >= 622
+    assert len(best.spots) == len(PLACES)
