@@ -137,6 +137,8 @@ def train(
             epochs=steps,
             fold=member,
             workers=workers,
+            manifest=manifest,
+            lesions=lesions,
         )
         print(f"model folder: {train_contrast(folds, model_folder or out / 'model', version=version)}")
         return

@@ -32,6 +32,7 @@ from inference.training.cesm_packaging import (
 )
 from inference.training.cesm_page import document
 from inference.training.cesm_real import real_figures
+from inference.training.cesm_real_folds import FOLDS, fold_figures, real_pictures, run_real_fold
 from inference.training.cesm_recipe import (
     CesmRecipe,
     SegmenterRecipe,
@@ -41,6 +42,7 @@ from inference.training.cesm_recipe import (
 from inference.training.cesm_segmenting import picture_set, run_segmenter
 
 _LOG = logging.getLogger(__name__)
+OUTLINES = "outlines"  # in place of a recipe: cross-validates the segmenter on a manifest of real pairs
 COMPARE = "compare"  # in place of a recipe: no training, every variant in the run's folder is compared
 _VALIDATION, _SHIPPED, _TEST = 40, 3, 160
 _VARIANTS = {"cbam": "small", "plain": "small-plain", "low": "small-low", "recombined": "small-recombined"}
@@ -57,6 +59,8 @@ class CesmOrder:
     epochs: int | None = None
     fold: int | None = None  # train this fold only
     workers: int = 1  # processes that make phantoms
+    manifest: Path | None = None  # real pairs and their lesions, for "outlines"
+    lesions: Path | None = None
     validation: int = _VALIDATION  # phantoms on which presence and breasts are calibrated
     shipped: int = _SHIPPED  # folds whose networks are packaged
 
@@ -90,6 +94,9 @@ def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
     """Train, then write and calibrate the model folder; with recipe "compare" only measure what there is."""
     if order.recipe == COMPARE:
         compare_variants(order, folder)
+        return folder
+    if order.recipe == OUTLINES:
+        cross_validate_outlines(order, folder)
         return folder
     recipe = cesm_recipe(order.recipe, epochs=order.epochs)
     runs = train_cesm(order)
@@ -164,6 +171,26 @@ def compare_variants(order: CesmOrder, folder: Path) -> dict[str, Any]:
     figures = mask_figures(variants, learn, test, raw["operating_points"], scale)
     _note(folder, "true_masks", figures)
     return figures
+
+
+def cross_validate_outlines(order: CesmOrder, folder: Path) -> None:
+    """Cross-validate the segmenter of a model folder on real pairs, by woman; writes the figures into its card."""
+    if order.manifest is None or order.lesions is None:
+        raise InferenceError(
+            "Recipe outlines: expected --manifest and --lesions, found none; name both tables."
+        )
+    engine = CesmEngine(folder, "cpu")
+    pictures = real_pictures(engine, order.manifest, order.lesions, order.out / "pictures.npz")
+    for fold in range(FOLDS) if order.fold is None else (order.fold,):
+        run_real_fold(engine.segmenter, pictures, fold, order.out)
+    note_folds(folder, fold_figures(order.out))
+
+
+def note_folds(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Write the figures of the segmenter's cross-validation on real pairs into the card."""
+    raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    raw["evaluation"] = {**raw.get("evaluation", {}), "real_folds": dict(figures)}
+    write_card(folder, raw)
 
 
 def measured_page(

@@ -10,7 +10,7 @@ import copy
 import json
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,11 +126,23 @@ def picture_dice(p: NDArray[np.float32], masks: NDArray[np.uint8], level: float 
 
 
 def run_segmenter(
-    recipe: SegmenterRecipe, learn: PictureSet, check: PictureSet, folder: Path, *, steps: int | None = None
+    recipe: SegmenterRecipe,
+    learn: PictureSet,
+    check: PictureSet,
+    folder: Path,
+    *,
+    steps: int | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Train, or go on with the run found in ``folder``; returns the weights with the highest mean Dice."""
+    """Train, or go on with the run found in ``folder``; returns the weights with the highest mean Dice.
+
+    ``start`` = weights to begin with; None = random ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     run = start_segmenter(recipe)
+    if start is not None:
+        run.model.load_state_dict(dict(start))
+        run.average.load_state_dict(dict(start))
     _resume(run, folder / "checkpoint.pt")
     last = recipe.steps if steps is None else min(steps, recipe.steps)
     losses: list[float] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.model_card import ModelError
 from inference.models.crop_classifier import CropConfig
-from inference.models.lesion_segmenter import SegmenterConfig
+from inference.models.lesion_segmenter import LesionSegmenter, SegmenterConfig
 from inference.preprocessing.cesm import CESM_PAIR, CESM_PAPER
 from inference.training.cesm_baselines import pixel_mm_of, selected
 from inference.training.cesm_batch import inner_crops, rough_mask, training_crops, training_pictures
@@ -21,6 +22,7 @@ from inference.training.cesm_data import CROP, CropSet, cesm_spec, fold_of, prep
 from inference.training.cesm_evaluation import breast_scores
 from inference.training.cesm_loop import fold_parts, run_fold, start_fold, train_epoch
 from inference.training.cesm_packaging import by_lesion, operating_points
+from inference.training.cesm_real_folds import fold_figures, run_real_fold
 from inference.training.cesm_recipe import (
     RECIPES,
     SMALL,
@@ -221,3 +223,20 @@ def test_features_that_say_the_same_or_nothing_are_left_out() -> None:
     assert 0 in selected(names, (table - table.mean(0)) / (table.std(0) + 1e-9), truth, 1)
     assert 1 not in selected(names, table, truth, 1)
     assert 3 not in selected(names, table, truth, 1)
+
+
+def test_real_pairs_are_learnt_from_and_judged_on_different_women(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    cases = tuple(f"P{n // 2}" for n in range(40))
+    masks = np.zeros((40, 32, 32), np.uint8)
+    masks[:, 8:20, 10:22] = 1
+    canvases = (rng.integers(20, 60, (40, 2, 32, 32)) + 150 * masks[:, None]).astype(np.uint8)
+    pictures = PictureSet(canvases=canvases, masks=masks, cases=cases)
+    torch.manual_seed(0)
+    segmenter = LesionSegmenter(SegmenterConfig(widths=(4, 6, 8, 8)))
+    told = json.loads(run_real_fold(segmenter, pictures, 2, tmp_path, steps=2).read_text())
+    assert set(told["cases"]) == {c for c in cases if fold_of(c) == 2}
+    assert len(told["dice"]) == len(told["before"]) == len(told["cases"])
+    figures = fold_figures(tmp_path)
+    assert (figures["folds"], figures["n_pairs"]) == (1, len(told["cases"]))
+    assert figures["dice_median"]["value"] == pytest.approx(np.median(told["dice"]), abs=1e-6)
