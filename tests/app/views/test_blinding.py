@@ -203,7 +203,7 @@ def test_mg27_a_case_that_cannot_be_read_is_told_without_the_name_of_a_file(
     run = _Run(window=window, folder=tmp_path, rng=np.random.default_rng(0), say=lambda _text: None)
     _fill_form(run, 0.6)
     QTest.keyClick(window.reading.grid, Qt.Key.Key_F12)
-    qtbot.waitUntil(lambda: "could not be loaded" in window.reading._blank.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "could not be loaded" in window.reading.retry_page.words.text(), timeout=20_000)
     said = (seen_words(window) + caplog.text).casefold()
     assert [line for line in said.splitlines() if any(mark in line for mark in MARKS)] == []
 
