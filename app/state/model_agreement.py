@@ -6,7 +6,7 @@ its silence says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.state.ai_findings import AiFinding, picture_of
@@ -78,16 +78,20 @@ def agreements(models: Sequence[Answerer], images: Sequence[ViewImage]) -> dict[
     made: dict[str, Agreement] = {}
     for own in models:
         for finding in own.marked:
-            mark, silent, others = [own.letter], [], []
-            for other in models:
-                if other is own:
-                    continue
-                same = [one for one in other.marked if _one_lesion(finding, one, grid)]
-                if same:
-                    mark.append(other.letter)
-                    others += [d.detection_id for one in same for d in one.detections]
-                elif _looked(other, finding, grid):
-                    silent.append(other.letter)
+            matched = {
+                other.letter: [one for one in other.marked if _one_lesion(finding, one, grid)]
+                for other in models
+                if other is not own
+            }
+            same = [one for found in matched.values() for one in found]
+            kinds = {one.finding for one in (finding, *same) if one.finding is not None}
+            mark = [own.letter, *(letter for letter, found in matched.items() if found)]
+            silent = [
+                one.letter
+                for one in models
+                if one.letter not in mark and _looks_for(one, kinds) and _read(one, finding, grid)
+            ]
+            others = [d.detection_id for one in same for d in one.detections]
             order = [one.letter for one in models]
             made[finding.key] = Agreement(
                 mark=tuple(sorted(mark, key=order.index)), silent=tuple(silent), others=tuple(others)
@@ -103,10 +107,18 @@ def _one_lesion(one: AiFinding, other: AiFinding, grid: Mapping[str, str]) -> bo
     )
 
 
-def _looked(model: Answerer, finding: AiFinding, grid: Mapping[str, str]) -> bool:
-    """True where the model read a picture of the lesion and looks for its type."""
-    if model.finds and finding.finding is not None and finding.finding not in model.finds:
-        return False
+def _looks_for(model: Answerer, kinds: Collection[FindingType]) -> bool:
+    """True where the model looks for a type that some model gave the lesion.
+
+    Where none gave it a type, a model of one type only, such as calcifications, is not taken to have looked.
+    """
+    if not model.finds:
+        return True
+    return any(one in model.finds for one in kinds) if kinds else len(model.finds) > 1
+
+
+def _read(model: Answerer, finding: AiFinding, grid: Mapping[str, str]) -> bool:
+    """True where the model read a picture of the lesion."""
     result = model.result
     read = {*result.view_scores, *result.nipples, *(heat.image_key for heat in result.heatmaps)}
     read |= {one.image_key for one in result.detections}

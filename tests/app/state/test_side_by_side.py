@@ -92,6 +92,11 @@ def test_matching_boxes_of_two_models_agree_and_light_up_together() -> None:
 def test_a_model_that_does_not_look_for_a_finding_or_did_not_read_the_picture_is_not_counted() -> None:
     three = sides(ONE, TWO, CALCS)
     assert three.findings()[0].agreement == "2 of 2 models mark this: A, B"  # C looks for calcifications only
+    untyped = sides(TWO, CALCS)  # nobody gave it a type: the calcification model is not taken to have looked
+    assert untyped.findings()[0].agreement == ""
+    assert (
+        sides(TWO, ONE, CALCS).findings()[0].agreement == "2 of 2 models mark this: A, B"
+    )  # B calls it a mass
     assert CALCS.result is not None
     blind = replace(CALCS.result, unread={"R-CC": "no pair"}, detections=())
     unread = sides(ONE, run(blind))
