@@ -253,11 +253,12 @@ def try_pacs(root: Path) -> str:
 
 
 # The same exams imported straight from the sender's folder must give the same cases: numbers, pixels, ages. (The id of
-# an exam follows the names of its files, which are others on the shelf.)
+# an exam may follow the names of its files, which are others on the shelf; the density stands in the phantoms' manifest
+# and in no image.)
 _IMPORT = (
     "negatoscope study import-cases fetched --store study/cases --key keys/study.key; "
     "negatoscope study import-cases phantoms --store straight/cases --key keys/study.key; "
-    "for one in study straight; do grep -v exam_id $one/cases/cases.yaml > $one/cases.txt; done; "
+    "for one in study straight; do grep -v -e exam_id -e density $one/cases/cases.yaml > $one/cases.txt; done; "
     "cmp study/cases.txt straight/cases.txt; "
     "cat /tmp/protocol_head.yaml study/cases/cases.yaml > protocol.yaml; "
     "negatoscope study create protocol.yaml --db study/study.sqlite"
