@@ -148,7 +148,7 @@ def test_menus_and_settings_speak_chinese(qtbot, window: MainWindow) -> None:
     window._show_settings()
     assert window.settings is not None
     pages = [window.settings.list.item(row).text() for row in range(window.settings.list.count())]
-    assert pages == ["显示器与校准", "按键", "外观与鼠标", "语言", "内存", "本工作站"]
+    assert pages == ["显示器与校准", "按键", "AI 模型", "外观与鼠标", "语言", "内存", "本工作站"]
 
 
 def test_the_log_of_a_chinese_reader_is_the_same_as_anybody_elses(qtbot, window: MainWindow) -> None:
