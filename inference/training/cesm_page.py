@@ -234,6 +234,11 @@ def _end_to_end(card: ModelCard) -> list[str]:
         "",
         found_share,
         "",
+        *(
+            [f"Seconds per exam of four pairs at 0.1 mm (median, CPU): {found['seconds_per_exam']:.2f}.", ""]
+            if "seconds_per_exam" in found
+            else []
+        ),
         f"| AUC per breast, cancer or not ({breast['fused']['n_pos']} / {breast['fused']['n_neg']}) | value | fused minus "
         "this |",
         "|---|---|---|",
