@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from inference.device import chosen_device
 from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
 from inference.exam.types import Box, Exam, ViewImage
+from inference.four_view_choice import part_words
 from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.cam_classifier import STRIDE, CamNetwork, breast_logit, fold_batch_norm, map_mask
 from inference.preprocessing.layout import box_to_stored, map_to_stored
@@ -179,15 +180,20 @@ class TorchEngine:
 def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
     """Return the images of an exam that a single-energy model reads, one per view, and what was left out.
 
-    Of several images of a view it is the one that hangs on top: whole views before partial, spot and
-    magnified ones, then the newest. Priors are not read. A contrast exam is read on its low-energy images, which look like an
+    Of several images of a view it is the one that hangs on top: whole views before partial ones, then the
+    newest. Spot and magnified views and priors are not read. A contrast exam is read on its low-energy images, which look like an
     ordinary mammogram.
     """
     legal = (ImageKind.FFDM, ImageKind.FILM, ImageKind.CESM_LOW)
     chosen: dict[str, ViewImage] = {}
     repeated: dict[str, str] = {}
+    parts: list[str] = []
     for image in exam.images:
         if image.kind not in legal or image.qualifier.startswith("@"):
+            continue
+        part = part_words(image)
+        if part:
+            parts.append(f"{image.view.label}: {part} shows a part of the breast only; it was not read.")
             continue
         bare = image.key.removesuffix(image.qualifier)
         other = chosen.get(bare)
@@ -201,10 +207,10 @@ def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:
     if not chosen:
         found = ", ".join(sorted({image.kind.value for image in exam.images}))
         raise AiUnavailable(
-            f"Exam {exam.exam_id}: expected an ordinary or low-energy mammogram, found only {found}; "
-            "choose another exam or model."
+            f"Exam {exam.exam_id}: expected an ordinary or low-energy mammogram of a whole breast, found only {found}; "
+            "choose another exam or model." + "".join(f" {said}" for said in parts)
         )
-    return list(chosen.values()), list(repeated.values())
+    return list(chosen.values()), [*repeated.values(), *parts]
 
 
 def _rank(image: ViewImage) -> tuple[bool, int, int]:

