@@ -261,7 +261,7 @@ class DimsePeer:
     def _expect(
         self, shelf: Shelf, wanted: Sequence[Instance], code: int, problems: Sequence[PacsError]
     ) -> None:
-        lacking = sum(not shelf.holds(one.sop_uid) for one in wanted)
+        lacking = sum(not shelf.holds(one.sop_uid, one.study_uid) for one in wanted)
         if not lacking:
             return
         if problems:

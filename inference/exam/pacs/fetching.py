@@ -121,7 +121,7 @@ class _Work:
         self.came = 0
 
     def fetch(self, wanted: Sequence[Instance]) -> Fetched:
-        lacking = [one for one in wanted if not self._shelf.holds(one.sop_uid)]
+        lacking = [one for one in wanted if not self._shelf.holds(one.sop_uid, one.study_uid)]
         self._total, self._here = len(wanted), len(wanted) - len(lacking)
         self._failed.clear()
         self.tell("")

@@ -248,7 +248,7 @@ class Listener:
         errands = [one for one in self._errands if one.ae_title == title]
         if any(one.may_come_from(address) for one in errands):
             return True
-        if not self._lent and self._admission.is_known(title, address):
+        if self._may_push(title, address):
             return True
         words = _tr(
             "{0} wanted to deliver from {1}, which is not its host in the connection; enter it as a sender."
@@ -301,7 +301,8 @@ class Listener:
         sender = str(event.assoc.requestor.primitive.calling_ae_title).strip()
         asking = [one for one in self._errands if one.ae_title == sender]
         errands = [one for one in asking if sop_uid in one.studies]
-        if self._lent and not errands:
+        pushes = self._may_push(sender, str(event.assoc.requestor.address))
+        if not errands and not pushes:
             sentence = _tr("An object that was not asked for was refused.")
             for one in asking:
                 one.problems.append(NotWanted(sentence))
@@ -312,7 +313,7 @@ class Listener:
                 pieces_of(event),
                 sop_uid=sop_uid,
                 max_bytes=self._settings.max_object_mb << 20,
-                wanted=self._rule(sop_uid, errands),
+                wanted=self._rule(sop_uid, errands, pushes=pushes),
             )
         except PacsError as error:
             for one in errands:
@@ -328,11 +329,16 @@ class Listener:
                 already_there=now.already_there + (not kept.is_new),
             )
         for one in errands:
-            one.came(kept.sop_uid, kept.size)
+            if one.studies[sop_uid] == kept.study_uid:  # a sender may push it in another study meanwhile
+                one.came(kept.sop_uid, kept.size)
         return _SUCCESS
 
-    def _rule(self, sop_uid: str, errands: Sequence[Errand]) -> Wanted:
-        if self._lent:
+    def _may_push(self, title: str, address: str) -> bool:
+        """True for who may deliver unasked; a lent service takes what was asked for only."""
+        return not self._lent and self._admission.is_known(title, address)
+
+    def _rule(self, sop_uid: str, errands: Sequence[Errand], *, pushes: bool) -> Wanted:
+        if not pushes:
             return of_studies({one.studies[sop_uid] for one in errands})
         return mammography if self._settings.mammography_only else lambda _header: None
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,13 +93,13 @@ class Shelf:
         self._index.refresh()
         return self._index.used
 
-    def holds(self, sop_uid: str) -> bool:
-        """True when the object is here and as long as it was when it came."""
+    def holds(self, sop_uid: str, study_uid: str = "") -> bool:
+        """True when the object is here, in this study where one is named, and as long as it was when it came."""
         key = _short(sop_uid, 24)
         if self._index.get(key) is None:
             self._index.refresh()  # another process may have brought it
         entry = self._index.get(key)
-        if entry is None:
+        if entry is None or (study_uid and entry.study != _short(study_uid, 16)):
             return False
         try:
             return (self._root / entry.file).stat().st_size == entry.size
@@ -106,10 +107,9 @@ class Shelf:
             return False
 
     def folder_of(self, study_uid: str) -> Path | None:
-        """Folder of a study's objects, None when there are none."""
-        study = _short(study_uid, 16)
-        files = [entry.file for entry in self._index.entries().values() if entry.study == study]
-        return (self._root / files[0]).parent if files else None
+        """Folder of a study's objects, None when there are none; the fullest where they bear several patient ids."""
+        folders = Counter((self._root / file).parent for file in self._files_of(study_uid))
+        return folders.most_common(1)[0][0] if folders else None
 
     def count_of(self, study_uid: str) -> int:
         """How many objects of a study are here."""
@@ -199,10 +199,9 @@ class Shelf:
         try:
             with _writing(self._root):
                 for study in studies:
-                    origin = self.folder_of(study.study_uid)
                     target = folder / _short(study.study_uid, 16)
                     target.mkdir(parents=True, exist_ok=True)
-                    for path in sorted(origin.glob("*.dcm")) if origin is not None else ():
+                    for path in sorted(self._root / file for file in self._files_of(study.study_uid)):
                         try:
                             os.link(path, target / path.name)
                         except OSError:
@@ -210,6 +209,10 @@ class Shelf:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _files_of(self, study_uid: str) -> list[str]:
+        study = _short(study_uid, 16)
+        return [entry.file for entry in self._index.entries().values() if entry.study == study]
 
     # ---- writing
 

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from inference.exam.pacs.leftovers import LOCKS
@@ -39,16 +39,32 @@ class Entry:
     study: str
 
 
+@dataclass(slots=True)
+class _Held:
+    """What the list says: objects by key, their number by study, and their bytes."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    used: int = 0
+
+    def take(self, key: str, entry: Entry) -> None:
+        old = self.entries.get(key)  # its file was lost
+        if old is not None:
+            self.used -= old.size
+            self.counts[old.study] -= 1
+        self.entries[key] = entry
+        self.used += entry.size
+        self.counts[entry.study] += 1
+
+
 class Index:
     """The list of one shelf; safe for several threads and processes."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._path = root, root / INDEX
         self._threads = threading.RLock()
-        self._entries: dict[str, Entry] = {}
-        self._counts: Counter[str] = Counter()  # objects by study
-        self._used = self._at = 0
-        self._head = b""
+        self._held = _Held()
+        self._at, self._head = 0, b""
         self._seen: tuple[int, ...] = ()
         self.refresh()
 
@@ -61,22 +77,22 @@ class Index:
 
     def get(self, key: str) -> Entry | None:
         """Return an object's entry as this process last saw it."""
-        return self._entries.get(key)
+        return self._held.entries.get(key)
 
     def entries(self) -> dict[str, Entry]:
         """Return all entries by their objects' keys."""
         self.refresh()
-        return dict(self._entries)
+        return dict(self._held.entries)
 
     def count(self, study: str) -> int:
         """How many objects of a study are here."""
         self.refresh()
-        return self._counts[study]
+        return self._held.counts[study]
 
     @property
     def used(self) -> int:
         """Bytes of all objects, as this process last saw them."""
-        return self._used
+        return self._held.used
 
     def add(self, key: str, entry: Entry) -> None:
         """Write an object down, and wait until the disk has it; within ``changing``."""
@@ -94,7 +110,7 @@ class Index:
 
     def drop(self, study: str) -> None:
         """Take all objects of a study off the list; within ``changing``."""
-        kept = {key: entry for key, entry in self._entries.items() if entry.study != study}
+        kept = {key: entry for key, entry in self._held.entries.items() if entry.study != study}
         scratch = self._root / f"{INDEX}.new"
         with scratch.open("wb") as file:
             file.write(json.dumps({"rewritten": uuid.uuid4().hex}).encode() + b"\n")
@@ -138,38 +154,35 @@ class Index:
         with self._path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
-            if size < self._at or file.read(len(self._head)) != self._head:
-                self._forget()
-            file.seek(self._at)
+            anew = size < self._at or file.read(len(self._head)) != self._head
+            # A list that was rewritten is shown when it is whole: whoever only looks sees no half of the shelf.
+            held, start = (_Held(), 0) if anew else (self._held, self._at)
+            file.seek(start)
             new = file.read()
             whole = new[: new.rfind(b"\n") + 1]  # the rest is being written, or was cut off by a crash
             for line in whole.splitlines():
-                self._take(line)
-            self._at += len(whole)
+                self._take(line, held)
+            at = start + len(whole)
             file.seek(0)
-            self._head = file.read(min(_HEAD, self._at))
+            head = file.read(min(_HEAD, at))
+        self._held, self._at, self._head = held, at, head
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, held: _Held) -> None:
         try:
             one = json.loads(line.decode("utf-8", "replace"))
-            entry = Entry(file=one["file"], size=int(one["size"]), sha256=one["sha256"], study=one["study"])
+            entry = Entry(
+                file=one["file"], size=int(one["size"]), sha256=one["sha256"], study=str(one["study"])
+            )
             path, key = (self._root / entry.file).resolve(), str(one["sop"])
             if not path.is_relative_to(self._root.resolve()) or path.stat().st_size != entry.size:
                 return
         except (ValueError, KeyError, TypeError, OSError, RecursionError, OverflowError):
             return  # damage: its object is fetched again
-        old = self._entries.get(key)  # its file was lost
-        if old is not None:
-            self._used -= old.size
-            self._counts[old.study] -= 1
-        self._entries[key] = entry
-        self._used += entry.size
-        self._counts[entry.study] += 1
+        held.take(key, entry)
 
     def _forget(self) -> None:
-        self._entries, self._counts = {}, Counter()
-        self._used = self._at = 0
-        self._head, self._seen = b"", ()
+        self._held = _Held()
+        self._at, self._head, self._seen = 0, b"", ()
 
 
 def _line(key: str, entry: Entry) -> bytes:

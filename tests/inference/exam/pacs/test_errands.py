@@ -149,6 +149,58 @@ def test_pacs_a_c_move_keeps_nothing_that_was_not_asked_for(pacs, fetch_from, ma
     assert len(list(shelf.root.rglob("*.dcm"))) == 1
 
 
+def test_pacs_a_running_service_takes_from_a_pacs_that_is_no_sender_what_was_asked_for_only(
+    pacs, listening, book, make_exam, shelf
+):
+    exam = make_exam(("RCC", "LCC"))
+    odd = as_dataset(exam.files[0])
+    odd.StudyInstanceUID = generate_uid()
+    receiver = Receiver(listening(peers={"MODALITY": ()}))
+    running = receiver.start(shelf)
+    pacs.own_port, pacs.objects, said = running.port, exam.files[:1], []
+
+    def more() -> None:
+        who = {"title": "PACS", "called": "NEGATOSCOPE"}
+        said.append(store(pacs.own_port, exam.files[1], **who))
+        with sender(pacs.own_port, **who) as assoc:
+            said.append(assoc.send_c_store(odd).Status)
+        said.append(store(pacs.own_port, exam.files[1], title="MODALITY", called="NEGATOSCOPE"))
+
+    pacs.before = more
+    try:
+        wanted = [instance_of(exam.files[0])]
+        came: list[str] = []
+        peer = open_peer(pacs.connection(), book, receiver)
+        peer.fetch(
+            wanted, shelf, arrived=lambda one, _size: came.append(one.sop_uid), cancelled=lambda: False
+        )
+    finally:
+        receiver.stop()
+    assert said == [0x0124, 0xA900, 0], "whoever is a sender may push meanwhile"
+    assert came == [exam.sop_uids[0]]
+    assert shelf.count_of(exam.study_uid) == 2
+    assert len(list(shelf.root.rglob("*.dcm"))) == 2
+
+
+def test_pacs_an_image_that_the_pacs_has_moved_to_another_study_is_not_taken_for_fetched(
+    pacs, fetch_from, make_exam, shelf
+):
+    """A technician corrects a wrong patient: the same object, now in the right woman's study."""
+    exam = make_exam(("RCC",))
+    shelf.put([exam.files[0]])
+    moved = as_dataset(exam.files[0])
+    moved.StudyInstanceUID, moved.PatientID = generate_uid(), "the-right-one"
+    stream = DicomBytesIO()
+    moved.save_as(stream)
+    pacs.objects = [stream.getvalue()]
+    assert not shelf.holds(exam.sop_uids[0], moved.StudyInstanceUID)
+    with pytest.raises(PacsError, match="another object is here under this object's UID"):
+        fetch_from(*pacs.objects)
+    shelf.remove(exam.study_uid)
+    fetch_from(*pacs.objects)
+    assert shelf.count_of(moved.StudyInstanceUID) == 1
+
+
 def test_pacs_a_pacs_that_delivers_from_another_host_is_let_in_once_it_is_a_known_sender(
     pacs, fetch_from, make_exam, shelf
 ):

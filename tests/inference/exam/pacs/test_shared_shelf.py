@@ -17,6 +17,7 @@ from inference.exam.pacs.leftovers import sweep_shelf
 from inference.exam.pacs.model import PacsUnreachable, StudyMatch
 from inference.exam.pacs.queue import QUEUE_FILE, DownloadQueue
 from inference.exam.pacs.shelf import Shelf
+from inference.exam.pacs.shelf_index import Index
 from inference.exam.sources import FolderSource
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -113,6 +114,42 @@ def test_pacs_a_screen_that_looks_at_the_shelf_does_not_wait_for_what_is_written
     finally:
         release.set()
         writer.join()
+
+
+def test_pacs_a_list_that_is_read_anew_is_never_seen_half(small, tmp_path, monkeypatch):
+    """Another process took a study off: the rest is here all the while."""
+    shelf = Shelf(tmp_path / "shelf")
+    for study in ("1.2.3.1", "1.2.3.2"):
+        shelf.put([small(study, 0)])
+    Shelf(shelf.root).remove("1.2.3.2")
+    seen, take = [], Index._take
+
+    def look_meanwhile(index, *words):
+        looker = threading.Thread(
+            target=lambda: seen.append((shelf.holds("1.2.3.1.1.0"), shelf.folder_of("1.2.3.1") is not None))
+        )
+        looker.start()
+        looker.join(30)
+        take(index, *words)
+
+    monkeypatch.setattr(Index, "_take", look_meanwhile)
+    assert shelf.count_of("1.2.3.2") == 0
+    assert seen
+    assert set(seen) == {(True, True)}
+
+
+def test_pacs_a_study_whose_images_bear_two_patient_ids_is_imported_whole(header, file_of, tmp_path):
+    shelf = Shelf(tmp_path / "shelf")
+    for number, patient in enumerate(("a", "b", "b")):
+        ds = header(StudyInstanceUID="1.2.3.1", SOPInstanceUID=f"1.2.3.1.1.{number}", PatientID=patient)
+        shelf.put([file_of(ds, np.full((64, 64), number, np.uint16))])
+    with shelf.staged([StudyMatch(study_uid="1.2.3.1")]) as folder:
+        found = sorted(dcmread(path).PatientID for path in folder.rglob("*.dcm"))
+    assert found == ["a", "b", "b"]
+    fullest = shelf.folder_of("1.2.3.1")
+    assert len(list(fullest.glob("*.dcm"))) == 2
+    shelf.remove("1.2.3.1")
+    assert list(shelf.root.rglob("*.dcm")) == []
 
 
 def test_pacs_the_quota_holds_for_all_processes_together(small, tmp_path):
