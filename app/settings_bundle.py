@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from app.state.settings import from_json, to_json
 from inference.exam.pacs.connections import ConnectionBook, connections_of, to_carry
 from inference.exam.pacs.model import Connection, PacsError
 from resources.files import UserFacingError
+from resources.scratch import scratch_folder
 from resources.translation import translate
 
 FORM = "negatoscope-settings"
@@ -137,10 +137,8 @@ def import_settings(file: Path, *, folder: Path | None = None) -> Carried:
 @contextmanager
 def _all_or_nothing(files: Sequence[Path]) -> Iterator[None]:
     """Put files back as they were where the block fails."""
-    with (
-        tempfile.TemporaryDirectory() as scratch
-    ):  # its user's only, as the file with the passwords must stay
-        before = [Path(scratch) / str(number) for number in range(len(files))]
+    with scratch_folder("settings") as scratch:  # its user's only, as the file with the passwords must stay
+        before = [scratch / str(number) for number in range(len(files))]
         for file, copy in zip(files, before, strict=True):
             if file.is_file():
                 shutil.copy2(file, copy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,28 @@ def test_an_import_that_cannot_take_everything_takes_nothing(station, tmp_path, 
     assert {path.name: path.read_bytes() for path in other.iterdir()} == before
     if trouble != "passwords that all may read":
         assert stat.S_IMODE((other / "pacs-secrets.json").stat().st_mode) == 0o600
+
+
+def test_copies_of_passwords_lie_where_the_next_start_looks_for_what_a_killed_import_left(
+    station, tmp_path, monkeypatch
+) -> None:
+    file, other, place = tmp_path / "settings.json", tmp_path / "other", tmp_path / "tmp"
+    place.mkdir()
+    export_settings(file, folder=station)
+    link = Connection(name="archive", kind=Kind.DICOMWEB, url="https://old.example/dicom-web")
+    ConnectionBook(other).keep(link, secret="kept")
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    found: list[Path] = []
+    keep = ConnectionBook.keep
+
+    def look(book: ConnectionBook, connection: Connection) -> None:
+        found.extend(path for path in place.rglob("*") if path.is_file() and b"kept" in path.read_bytes())
+        keep(book, connection)
+
+    monkeypatch.setattr(ConnectionBook, "keep", look)
+    import_settings(file, folder=other)
+    assert [path.relative_to(place).parts[0].startswith("negatoscope-settings-") for path in found] == [True]
+    assert list(place.iterdir()) == []
 
 
 def test_a_password_that_an_older_station_kept_in_an_address_is_not_carried(station, tmp_path) -> None:
