@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from inference.exam.manifest import read_manifest
@@ -114,7 +115,8 @@ class ManifestExams:
         Raises
         ------
         InferenceError
-            No exam is left to learn from or to validate with, or too many had to be left out.
+            No exam is left to learn from or to validate with, no lesion to validate with, or too many had to be
+            left out.
         """
         table = read_manifest(manifest, lesions)
         for sentence in table.problems:
@@ -157,6 +159,11 @@ class ManifestExams:
                 f"{name}: expected labelled exams of at least two women in both parts, found {len(self._learning)} "
                 f"to learn from and {len(self._held)} to validate with; add exams or mend those left out.{first}"
             )
+        if not any(case.lesions for case in self._held):
+            raise InferenceError(
+                f"{name}: expected a lesion to find among the {len(self._held)} exams to validate with, found none; "
+                f"name women with a lesion in the column split.{first}"
+            )
         if lost > most_left_out * meant:
             raise InferenceError(
                 f"{name}: expected at most {most_left_out:.0%} of the exams to learn from to be unreadable, found "
@@ -196,13 +203,19 @@ class ManifestExams:
         return self._reader.prepared(self._learning[index])
 
     def validation(self) -> Iterator[PreparedExam]:
-        """Yield the validation exams."""
-        for case in self._held:
+        """Yield the validation exams, with and without a lesion in turn: a recipe looks at the first few only."""
+        for case in _in_turn(self._held):
             yield self._reader.prepared(case)
 
     def judged(self, engine: FourViewEngine) -> list[JudgedExam]:
         """Read the validation exams with an engine, beside their truth."""
         return judged_exams(engine, self._held, self._reader.folder, self._reader.lesion_folder)
+
+
+def _in_turn(cases: Sequence[Case]) -> list[Case]:
+    """Exams with a lesion and exams without one by turns, each kind in its order, what is left over last."""
+    pairs = zip_longest([c for c in cases if c.lesions], [c for c in cases if not c.lesions])
+    return [case for pair in pairs for case in pair if case is not None]
 
 
 def write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:

@@ -176,6 +176,35 @@ def test_a_table_of_which_half_cannot_be_read_is_refused_with_the_first_reason(
     assert ManifestExams(table, _tables(own)[1], tmp_path, PIPELINE, most_left_out=0.5).count == 2
 
 
+def test_a_table_without_a_lesion_to_validate_with_is_refused_before_the_first_step(
+    own: Path, tmp_path: Path
+) -> None:
+    bare = _case_of(own, "normal")
+
+    def change(row: dict[str, str]) -> None:
+        row["split"] = "validation" if row["case_id"] == bare else "train"
+
+    with pytest.raises(InferenceError, match="expected a lesion to find among the 1 exams to validate with"):
+        ManifestExams(_changed(own, "bare.csv", change), _tables(own)[1], tmp_path, PIPELINE)
+
+
+def test_exams_with_and_without_a_lesion_validate_in_turn_however_the_table_is_sorted(
+    own: Path, tmp_path: Path
+) -> None:
+    def change(row: dict[str, str]) -> None:
+        row["split"] = "train" if row["case_id"].endswith("20") else "validation"
+
+    table = _changed(own, "sorted.csv", change)
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    normal = {c for c in {r["case_id"] for r in rows} if c[-2:] in {"22", "24"}}
+    with table.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda row: row["case_id"] not in normal))  # the normal ones first
+    exams = ManifestExams(table, _tables(own)[1], tmp_path, PIPELINE)
+    assert [bool(exam.lesions) for exam in exams.validation()] == [True, False, True, False]
+
+
 def test_a_lesion_that_cannot_be_placed_takes_its_view_out_of_training(own: Path, tmp_path: Path) -> None:
     lesions = _tables(own)[1]
     rows = list(csv.DictReader(lesions.read_text(encoding="utf-8").splitlines()))
