@@ -201,7 +201,7 @@ def known_limits(recipe: FourViewRecipe, origin: Origin | None) -> list[str]:
     out = []
     if phantoms:
         out += [
-            "Trained and measured on synthetic phantoms only; its behaviour on real mammograms is unknown.",
+            "Trained on synthetic phantoms only; on real mammograms nothing is known of it but what was measured there.",
             "Reads phantoms of the same generator that it was trained on; the held-out ones differ by seed only.",
             "Benign calcifications look like the harmless ones of the phantoms' normal breasts, which the truth "
             "does not list: it is taught to pass over them, and finds few of them.",

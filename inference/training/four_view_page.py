@@ -115,11 +115,12 @@ def _phantom(card: ModelCard) -> list[str]:
         "",
         "| figure | value | target |",
         "|---|---|---|",
-        f"| AUC of malignancy, lesions found ({malignancy['n_pos']} / {malignancy['n_neg']}) | {_cell(malignancy)} "
-        f"| {_target(malignancy['value'], 0.9)} |",
+        f"| AUC of malignancy, lesions with any mark ({malignancy['n_pos']} / {malignancy['n_neg']}) | "
+        f"{_cell(malignancy)} | {_target(malignancy['value'], 0.9)} |",
         f"| AUC per breast, cancer or not | {_cell(found['breast_auc'])} | |",
         f"| AUC per breast of the mean grey (baseline) | {_cell(found['breast_auc_mean_grey'])} | |",
-        f"| type right, lesions found ({found['type_right']['n']}) | {found['type_right']['value']:.3f} | |",
+        f"| type right, lesions found at 0.2 false marks per image ({found['type_right']['n']}) | "
+        f"{found['type_right']['value']:.3f} | |",
         *_places(found),
         *_cost(found),
         "",
@@ -167,8 +168,8 @@ def _outlines(card: ModelCard, found: Mapping[str, Any]) -> list[str]:
         return []
     shown = card.architecture.get("outlines", {})
     return [
-        f"Outlines: median Dice with the true outline, lesions found. Which is shown was chosen type by type on "
-        f"{choice['exams']} other phantoms:",
+        "Outlines: median Dice with the true outline, lesions found at the balanced point. Which is shown was chosen "
+        f"type by type on {choice['exams']} other phantoms:",
         "",
         "| type | mask head | from the picture, in the found box | lesions | on the phantoms that chose | shown |",
         "|---|---|---|---|---|---|",
@@ -232,7 +233,8 @@ def _places(found: Mapping[str, Any]) -> list[str]:
     out = []
     if region["value"] is not None:
         out.append(
-            f"| region right, lesions found ({region['n']}) | {region['value']:.3f} | {_target(region['value'], 0.9)} |"
+            f"| region right, lesions found at the balanced point ({region['n']}) | {region['value']:.3f} | "
+            f"{_target(region['value'], 0.9)} |"
         )
     if depth["mean"] is not None:
         reached = "reached" if depth["mean"] <= 0.05 else "NOT reached"
@@ -242,7 +244,7 @@ def _places(found: Mapping[str, Any]) -> list[str]:
         )
     if pairs["value"] is not None:
         out.append(
-            f"| CC-MLO matched, lesions found in both views ({pairs['n']}) | {pairs['value']:.3f}; "
+            f"| CC-MLO matched, lesions found so in both views ({pairs['n']}) | {pairs['value']:.3f}; "
             f"{pairs['wrong_pairs']} wrong pairs | {_target(pairs['value'], 0.9)} |"
         )
     return out
@@ -278,9 +280,8 @@ def _reliability(found: Mapping[str, Any], name: str) -> list[str]:
     if "reliability" in found:
         figure = found["reliability"]
         out += [
-            f"Chance that a lesion is there, {figure['boxes']} boxes on {figure['exams']} phantoms that set nothing: "
-            f"expected "
-            f"calibration error {figure['ece_after']:.3f}, before calibration {figure['ece_before']:.3f}.",
+            f"Chance that a lesion is there, {figure['boxes']} boxes on {figure['exams']} phantoms that set no chance: "
+            f"expected calibration error {figure['ece_after']:.3f}, before calibration {figure['ece_before']:.3f}.",
             "",
             f"![reliability of boxes]({name}-reliability.png)",
             "",

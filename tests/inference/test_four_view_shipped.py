@@ -42,6 +42,8 @@ def test_weights_stay_under_25_mb_and_the_card_tells_everything() -> None:
     }  # fmt: skip
     assert card.evaluation["phantom"]["n_exams"] >= 100
     assert "No patient's image was used" in card.training_data
+    limits = " ".join(card.known_limits)
+    assert not card.evaluation["real"]["measured"] or "unknown" not in limits  # it was measured on films
     page = document(SHIPPED)
     assert "Synthetic validation only" in page
     assert card.weights_sha256 in page
