@@ -112,13 +112,13 @@ def _abnormality(
     name = row["image file path"].replace("\\", "/").split("/")[0].strip()
     try:
         film = _film(name, row, side, view, table, places, spacings, films, shelf)
+        key = (row["patient_id"], side)
+        if worst.get(key) != "malignant":
+            worst[key] = pathology  # of the breast, even where the lesion cannot be placed
         lesion = _lesion(film, name, row, table, places, shelf)
     except (DatasetError, ExamError) as error:
         out.skip(where, str(error))
         return
-    key = (row["patient_id"], side)
-    if worst.get(key) != "malignant":
-        worst[key] = pathology
     out.lesions.append({**lesion, "malignant": int(pathology == "malignant")})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import plistlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -218,6 +219,25 @@ def test_cbis_ddsm_finds_masks_by_size_joins_the_films_and_takes_the_scanners_pi
         ("train", "train"),
         ("train", "test"),
     }
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("Mass-Training_P_00001_LEFT_CC_1",),
+        ("Mass-Training_P_00001_LEFT_CC_1", "Calc-Test_P_00001_LEFT_CC_1"),
+    ],
+)
+def test_cbis_ddsm_knows_a_cancer_whose_mask_is_not_there(
+    place: tuple[Path, Path], lost: tuple[str, ...]
+) -> None:
+    cbis(place[0])
+    for name in lost:
+        shutil.rmtree(place[0] / "CBIS-DDSM" / name)
+    images, lesions, skipped = prepared("cbis-ddsm", *place)
+    assert [row["pathology"] for row in images] == ["malignant"]
+    assert len(lesions) == 2 - len(lost)
+    assert sum("of its mask is not there" in row["why"] for row in skipped) == len(lost)
 
 
 @pytest.mark.parametrize(
