@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -60,6 +60,7 @@ class QtTaskRunner(QObject):
     def __init__(self, parent: QObject | None = None, *, threads: int = 3) -> None:
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="task")
+        self._running: set[Future[None]] = set()
         self._closed = False
         self._numbers = itertools.count(1)
         self._wanted: dict[str, tuple[int, Done, Failed, Report, TaskContext]] = {}
@@ -76,7 +77,9 @@ class QtTaskRunner(QObject):
         number = next(self._numbers)
         job = _Job(self._mailbox, key, number, work)
         self._wanted[key] = (number, done, failed, progress, job.context)
-        self._pool.submit(job.run)
+        started = self._pool.submit(job.run)
+        self._running.add(started)
+        started.add_done_callback(self._running.discard)
 
     def cancel(self, key: str) -> None:
         if (wanted := self._wanted.pop(key, None)) is not None:
@@ -88,6 +91,10 @@ class QtTaskRunner(QObject):
 
     def is_busy(self) -> bool:
         return bool(self._wanted)
+
+    def is_quiet(self) -> bool:
+        """True when no thread works any more, for nobody either: cancelled work ends when it next looks."""
+        return not self._running
 
     def close(self) -> None:
         """Cancel everything and wait for the threads, so that none outlives the window; nothing starts any more."""

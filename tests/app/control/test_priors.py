@@ -62,6 +62,9 @@ class Screen:
     def show_loading(self, text: str) -> None:
         self.case, self.blank = None, text
 
+    def show_retry(self, sentence: str, go_on: object) -> None:  # noqa: ARG002 - nobody tries again here
+        self.case, self.blank = None, sentence
+
     def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
         return lambda *_args: None
 

@@ -216,7 +216,7 @@ def test_an_import_that_is_cancelled_goes_on_when_it_is_asked_for_again(
     assert not view.cases.task.isVisible()
     assert view.cases.folder.isEnabled()
     assert "Cancelled" in view.cases.said.text()
-    window.runner._pool.waitForDone()
+    qtbot.waitUntil(window.runner.is_quiet, timeout=120_000)
     import_cases(qtbot, window, view, exams)
     assert [row[0] for row in view.cases.cases.rows()] == ["C0001", "C0002", "C0003"]
 
