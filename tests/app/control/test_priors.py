@@ -62,7 +62,7 @@ class Screen:
     def show_loading(self, text: str) -> None:
         self.case, self.blank = None, text
 
-    def show_retry(self, sentence: str, go_on: object) -> None:  # noqa: ARG002 - nobody tries again here
+    def show_retry(self, sentence: str, go_on: object) -> None:
         self.case, self.blank = None, sentence
 
     def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
