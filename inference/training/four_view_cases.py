@@ -83,13 +83,13 @@ def sorted_cases(table: Manifest) -> Sorting:
     table
         Both tables. A column ``split`` (train, validation or test) in the images table, or in the lesions
         table, is obeyed; where nobody validates, every fifth woman among those to learn from does. A woman is a
-        ``patient_id``, or a case where that is empty.
+        ``patient_id``, or a case none of whose rows has one.
 
     Returns
     -------
     Exams to learn from, to validate with and to leave alone, all exams of a woman in one part.
     """
-    women = {row.case_id: row.patient_id or row.case_id for row in table.images}
+    women = women_of((row.case_id, row.patient_id or "") for row in table.images)
     given, unknown = _given_parts(table, women)
     parts, rule = _all_parts(sorted(set(women.values())), given)
     lesions: dict[str, list[ManifestLesion]] = {}
@@ -101,9 +101,33 @@ def sorted_cases(table: Manifest) -> Sorting:
         case, dropped = _case(case_id, woman, parts[woman], rows, lesions.get(case_id, []))
         cases.append(case)
         left_out += dropped
-    if any(row.patient_id is None for row in table.images):
+    named = {row.case_id for row in table.images if row.patient_id}
+    if any(row.case_id not in named for row in table.images):
         rule += "; where patient_id is empty each case counts as a woman of her own"
     return Sorting(cases=tuple(cases), left_out=tuple(left_out), rule=rule)
+
+
+def women_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Say whose each case is.
+
+    Parameters
+    ----------
+    pairs
+        Case and patient_id ("" = empty) of each row.
+
+    Returns
+    -------
+    By case one name of its woman: a patient_id that any of its rows has, the case where none has one. A case with
+    the numbers of two women makes them one, so that neither is on both sides of a split.
+    """
+    numbers: dict[str, set[str]] = {}
+    for case_id, patient_id in pairs:
+        numbers.setdefault(case_id, set()).update([patient_id] if patient_id else [])
+    same: dict[str, set[str]] = {}
+    for case_id, found in numbers.items():
+        joined = set().union(*(same.get(name, {name}) for name in found or {case_id}))
+        same |= dict.fromkeys(joined, joined)
+    return {case_id: min(same[min(found or {case_id})]) for case_id, found in numbers.items()}
 
 
 def _given_parts(table: Manifest, women: Mapping[str, str]) -> tuple[dict[str, Part], list[LeftOut]]:

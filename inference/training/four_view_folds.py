@@ -21,7 +21,7 @@ from inference.four_view_engine import FourViewEngine
 from inference.model_card import write_card
 from inference.registry import load_card
 from inference.training.four_view_card import read_origin
-from inference.training.four_view_cases import Case, Part, sorted_cases
+from inference.training.four_view_cases import Case, Part, sorted_cases, women_of
 from inference.training.four_view_command import TrainingOrder, ordered_recipe, train_four_view
 from inference.training.four_view_figures import Variant, compared
 from inference.training.four_view_judged import JudgedExam, judged_exams
@@ -48,7 +48,8 @@ def fold_tables(manifest: Path, folds: int) -> list[Path]:
     """
     with manifest.open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    women = sorted({row.get("patient_id") or row["case_id"] for row in rows})
+    of_case = women_of((row["case_id"].strip(), (row.get("patient_id") or "").strip()) for row in rows)
+    women = sorted(set(of_case.values()))
     order = np.random.default_rng(_SEED).permutation(len(women))
     fold_of = {women[int(n)]: place % folds for place, n in enumerate(order)}
     columns = [*(name for name in rows[0] if name != "split"), "split"]
@@ -56,7 +57,7 @@ def fold_tables(manifest: Path, folds: int) -> list[Path]:
     for fold in range(folds):
         path = manifest.with_name(f"{manifest.stem}-fold{fold + 1}of{folds}.csv")
         for row in rows:
-            own = fold_of[row.get("patient_id") or row["case_id"]] == fold
+            own = fold_of[of_case[row["case_id"].strip()]] == fold
             row["split"] = "test" if own else "train"
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inference.exam.manifest import Manifest, ManifestImage, ManifestLesion
-from inference.training.four_view_cases import Case, Known, Part, Sorting, known_of, sorted_cases
+from inference.training.four_view_cases import Case, Known, Part, Sorting, known_of, sorted_cases, women_of
 from resources.vocabulary import FindingType, ImageKind, Laterality, Pathology, Projection, ViewName
 
 L, R = Laterality.LEFT, Laterality.RIGHT
@@ -56,6 +57,27 @@ def _sorted(*images: ManifestImage, lesions: tuple[ManifestLesion, ...] = ()) ->
 
 def _cases(sorting: Sorting) -> dict[str, Case]:
     return {case.case_id: case for case in sorting.cases}
+
+
+def test_a_woman_whose_number_stands_in_some_rows_of_a_case_only_is_one_woman() -> None:
+    rows = [
+        ("a", "P1"),
+        ("a", ""),
+        ("b", "P1"),
+        ("c", ""),
+        ("d", "P2"),
+        ("d", "P3"),
+        ("e", "P3"),
+        ("f", "P4"),
+    ]
+    for order in (rows, rows[::-1]):
+        women = women_of(order)
+        assert women["a"] == women["b"]
+        assert women["d"] == women["e"]
+        assert len(set(women.values())) == 4
+    half = replace(_image("first", woman="P1"), patient_id=None)
+    sorting = _sorted(_image("first", woman="P1"), half, _image("second", woman="P1", split="test"))
+    assert {case.part for case in sorting.cases} == {Part.TEST}
 
 
 def test_rows_marked_test_or_validation_are_never_learnt_from() -> None:

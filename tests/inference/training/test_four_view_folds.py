@@ -42,6 +42,21 @@ def test_each_woman_is_tested_in_one_fold_and_never_learnt_from_there(tmp_path: 
     assert sorted(tested) == sorted({f"w{n}" for n in range(15)})
 
 
+def test_a_number_that_only_some_rows_of_a_case_have_keeps_the_woman_in_one_fold(tmp_path: Path) -> None:
+    table = _table(tmp_path)
+    lines = table.read_text(encoding="utf-8").splitlines()
+    for n in range(2, len(lines), 2):  # the second row of each case names nobody
+        cells = lines[n].split(",")
+        lines[n] = ",".join([cells[0], "", *cells[2:]])
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for path in fold_tables(table, 3):
+        sorting = sorted_cases(read_manifest(path))
+        tested = {int(case.case_id[1:]) // 2 for case in sorting.of(Part.TEST, labelled=True)}
+        others = {int(case.case_id[1:]) // 2 for case in sorting.cases if case.part is not Part.TEST}
+        assert len(tested) == 5
+        assert not tested & others
+
+
 def _exam(number: int, *, finds: bool) -> JudgedExam:
     lesion = Truth(box=(10.0, 10.0, 30.0, 30.0), finding=FindingType.MASS, malignant=True)
     box = (12.0, 12.0, 28.0, 28.0) if finds else (60.0, 60.0, 80.0, 80.0)
