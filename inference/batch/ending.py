@@ -13,7 +13,7 @@ import typer
 
 from inference.batch.public_words import HINT, MAY_BE_IMAGES
 from inference.batch.run import Summary
-from inference.batch.work import LESIONS_UNUSED
+from inference.batch.work import LEFT_OUT, LESIONS_UNUSED
 
 NOT_ALL = 1
 INTERRUPTED = 130
@@ -57,11 +57,18 @@ def last_words(source: str, run: Mapping[str, Any], summary: Summary, notes: Seq
             err=True,
         )
         return NOT_ALL
+    part = [
+        case for case, told in run["warnings"].items() if any(words.startswith(LEFT_OUT) for words in told)
+    ]
+    if part:
+        typer.echo(f"{len(part)} were analysed without an image of theirs: {', '.join(part)}.", err=True)
     if run["failures"] or MAY_BE_IMAGES & set(refused):
         typer.echo(
             f"{len(run['failures'])} could not be analysed, {len(run['seconds_per_exam'])} were; see the lines above.",
             err=True,
         )
+        return NOT_ALL
+    if part:
         return NOT_ALL
     return 0
 

@@ -161,13 +161,18 @@ def fetched(
     return replace(unit, root=folder, content=StudyFolder(folder=folder))
 
 
-def load_unit(unit: Unit) -> Exam:
-    """Decode the images of a unit; ExamError where it cannot be read."""
+def load_unit(unit: Unit, lost: Callable[[ExamError], None] = lambda _error: None) -> Exam:
+    """Decode the images of a unit; ExamError where it cannot be read.
+
+    Parameters
+    ----------
+    lost : told why an image of it cannot be read; the exam is what the others are
+    """
     content = unit.content
     if isinstance(content, ManifestCase):
         return load_case(unit.case_id, content.rows, content.folder)
     if isinstance(content, Group):
-        return load_group(content)
+        return load_group(content, lost=lost)
     if isinstance(content, StudyFolder):
         source = FolderSource(content.folder)
         groups = sorted(source.groups(), key=lambda one: len(one.items), reverse=True)
@@ -176,7 +181,7 @@ def load_unit(unit: Unit) -> Exam:
             raise ExamError(
                 f"exam {unit.case_id}: expected images that can be read, found none. {said}".strip()
             )
-        return load_group(groups[0])
+        return load_group(groups[0], lost=lost)
     raise ExamError(f"exam {unit.case_id}: expected images on a disk, found a study that is not fetched yet.")
 
 

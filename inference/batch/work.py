@@ -19,7 +19,7 @@ from inference.engine import Cancelled, InferenceCancelled, InferenceEngine
 from inference.exam.manifest import ManifestLesion
 from inference.exam.objects.cad_sr_write import CadRun
 from inference.exam.objects.export import write_run
-from inference.exam.types import Exam, InferenceError
+from inference.exam.types import Exam, ExamError, InferenceError
 from inference.lesions import LesionEngine, LesionsNotRead, given_lesions
 from inference.model_card import read_card
 from inference.results import ExamResult
@@ -28,6 +28,7 @@ from inference.worker import EngineSpec, make_engine
 from resources.files import UserFacingError
 from resources.scratch import scratch_folder
 
+LEFT_OUT = "An image of this exam was left out"
 LESIONS_UNUSED = "The model scores no given lesions; the lesions table was not used."
 
 
@@ -112,8 +113,12 @@ class Analyst:
             raise NotNow(words) from error
 
     def _analyse(self, engine: InferenceEngine, unit: Unit, cancelled: Cancelled) -> Product:
+        lost: list[ExamError] = []
         try:
-            exam = load_unit(unit)
+            exam = load_unit(unit, lost.append)
+            for one in lost:  # an image that is away now is no reason to record the exam without it
+                if is_passing(one):
+                    raise one
         except UserFacingError as error:
             if is_passing(error):
                 words = f"exam {unit.case_id}: its images cannot be read now ({reason(str(error))})."
@@ -123,11 +128,15 @@ class Analyst:
                 raise NotNow(words) from error
             why = f"The images of this exam: {reason(str(error))}. {HINT}"
             return failed(unit, why, detail=str(error))
-        details: list[str] = []
+        details = [str(one) for one in lost]
+        left_out = [f"{LEFT_OUT}: {reason(text)}. {HINT}" for text in details]
         with scratch_folder("batch") as scratch:
             # a manifest's paths are its key to the truth; those of a folder may name the woman
             output = RunOutput(scratch, self._spec.heatmaps, paths=isinstance(unit.content, ManifestCase))
             said, result, failure = self._result(engine, unit, exam, output, cancelled, details)
+            if left_out:
+                output.warnings[unit.case_id] = [*left_out, *output.warnings.get(unit.case_id, [])]
+                said += [f"{unit.case_id}: {words}" for words in left_out]
             if self._spec.objects:
                 said += self._objects(unit, exam, output, details, result=result, failure=failure)
             files = {

@@ -196,8 +196,8 @@ def read_items(root: Path) -> tuple[list[Item], list[ImportEntry]]:
     return items, report
 
 
-def load_group(group: Group) -> Exam:
-    """Decode all images of a group; a bad one becomes a note."""
+def load_group(group: Group, *, lost: Callable[[ExamError], None] = lambda _error: None) -> Exam:
+    """Decode all images of a group; a bad one becomes a note, and ``lost`` is told why it cannot be read."""
     with ThreadPoolExecutor(
         max_workers=_DECODERS, thread_name_prefix="decode", initializer=stand_back
     ) as pool:
@@ -205,9 +205,12 @@ def load_group(group: Group) -> Exam:
         decoded = tuple(result for result in results if isinstance(result, ViewImage))
         images = with_unique_keys(agree_on_orientation(decoded))
         digest = digest_of(pool.map(image_digest, images))
-    failures = tuple(str(result) for result in results if isinstance(result, ExamError))
+    failures = tuple(result for result in results if isinstance(result, ExamError))
     if not images:
-        raise ExamError(failures[0] if failures else f"exam {group.exam_id}: expected images, found none.")
+        raise failures[0] if failures else ExamError(f"exam {group.exam_id}: expected images, found none.")
+    for one in failures:
+        lost(one)
+    bad = [str(one) for one in failures]
     ages = [item.age for item in group.items if item.age is not None]
     fallbacks = _fallback_notes(images)
     return Exam(
@@ -215,9 +218,7 @@ def load_group(group: Group) -> Exam:
         images=images,
         digest=digest,
         notes=tuple(
-            dict.fromkeys(
-                (*group.notes, *fallbacks, *contrast_notes(images), *failures, *_missing_notes(images))
-            )
+            dict.fromkeys((*group.notes, *fallbacks, *contrast_notes(images), *bad, *_missing_notes(images)))
         ),
         age=ages[0] if ages else None,
         patient_key=group.patient_key,

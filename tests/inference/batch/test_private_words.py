@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 import stat
@@ -12,17 +13,29 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from inference.batch.passing import NotNow
 from inference.batch.public_words import nameless, reason, row_note
 from inference.batch.units import list_units
 from inference.batch.work import Analyst, WorkSpec, broken
 from inference.engine import FakeEngine
-from inference.exam.types import InferenceError
+from inference.exam import dicom
+from inference.exam.types import ExamError, InferenceError
 from inference.worker import EngineSpec
 from tests.inference.batch.conftest import Station
 
 Start = Callable[..., Station]
 SECRETS = ("Quackenbush", "Ottoline", "MRN-889911", "19610412", "1.2.840.99999")
 OTHERWISE = "It could not be fetched."
+
+
+def spoil(path: Path) -> None:
+    """The header is whole, the picture is not."""
+    ds = dcmread(path)
+    ds.compress("1.2.840.10008.1.2.4.80")
+    stream = bytearray(ds.PixelData)
+    stream[len(stream) // 2 :] = b"\xff\xd9" * ((len(stream) - len(stream) // 2) // 2)
+    ds.PixelData = bytes(stream)
+    ds.save_as(path)
 
 
 @pytest.fixture
@@ -40,12 +53,7 @@ def archive(phantoms: Path, tmp_path: Path) -> Path:
             ds.save_as(path)
             path.rename(path.with_name(f"Ottoline {path.name}"))
     for path in sorted(target.glob("*.dcm")):
-        ds = dcmread(path)
-        ds.compress("1.2.840.10008.1.2.4.80")
-        stream = bytearray(ds.PixelData)
-        stream[len(stream) // 2 :] = b"\xff\xd9" * ((len(stream) - len(stream) // 2) // 2)
-        ds.PixelData = bytes(stream)  # the header is whole, the picture is not
-        ds.save_as(path)
+        spoil(path)
     (target / "Quackenbush letter.dcm").write_bytes(b"MRN-889911 is no DICOM")
     (target / "Ottoline.txt").write_text("Quackenbush")
     (root / "empty Quackenbush.dcm").touch()
@@ -91,6 +99,47 @@ def test_a_run_over_folders_with_names_writes_and_says_pseudonyms_only(
     start(archive, out, "workers=1", f"problems={private}").end()
     again = list(csv.DictReader(private.read_text(encoding="utf-8").splitlines()))
     assert again == rows, "what an earlier process noted of an exam stays"
+
+
+@pytest.fixture
+def damaged(archive: Path) -> Path:
+    """One woman's exam, one image of which cannot be decoded."""
+    folder = min(path for path in archive.iterdir() if path.is_dir())
+    spoil(min(folder.glob("*.dcm")))
+    return folder
+
+
+def test_an_image_that_cannot_be_read_is_told_and_the_others_are_analysed(
+    damaged: Path, tmp_path: Path, start: Start
+) -> None:
+    out = tmp_path / "out"
+    code, said = start(damaged, out, "workers=1").end()
+    assert code == 1, said
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    ((case, told),) = run["warnings"].items()
+    assert told[0] == ("An image of this exam was left out: cut off or damaged. --problems FILE says more.")
+    assert list(run["seconds_per_exam"]) == [case]
+    assert f"1 were analysed without an image of theirs: {case}." in said
+    assert named(said) == named(written(out)) == []
+
+
+def test_an_exam_one_image_of_which_is_away_for_a_moment_waits_for_the_next_run(
+    damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (unit,) = list_units(damaged).units
+    analyst = Analyst(WorkSpec(engine=EngineSpec(model_folder=None)))
+    assert "cut off" in analyst.analyse(unit).detail
+    load = dicom.load_view
+
+    def away(source: object, name: str = "", **more: object) -> object:
+        if name == max(item.member.name for item in unit.content.items):
+            raise ExamError(f"{name}: damage") from OSError(errno.ESTALE, "Stale file handle")
+        return load(source, name, **more)
+
+    monkeypatch.setattr(dicom, "load_view", away)
+    with pytest.raises(NotNow) as waits:
+        analyst.analyse(unit)
+    assert named(str(waits.value)) == []
 
 
 def test_the_private_list_never_lies_among_the_results_nor_replaces_another_file(
