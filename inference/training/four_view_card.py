@@ -126,11 +126,8 @@ def training_words(
         words += f"; {int(checks[-1]['step'])} of {origin.steps or recipe.steps} steps of {exams} run, step {int(best['step'])} kept"
         shown = min(on.validation, recipe.validation_exams)
         others = counted(on.validation_women, "other woman", "other women")
-        words += (
-            f" by {shown} validation phantoms"
-            if on.kind == PHANTOMS
-            else f" by {counted(shown, 'exam')} of {others}"
-        )
+        own = counted(shown, "exam") if shown == on.validation else f"{shown} of the {on.validation} exams"
+        words += f" by {shown} validation phantoms" if on.kind == PHANTOMS else f" by {own} of {others}"
     if origin.members:
         which = ", ".join(str(n) for n in origin.members)
         words += (

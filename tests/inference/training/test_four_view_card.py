@@ -69,6 +69,13 @@ def test_a_model_of_own_images_never_claims_phantoms_or_a_free_licence() -> None
     assert any("asymmetry, calcification, distortion" in x for x in card["known_limits"])
 
 
+def test_the_exams_that_chose_the_step_are_told_from_those_kept_to_validate() -> None:
+    history = [{"step": 400, "validation_sensitivity": 0.5}]
+    assert "step 400 kept by 9 exams of 9 other women" in training_words(SMALL, history, _origin())
+    many = _origin(replace(OWN, validation=200, validation_women=180))
+    assert "kept by 40 of the 200 exams of 180 other women" in training_words(SMALL, history, many)
+
+
 def test_the_users_words_on_data_and_licence_are_the_cards() -> None:
     origin = _origin(data="mini-MIAS films", licence="Research use only")
     assert training_words(SMALL, [], origin).startswith("mini-MIAS films: 40 exams")
