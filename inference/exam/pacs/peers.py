@@ -111,8 +111,8 @@ class Receiver:
                 listener, users = self._lent.pop(key)
                 if users > 1:
                     self._lent[key] = (listener, users - 1)
-            if users == 1:
-                listener.stop()
+                else:
+                    listener.stop()  # before the next one begins, for that needs the same port
 
     def _for(self, connection: Connection) -> ListenerSettings:
         return replace(

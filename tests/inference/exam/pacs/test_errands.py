@@ -216,6 +216,27 @@ def test_pacs_a_pacs_that_delivers_from_another_host_is_let_in_once_it_is_a_know
     assert shelf.holds(exam.sop_uids[0])
 
 
+def test_pacs_fetches_that_end_and_begin_at_once_do_not_take_the_port_from_each_other(pacs, listening, shelf):
+    """Two studies at once by C-MOVE: the port is lent again the moment it is given back."""
+    receiver, refused = Receiver(listening()), []
+
+    def fetch_often() -> None:
+        for _ in range(12):
+            try:
+                with receiver(pacs.connection(), shelf, {}, lambda *_: None):
+                    threading.Event().wait(0.01)
+            except PacsError as error:
+                refused.append(str(error))
+            threading.Event().wait(0.01)
+
+    threads = [threading.Thread(target=fetch_often) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == []
+
+
 @pytest.mark.parametrize("runs", [False, True], ids=["lent", "running"])
 def test_pacs_an_encrypted_connection_is_not_answered_in_clear_by_c_move(
     secure, peer_of, listening, make_exam, shelf, certificates, book, runs
