@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the .deb into a fresh Debian and tries it there without a network, as a user without rights.
 
-    sudo python3 installer/smoke_linux.py dist/negatoscope_0.1.0_amd64.deb --root /var/tmp/debian [--out FOLDER]
+    sudo python3 installer/smoke_linux.py dist/negatoscope_0.1.0_amd64.deb --root /var/tmp/debian [--only TRIAL] [--keep]
 
 Needs root, debootstrap and, while it prepares the Debian, a mirror; the trials themselves run in a network namespace
 that has no interface but loopback, switched off. The trial "pacs" has loopback alone, with this machine's Orthanc on it.
