@@ -203,7 +203,11 @@ class Run:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Finished):
-            self._deaths = self._put_off_in_a_row = 0
+            self._deaths = 0
+            if (
+                self._threads is None
+            ):  # else it was fetched before: that it is analysed does not bring the PACS back
+                self._put_off_in_a_row = 0
             self._record(event.product, worker=event.worker)
         elif isinstance(event, Hopeless):
             raise BatchError(event.sentence)
