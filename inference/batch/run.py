@@ -96,7 +96,8 @@ class Run:
             ThreadPoolExecutor(max_workers=2, thread_name_prefix="batch-prepare") if prepare else None
         )
         self._looked_s = 0.0
-        self._deaths = self._put_off_in_a_row = 0
+        self._deaths = 0
+        self._put_off_in_a_row: set[str] = set()  # exams: one that is watched for may wait again and again
         self._open = True
         self.summary = Summary()
 
@@ -178,7 +179,7 @@ class Run:
                 else:
                     self._record(failed(unit, words, detail=str(error)), worker="")
             else:
-                self._put_off_in_a_row = 0
+                self._put_off_in_a_row.clear()
                 self._ready.append(ready)
         ahead = 2 if self._threads is not None else 0
         while self._pending and len(self._ready) + len(self._preparing) < self._pool.idle + ahead:
@@ -207,7 +208,7 @@ class Run:
             if (
                 self._threads is None
             ):  # else it was fetched before: that it is analysed does not bring the PACS back
-                self._put_off_in_a_row = 0
+                self._put_off_in_a_row.clear()
             self._record(event.product, worker=event.worker)
         elif isinstance(event, Hopeless):
             raise BatchError(event.sentence)
@@ -229,8 +230,8 @@ class Run:
         self._claims.release(event.unit.key)
         self.summary.put_off[event.unit.case_id] = event.sentence
         self._known.discard(event.unit.key)  # whoever watches a folder lists it again
-        self._put_off_in_a_row += 1
-        if event.full or self._put_off_in_a_row >= _PUT_OFF_IN_A_ROW:
+        self._put_off_in_a_row.add(event.unit.key)
+        if event.full or len(self._put_off_in_a_row) >= _PUT_OFF_IN_A_ROW:
             self.summary.ended_early = True
 
     def _died(self, unit: Unit, reason: str) -> None:
