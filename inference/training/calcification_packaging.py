@@ -261,7 +261,8 @@ def _card(
         "ones. No patient's image was used.",
         "licence": "Apache-2.0, weights included",
         "known_limits": [
-            "Trained and measured on synthetic phantoms only; its behaviour on real mammograms is unknown.",
+            "Trained on synthetic phantoms only. On the real films described below it finds part of the groups and "
+            "does not tell malignant from benign; on digital mammograms its behaviour is unknown.",
             "The phantoms' groups differ in the shape, size and arrangement of specks only; vascular, popcorn-like, "
             "milk-of-calcium, skin and suture calcifications were never seen.",
             "Seeks groups of at least three spots within 10 mm; single calcifications and larger areas are not "
