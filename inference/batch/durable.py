@@ -9,6 +9,7 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 from resources.file_locks import sync_folder
@@ -18,6 +19,7 @@ _NO_LINKS = {
     errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL,
 }  # fmt: skip
 _CONTENT = "content"
+_PUBLISHED_WITHIN_S = 2.0  # the elected needs milliseconds from its election to the file
 
 
 def write_once(path: Path, data: bytes, *, durable: bool = True) -> bool:
@@ -93,14 +95,32 @@ def _elect(path: Path, data: bytes, *, durable: bool) -> bool:
             if not election.is_dir() and not path.exists():
                 raise
             elected = False
+            _wait_for(path)  # the elected publishes at once; only where it was killed do others do it
         else:
-            elected = not path.exists()  # another was first, and has tidied its election away already
+            # An earlier first one may have tidied its election away before ours; or, after a wait, another has
+            # published ours.
+            elected = not path.exists() or path.read_bytes() == data
         _publish(election, path, durable=durable)
         if elected or not ballot.exists():
-            shutil.rmtree(election, ignore_errors=True)
+            _tidy_away(election)
     finally:
         shutil.rmtree(ballot, ignore_errors=True)
     return elected
+
+
+def _tidy_away(election: Path) -> None:
+    """Remove an election that is over; one that came too late may be moved into its place meanwhile."""
+    for _ in range(20):
+        shutil.rmtree(election, ignore_errors=True)
+        if not election.exists():
+            return
+        time.sleep(0.01)
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + _PUBLISHED_WITHIN_S
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def _publish(election: Path, path: Path, *, durable: bool) -> None:
