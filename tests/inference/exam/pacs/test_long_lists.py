@@ -96,7 +96,7 @@ def test_pacs_a_server_that_lists_fewer_images_than_it_says_is_told_after_the_fe
     monkeypatch.setattr(type(peer), "series", lambda *_: (
         SeriesMatch(study_uid="1.2.3", series_uid="1.2.3.4", modality="MG", instance_count=250),
     ))  # fmt: skip
-    monkeypatch.setattr(shelf, "holds", lambda _uid: True)  # its images are of no interest here
+    monkeypatch.setattr(shelf, "holds", lambda *_uids: True)  # its images are of no interest here
     study = Query(study_uid="1.2.3")
     got = fetch_study(peer, study, shelf)
     assert got.total == 100
