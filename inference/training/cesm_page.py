@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.model_card import ModelCard, read_card
+from inference.training.model_page import card_sections
 
 _WORDS = {
     "cbam": "with CBAM",
@@ -39,22 +40,7 @@ def document(folder: Path) -> str:
         f"* Licence: {card.licence}",
         f"* The scores: {card.score_meaning}",
         "",
-        "## What it gives",
-        "",
-        "| output | unit | meaning |",
-        "|---|---|---|",
-        *[f"| {o.name} | {o.unit} | {o.meaning} |" for o in card.outputs],
-        "",
-        "## Known limits",
-        "",
-        *[f"* {limit}" for limit in card.known_limits],
-        "",
-        "## Operating points",
-        "",
-        "| level | name | threshold | how set |",
-        "|---|---|---|---|",
-        *[f"| {p.level} | {p.name} | {p.threshold:.3f} | {p.how_set} |" for p in card.operating_points],
-        "",
+        *card_sections(card),
         *_true_masks(card),
         *_end_to_end(card),
         *_real(card),

@@ -9,6 +9,7 @@ from typing import Any
 from inference.model_card import ModelCard, read_card
 from inference.training.four_view_data import FINDINGS
 from inference.training.four_view_trials import trial_lines
+from inference.training.model_page import card_sections
 
 _ROWS = {"all": "all lesions", "malignant": "malignant lesions", "benign": "benign lesions"}
 
@@ -33,22 +34,7 @@ def document(folder: Path) -> str:
         f"* Licence: {card.licence}",
         f"* The scores: {card.score_meaning}",
         "",
-        "## What it gives",
-        "",
-        "| output | unit | meaning |",
-        "|---|---|---|",
-        *[f"| {o.name} | {o.unit} | {o.meaning} |" for o in card.outputs],
-        "",
-        "## Known limits",
-        "",
-        *[f"* {limit}" for limit in card.known_limits],
-        "",
-        "## Operating points",
-        "",
-        "| level | name | threshold | how set |",
-        "|---|---|---|---|",
-        *[f"| {p.level} | {p.name} | {p.threshold:.3f} | {p.how_set} |" for p in card.operating_points],
-        "",
+        *card_sections(card),
         *_phantom(card),
         *_real(card),
         *trial_lines(card),
