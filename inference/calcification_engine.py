@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from inference.device import chosen_device
-from inference.engine import Cancelled, InferenceCancelled, Progress
+from inference.device import chosen_device, device_words
+from inference.engine import Cancelled, Progress, check_cancelled
 from inference.exam.types import Exam, InferenceError, ViewImage
 from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
@@ -113,7 +113,7 @@ class CalcificationEngine:
     @property
     def device_name(self) -> str:
         """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return device_words(self.device)
 
     def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
         """Read one exam.
@@ -130,7 +130,7 @@ class CalcificationEngine:
         detections: list[Detection] = []
         heatmaps: list[Heatmap] = []
         for index, image in enumerate(images):
-            _check(cancelled)
+            check_cancelled(cancelled)
             progress(0.9 * index / len(images), f"reading {image.view.label}")
             view = prepare_view(image)
             warnings += view.warnings
@@ -138,7 +138,7 @@ class CalcificationEngine:
             detections += _detections(view, groups)
             if self._maps:
                 heatmaps.append(self._map(view, groups))
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.9, "placing the groups")
         described = describe(images, detections, None)
         kept = tuple(sorted(described.detections, key=lambda d: (-d.score, d.detection_id)))
@@ -177,7 +177,7 @@ class CalcificationEngine:
         views: dict[str, CalcificationView] = {}
         out: list[LesionScore] = []
         for index, lesion in enumerate(mine):
-            _check(cancelled)
+            check_cancelled(cancelled)
             progress(index / len(mine), lesion.lesion_id)
             image = images[lesion.image_key]
             view = views.setdefault(image.key, prepare_view(image))
@@ -307,8 +307,3 @@ def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
             f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
         )
     return list(sound.images), unread, [*warnings, *sound.warnings]
-
-
-def _check(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise InferenceCancelled("The analysis was cancelled.")

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from inference.cesm_judged import Judged, Seen, heatmaps_of, twins
 from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_outline, within_box
-from inference.device import chosen_device
-from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
+from inference.device import chosen_device, device_words
+from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
 from inference.exam.contrast import ContrastPair, contrast_pairs
 from inference.exam.types import Exam
 from inference.lesion_places import describe
@@ -124,7 +124,7 @@ class CesmEngine:
     @property
     def device_name(self) -> str:
         """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return device_words(self.device)
 
     def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
         """Read the contrast pairs of one exam.
@@ -141,7 +141,7 @@ class CesmEngine:
         seen = self.read(pairs, progress, cancelled)
         progress(0.6, "judging the lesions")
         lesions = [lesion for one in seen for lesion in self.judged(one)]
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.85, "placing the lesions")
         low, nipples, warnings = self.described(seen, lesions)
         detections = [d for lesion, on_low in zip(lesions, low, strict=True) for d in twins(lesion, on_low)]
@@ -255,13 +255,13 @@ class CesmEngine:
         """Prepare pairs and run the segmenter on each."""
         out: list[Seen] = []
         for number, images in enumerate(pairs):
-            _check(cancelled)
+            check_cancelled(cancelled)
             progress(0.6 * number / len(pairs), f"outlining lesions in {images.low.view.label}")
             pair = prepare_pair(images, self.card.preprocessing)
             canvas = segmenter_canvas(pair)[None]
             found = from_canvas(pair, lesion_probability(self.segmenter, canvas)[0]) * inner_breast(pair)
             out.append(Seen(images=images, pair=pair, map=found))
-        _check(cancelled)
+        check_cancelled(cancelled)
         return out
 
     def judged(self, seen: Seen, *, explained: bool = True) -> list[Judged]:
@@ -353,8 +353,3 @@ def _configured(card: ModelCard, name: str, maker: type[_C]) -> _C:
             f"Model {card.model_id}: architecture/{name}: {error}; correct the card or install a program version "
             "that knows it."
         ) from error
-
-
-def _check(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise InferenceCancelled("The analysis was cancelled.")

@@ -6,10 +6,21 @@ Torch is imported only to look.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from inference.exam.types import InferenceError
 
+if TYPE_CHECKING:
+    import torch
+
 _NAMES = re.compile(r"(auto|cpu|cuda(:\d+)?)")
+
+
+def device_words(device: torch.device) -> str:
+    """Return the words for a device that results carry, e.g. "cpu" or "NVIDIA H100"."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def chosen_device(name: str | None) -> str:

@@ -20,6 +20,12 @@ class InferenceCancelled(InferenceError):
     """The caller asked to stop."""
 
 
+def check_cancelled(cancelled: Cancelled) -> None:
+    """Raise InferenceCancelled where the caller asks to stop; called between two steps of an analysis."""
+    if cancelled():
+        raise InferenceCancelled("The analysis was cancelled.")
+
+
 class AiUnavailable(InferenceError):
     """No model can run here, or none reads such images: asking again does not help."""
 

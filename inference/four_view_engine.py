@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inference.device import chosen_device, has_bf16
-from inference.engine import Cancelled, InferenceCancelled, Progress
+from inference.device import chosen_device, device_words, has_bf16
+from inference.engine import Cancelled, Progress, check_cancelled
 from inference.exam.types import Box, Exam, ViewImage
 from inference.four_view_choice import chosen_views
 from inference.four_view_merging import merged, on_cpu, turned_back, upside_down
@@ -128,7 +128,7 @@ class FourViewEngine:
     @property
     def device_name(self) -> str:
         """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return device_words(self.device)
 
     def _network(self, state: dict[str, Tensor]) -> FourViewDetector:
         network = build_four_view(self.card)
@@ -155,15 +155,15 @@ class FourViewEngine:
         begun = time.perf_counter()
         chosen = chosen_views(exam)
         images, warnings = chosen.images, list(chosen.warnings)
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.05, "preparing the views")
         prepared = prepare_exam(images, self.card.preprocessing)
         reads = [_Read(image=i, prepared=p) for i, p in zip(images, prepared, strict=True)]
         warnings += [sentence for read in reads for sentence in read.prepared.warnings]
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.35, "running the network")
         found = self.run(reads)
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.8, "placing the lesions")
         detections = [d for read, f in zip(reads, found, strict=True) for d in self._detections(read, f)]
         described = describe(images, detections, self._matcher)
@@ -319,8 +319,3 @@ def outline_of(
     stored = np.hstack([canvas, np.ones((len(canvas), 1))]) @ np.linalg.inv(there)[:2].T
     rows, cols = prepared.placement.stored_shape
     return tuple((float(r), float(c)) for r, c in np.clip(stored, 0.0, (float(rows), float(cols))))
-
-
-def _check(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise InferenceCancelled("The analysis was cancelled.")

@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from inference.device import chosen_device
-from inference.engine import AiUnavailable, Cancelled, InferenceCancelled, Progress
+from inference.device import chosen_device, device_words
+from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
 from inference.exam.types import Box, Exam, ViewImage
 from inference.four_view_choice import part_words
 from inference.model_card import ModelError, checked_weights, read_card
@@ -84,7 +84,7 @@ class TorchEngine:
     @property
     def device_name(self) -> str:
         """Words for the device that results carry, e.g. "cpu" or "NVIDIA H100"."""
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return device_words(self.device)
 
     def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
         """Read one exam.
@@ -100,13 +100,13 @@ class TorchEngine:
         images, warnings = readable_images(exam)
         inputs: list[ModelInput] = []
         for index, image in enumerate(images):
-            _check(cancelled)
+            check_cancelled(cancelled)
             progress(0.6 * index / len(images), f"preparing {image.view.label}")
             inputs.append(self._prepare(image))
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.6, "running the network")
         evidence, logits = self.run_views(inputs)
-        _check(cancelled)
+        check_cancelled(cancelled)
         progress(0.9, "drawing maps")
         detections: list[Detection] = []
         heatmaps: list[Heatmap] = []
@@ -258,8 +258,3 @@ def boxes_of_map(fine: NDArray[np.float32], item: ModelInput, threshold: float) 
         rim = STRIDE // _UPSAMPLED
         left[max(0, y - rim) : y + height + rim, max(0, x - rim) : x + width + rim] = 0.0
     return out
-
-
-def _check(cancelled: Cancelled) -> None:
-    if cancelled():
-        raise InferenceCancelled("The analysis was cancelled.")
