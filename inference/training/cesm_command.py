@@ -46,7 +46,7 @@ from inference.training.cesm_segmenting import picture_set, run_segmenter
 _LOG = logging.getLogger(__name__)
 OUTLINES = "outlines"  # in place of a recipe: cross-validates the segmenter on a manifest of real pairs
 COMPARE = "compare"  # in place of a recipe: no training, every variant in the run's folder is compared
-_VALIDATION, _SHIPPED, _TEST = 40, 3, 160
+_VALIDATION, _SHIPPED, _TEST = 40, 2, 160
 _VARIANTS = {"cbam": "small", "plain": "small-plain", "low": "small-low", "recombined": "small-recombined"}
 
 

@@ -176,6 +176,18 @@ def test_operating_points_hold_what_they_are_named_for() -> None:
     assert points["high sensitivity"] < points["youden"] < points["high specificity"]
 
 
+def test_operating_points_of_kinds_that_hardly_overlap_do_not_cross() -> None:
+    """Ninety-five per cent specificity is had far below the point of the highest Youden index here."""
+    truth = np.array([True] * 20 + [False] * 40)
+    scores = np.concatenate([np.linspace(0.8, 0.95, 20), np.linspace(0.0, 0.3, 39), [0.7]])
+    points = {p["name"]: p for p in operating_points(truth, scores, "breast", "here")}
+    assert points["high sensitivity"]["threshold"] <= points["youden"]["threshold"]
+    assert points["youden"]["threshold"] <= points["high specificity"]["threshold"]
+    assert "Youden index has it too" in points["high specificity"]["how_set"]
+    assert (scores[truth] >= points["high sensitivity"]["threshold"]).mean() >= 0.95
+    assert (scores[~truth] < points["high specificity"]["threshold"]).mean() >= 0.95
+
+
 def test_a_lesions_views_are_averaged() -> None:
     keys, truth, scores = by_lesion([("a",), ("b",), ("a",)], [True, False, True], [0.2, 0.5, 0.6])
     assert keys == [("a",), ("b",)]
