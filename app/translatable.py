@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from app.control.commands import COMMANDS
+from app.engine_sentences import engine_sentences
 from resources.files import ResourceError
 from resources.translation import catalogue
 
@@ -29,6 +30,7 @@ def texts() -> dict[str, tuple[str, ...]]:
     commands = found.setdefault("commands", set())
     for command in COMMANDS:
         commands.update({command.title, command.group})
+    found["engines"] = set(engine_sentences())
     for context, text in (*_protocol_titles(), *_model_words(), *_demo_titles()):
         found.setdefault(context, set()).add(text)
     return {context: tuple(sorted(group)) for context, group in sorted(found.items())}

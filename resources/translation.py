@@ -57,3 +57,8 @@ def use(language: str) -> None:
 def translate(context: str, source: str) -> str:
     """Return ``source`` in the language in use; the source itself where the catalogue lacks it."""
     return _current["catalogue"].get(context, {}).get(source) or source  # "" = not translated yet
+
+
+def entries(context: str) -> Mapping[str, str]:
+    """Return the translations of one context in the language in use, by English source; empty for English."""
+    return _current["catalogue"].get(context, {})

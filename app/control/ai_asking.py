@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from app.control.tasks import TaskContext, TaskRunner
+from app.state.ai_told import told
 from app.state.ai_view import AiView, ModelRun, ModelWords, RunState, no_words
 from app.state.model_shelf import AskedModel
 from app.state.terms import progress_term
@@ -173,8 +174,8 @@ class AiAsking:
         failed = [run.why for run in ended if run.state is RunState.FAILED]
         if failed:
             words = _tr("AI not available, the analysis failed: {0}")
-            return AiView(failure=words.format(" ".join(failed)), runs=runs)
-        absent = " ".join(run.why for run in ended) or _tr("no model is chosen")
+            return AiView(failure=words.format(" ".join(told(why) for why in failed)), runs=runs)
+        absent = " ".join(told(run.why) for run in ended) or _tr("no model is chosen")
         return AiView(absent=_tr("AI not available for this exam: {0}").format(absent), runs=runs)
 
 

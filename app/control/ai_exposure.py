@@ -60,13 +60,18 @@ def state_record(ai: AiView, images: Sequence[ViewImage]) -> Mapping[str, object
     if len(ai.runs) > 1:
         return _states_of_several(ai, images)
     if ai.phase in {AiPhase.FAILED, AiPhase.ABSENT}:
-        return {"state": ai.phase.value, "why": ai.failure or ai.absent or ""}
+        return {"state": ai.phase.value, "why": _why(ai)}
     if ai.phase is AiPhase.STOPPED:
         return {"state": ai.phase.value}
     if ai.result is None:
         return None
     unread, warnings = unread_views(ai.result, images), list(ai.result.warnings)
     return {"state": "read in part", "unread": unread, "warnings": warnings} if unread or warnings else None
+
+
+def _why(ai: AiView) -> str:
+    """Why there is no answer, as the engines say it: in English, whatever the language of the screen."""
+    return " ".join(run.why for run in ai.runs if run.why) or ai.failure or ai.absent or ""
 
 
 def _states_of_several(ai: AiView, images: Sequence[ViewImage]) -> Mapping[str, object] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.state.ai_view import ModelWords, point_title, unread_views
+from app.state.ai_view import ModelWords, point_title, unread_views, why_words
 from app.state.hanging_fill import partner_of
 from app.state.lesion_place import LesionPlace, lesion_place
 from app.state.terms import attribute_term, finding_term, image_term
@@ -268,7 +268,8 @@ def unread_words(result: ExamResult, images: Sequence[ViewImage]) -> tuple[str, 
     shown = {image.key: image for image in images if "@P" not in image.qualifier}
     for key, why in unread_views(result, images).items():
         if key in shown:
-            bare = why.removeprefix(f"{shown[key].view.label}: ")  # named with the picture already
+            label = shown[key].view.label  # named with the picture already
+            bare = why_words(why).removeprefix(f"{label}: ").removeprefix(f"{label}：")
             reasons.setdefault(bare, []).append(image_term(key))
     return tuple(
         _tr("NOT READ by the AI: {0} ({1})").format(", ".join(names), why) for why, names in reasons.items()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.state.ai_told import told
 from app.state.priors import prior_number
 from inference.exam.types import ViewImage
 from inference.model_card import ModelCard, OperatingPoint
@@ -17,6 +18,7 @@ from inference.results import ExamResult
 from resources.translation import translate
 from resources.vocabulary import FindingType, ImageKind
 
+PRIOR, NOT_SUCH = "priors are not read", "the model does not read such images"
 _FINDING_LEVELS = frozenset({"box", "finding"})  # on the score that a finding is there
 _LESION_LEVEL = "lesion"  # on the malignancy of a finding
 _THRESHOLD_MATCH = 0.005  # a threshold as near as this to a named point is that point: two decimals are shown
@@ -169,12 +171,19 @@ class AiView:
         return self.cards.get(result.model_id, ModelWords())
 
 
+def why_words(why: str) -> str:
+    """A reason of ``unread_views`` in the language of the screen."""
+    return {PRIOR: _tr("priors are not read"), NOT_SUCH: _tr("the model does not read such images")}.get(
+        why
+    ) or told(why)
+
+
 def unread_views(result: ExamResult, images: Sequence[ViewImage]) -> dict[str, str]:
     """Say which images of the exam, priors included, the model did not read, and why.
 
     Returns
     -------
-    Reason by ``ViewImage.key``. A model that scores views has not read those without a score, map or finding, even
+    Reason by ``ViewImage.key``, in English as the log keeps it (``why_words`` for the screen). A model that scores views has not read those without a score, map or finding, even
     where it does not say so. High-energy images, which are not read by anybody, are left out.
     """
     unread: dict[str, str] = {}
@@ -186,7 +195,7 @@ def unread_views(result: ExamResult, images: Sequence[ViewImage]) -> dict[str, s
         if image.key in result.unread:
             unread[image.key] = result.unread[image.key]
         elif prior_number(image):
-            unread[image.key] = _tr("priors are not read")
+            unread[image.key] = PRIOR
         elif result.view_scores and image.key not in traces:
-            unread[image.key] = _tr("the model does not read such images")
+            unread[image.key] = NOT_SUCH
     return unread

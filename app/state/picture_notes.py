@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.state.ai_view import unread_views
+from app.state.ai_view import unread_views, why_words
 from app.state.priors import all_images
 from app.state.side_by_side import Side
 from inference.exam.types import Exam
@@ -35,7 +35,7 @@ def picture_notes(
     for side in sides:
         unread = unread_views(side.result, tuple(images.values()))
         for key, why in unread.items():
-            lines.setdefault(key, []).append((_not_read(side.letter, why), True))
+            lines.setdefault(key, []).append((_not_read(side.letter, why_words(why)), True))
         found = {one.image_key for one in side.result.detections if one.score >= side.threshold}
         for image in exam.images if findings else ():
             if image.key not in found | set(unread):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.state.ai_findings import AiFinding, ai_findings, count_words, listed
+from app.state.ai_told import told
 from app.state.ai_view import AiView, ModelRun, ModelWords, RunState
 from app.state.model_agreement import Agreement, Answerer, agreements
 from app.state.overlays import HeatLayer, OverlayItem, OverlayPolicy, heat_layers, overlay_items, score_texts
@@ -362,8 +363,8 @@ def _run_words(run: ModelRun) -> str:
     return {
         RunState.WAITING: _tr("waits for the models before it"),
         RunState.RUNNING: _tr("at work, {0:.0f} %").format(100 * run.fraction),
-        RunState.FAILED: _tr("FAILED, these images were not assessed: {0}").format(run.why),
-        RunState.ABSENT: _tr("NOT for this exam: {0}").format(run.why),
+        RunState.FAILED: _tr("FAILED, these images were not assessed: {0}").format(told(run.why)),
+        RunState.ABSENT: _tr("NOT for this exam: {0}").format(told(run.why)),
         RunState.STOPPED: _tr("STOPPED, these images were not assessed"),
     }.get(run.state, "")
 

@@ -5,6 +5,7 @@ Owns words only; what is stored and logged is the vocabulary's value, whatever t
 
 from __future__ import annotations
 
+from app.state.ai_told import told
 from resources.translation import translate
 from resources.vocabulary import Conspicuity, EnhancementType, FindingType, ImageKind
 
@@ -135,15 +136,7 @@ def tool_term(name: str) -> str:
 
 def progress_term(text: str) -> str:
     """What the AI is doing; the engine says it in English."""
-    verb, _, rest = text.partition(" ")
-    if verb == "preparing" and rest:
-        return _tr("preparing {0}").format(rest)
-    return {
-        "running the network": _tr("running the network"),
-        "drawing maps": _tr("drawing maps"),
-        "kept result": _tr("kept result"),
-        "done": _tr("done"),
-    }.get(text, text)
+    return _tr("done") if text == "done" else told(text)
 
 
 def evidence_term(label: str) -> str:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.ai_findings import AiFinding, detail_lines, listed
+from app.state.ai_told import told
 from app.state.ai_view import AiPhase, AiView, ModelWords, RunState, point_title
 from app.state.side_by_side import ModelRow, Side
 from app.state.terms import image_term
@@ -300,9 +301,7 @@ def _warning_lines(state: AiPanelState) -> list[str]:
         for note in side.result.warnings:
             said.setdefault(note, []).append(side.letter)
     return [
-        " ".join(
-            filter(None, ("⚠", ", ".join(filter(None, letters)), QCoreApplication.translate("model", note)))
-        )
+        " ".join(filter(None, ("⚠", ", ".join(filter(None, letters)), told(note))))
         for note, letters in said.items()
     ]
 

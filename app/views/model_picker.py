@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.control.tasks import TaskRunner
+from app.state.ai_told import told
 from app.state.model_shelf import (
     AUTO,
     MOST_BESIDE,
@@ -280,7 +281,7 @@ class ModelCardRow(QFrame):
         if model.reason:
             damaged = model.standing is Standing.DAMAGED
             says = _tr("DAMAGED: {0}") if damaged else _tr("CANNOT RUN HERE: {0}")
-            column.addWidget(_line(says.format(model.reason), role="error"))
+            column.addWidget(_line(says.format(told(model.reason)), role="error"))
         if not model.model_id:
             column.addWidget(_line(f"{model.folder}  ·  {size_words(model.size_bytes)}", role="secondary"))
             return column
