@@ -56,7 +56,7 @@ def train(
         Path | None, typer.Option(help="four-view: images CSV; without it phantoms. places: real views.")
     ] = None,
     lesions: Annotated[Path | None, typer.Option(help="four-view: lesions CSV of the manifest.")] = None,
-    device: Annotated[str, typer.Option(help="four-view: cpu, cuda, cuda:N or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="four-view, dib_mg_*: cpu, cuda, cuda:N or auto.")] = "auto",
     steps: Annotated[int | None, typer.Option(help="four-view: steps instead of the recipe's.")] = None,
     member: Annotated[
         int | None,
@@ -149,12 +149,16 @@ def train(
         train_places(out, cache, workers=workers, real=real)
         print((out / PAGE).read_text(encoding="utf-8"))
         return
+    from inference.device import chosen_device
+    from inference.training.four_view_command import is_first_process
     from inference.training.loop import run_recipe
     from inference.training.packaging import package
     from inference.training.recipes import recipe
 
     chosen = recipe(name)
-    best = run_recipe(chosen, out, cache, workers=workers)
+    best = run_recipe(chosen, out, cache, workers=workers, device=chosen_device(device))
+    if not is_first_process():
+        return
     target = model_folder or out / "model"
     package(chosen, best, target, version=version, validation_exams=chosen.validation_exams)
     print(f"model folder: {target}")

@@ -119,7 +119,9 @@ def _cached_exam(job: tuple[int, str, str]) -> str:
     return str(path)
 
 
-def breast_set(seeds: range, preprocessing: str, cache: Path, *, workers: int = 1) -> BreastSet:
+def breast_set(
+    seeds: range, preprocessing: str, cache: Path, *, workers: int = 1, mapped: bool = False
+) -> BreastSet:
     """Generate (or find in the cache) the exams of these seeds.
 
     Parameters
@@ -128,6 +130,8 @@ def breast_set(seeds: range, preprocessing: str, cache: Path, *, workers: int = 
         Folder for prepared exams; a changed generator or preprocessing gets a folder of its own.
     workers
         Processes that generate.
+    mapped
+        Keep the canvases in one file beside the exams and only map it, so that processes share the memory.
     """
     folder = cache / f"{preprocessing.replace('/', '-')}-{_generator_digest()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +145,8 @@ def breast_set(seeds: range, preprocessing: str, cache: Path, *, workers: int = 
                     _LOG.info("prepared %d of %d exams", len(paths), len(jobs))
     else:
         paths = [_cached_exam(job) for job in jobs]
+    if mapped:
+        return _mapped_set(paths, folder / f"exams-{seeds.start}-{seeds.stop}.npy")
     canvases, labels = [], []
     for path in paths:
         with np.load(path) as stored:
@@ -149,10 +155,31 @@ def breast_set(seeds: range, preprocessing: str, cache: Path, *, workers: int = 
     return BreastSet(canvases=np.concatenate(canvases), labels=np.concatenate(labels))
 
 
+def _mapped_set(paths: list[str], file: Path) -> BreastSet:
+    """Breasts of these prepared exams, their canvases in ``file``, which is written if it is not there."""
+    labels = []
+    for path in paths:
+        with np.load(path) as stored:
+            labels.append(stored["labels"])
+    if not file.exists():
+        with np.load(paths[0]) as stored:
+            shape = stored["canvases"].shape
+        partial = file.with_suffix(f".{os.getpid()}.tmp")
+        canvases = np.lib.format.open_memmap(
+            partial, mode="w+", dtype=np.uint8, shape=(len(paths) * shape[0], *shape[1:])
+        )
+        for number, path in enumerate(paths):
+            with np.load(path) as stored:
+                canvases[number * shape[0] : (number + 1) * shape[0]] = stored["canvases"]
+        canvases.flush()
+        partial.replace(file)
+    return BreastSet(canvases=np.load(file, mmap_mode="r"), labels=np.concatenate(labels))
+
+
 def batch_tensors(data: BreastSet, index: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
     """Return canvases (2n, channels, rows, cols): grey in [-1, 1] and spots; masks (2n, rows, cols), labels
     (n,); CC, MLO in turn."""
-    raw = torch.from_numpy(data.canvases[index]).flatten(0, 1)
+    raw = torch.from_numpy(np.array(data.canvases[index])).flatten(0, 1)
     masks = (raw[:, 0] > 0).float()
     canvases = raw.float() / _SPOT_STEPS
     canvases[:, 0] = torch.where(raw[:, 0] > 0, raw[:, 0].float() / 127.5 - 1.0, torch.tensor(-1.0))
@@ -184,8 +211,8 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Change contrast and brightness by up to 10 % (Kim et al. 2018), flip head to foot, and shift rows."""
     count = len(canvases)
-    gain = torch.from_numpy(rng.uniform(0.9, 1.1, (count, 1, 1, 1)).astype(np.float32))
-    bias = torch.from_numpy(rng.uniform(-0.1, 0.1, (count, 1, 1, 1)).astype(np.float32))
+    gain = canvases.new_tensor(rng.uniform(0.9, 1.1, (count, 1, 1, 1)).astype(np.float32))
+    bias = canvases.new_tensor(rng.uniform(-0.1, 0.1, (count, 1, 1, 1)).astype(np.float32))
     grey = canvases[:, :1]
     toned = torch.where(masks[:, None] > 0, (grey * gain + bias).clamp(-1, 1), grey)
     out = torch.cat([toned, canvases[:, 1:]], 1)

@@ -1,7 +1,7 @@
-"""The plain training loop: epochs, a checkpoint after each, exact resume, early stopping. One process, one
-device.
+"""The plain training loop: epochs, a checkpoint after each, exact resume, early stopping; several processes.
 
-A run's folder holds ``checkpoint.pt`` (everything, for resume), ``best.safetensors`` (fp16, best validation
+Under torchrun each process takes its share of every batch, on its own device, and all keep one set of weights; the
+first one validates and writes. A run's folder holds ``checkpoint.pt`` (everything, for resume), ``best.safetensors`` (fp16, best validation
 AUC) and ``history.json``.
 """
 
@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -21,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inference.device import has_bf16
 from inference.exam.types import InferenceError
 from inference.metrics import delong_auc
 from inference.models.cam_classifier import CamNetwork, breast_logit, map_mask, network_of
 from inference.models.dib_mg_modern import ModernCam
+from inference.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint, save_weights
 from inference.training.data import (
     EASY_SEEDS,
     TRAIN_SEEDS,
@@ -38,37 +38,32 @@ from inference.training.data import (
     crop_to_breasts,
 )
 from inference.training.film_look import film_look
+from inference.training.four_view_processes import (
+    Process,
+    from_first,
+    joined,
+    of_first,
+    same_everywhere,
+    share_gradients,
+)
 from inference.training.losses import mirror_loss, weak_loss
 from inference.training.recipes import Recipe
 from inference.training.recipes import recipe as named_recipe
+from inference.training.shared_norm import share_norms
 
 PLAIN = Look()
+ALONE = Process()
 _LOG = logging.getLogger(__name__)
 _MIRRORS = ((-2,), (-1,), (-2, -1))
-_HAS_BF16 = bool(
-    torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-)  # halves a step where it is native
 
 
-@dataclass(slots=True)
-class TrainingState:
-    """What changes during a run; all of it is in a checkpoint, so that a resumed run equals one never
-    stopped."""
-
-    model: CamNetwork
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LambdaLR
-    rng: np.random.Generator
-    history: list[dict[str, float]]
-
-
-def start(recipe: Recipe, total: int) -> TrainingState:
+def start(recipe: Recipe, total: int, device: str = "cpu") -> TrainingState:
     """Make a fresh state for a run of ``total`` steps, all randomness from the recipe's seed."""
     torch.manual_seed(recipe.seed)
     model = network_of(recipe.network)
     if isinstance(model, ModernCam) and recipe.imagenet:
         model.start_from_imagenet()
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     learnt = [value for value in model.parameters() if value.requires_grad]
     optimizer: torch.optim.Optimizer
     if recipe.optimizer == "sgd":
@@ -100,38 +95,77 @@ def train_epoch(
     mirror_every: int = 0,
     mirror_weight: float = 0.5,
     look: Look = PLAIN,
+    process: Process = ALONE,
+    seed: int = 0,
 ) -> float:
-    """Run one pass over the data in a drawn order; returns the mean loss.
+    """Run one pass over the data in a drawn order; returns the mean loss (of this process's share).
 
     Every ``mirror_every``-th step (0 = never) also sees the batch mirrored, under the same labels, and is
-    asked for the same maps.
+    asked for the same maps. Of several processes all draw the same order; ``seed`` is what each one's own draws
+    come from.
     """
     state.model.train()
     order = balanced_order(data.labels, state.rng)
     losses: list[float] = []
     for first in range(0, len(order) - batch + 1, batch):
-        canvases, masks, labels = batch_tensors(data, order[first : first + batch])
-        canvases, masks = _varied(canvases, masks, look, state.rng)
-        inside = map_mask(masks)
+        canvases, masks, labels = share_of(state, data, order[first : first + batch], look, process, seed)
+        axes = None
         if mirror_every and len(losses) % mirror_every == 0:
             axes = _MIRRORS[int(state.rng.integers(len(_MIRRORS)))]
-            both = evidence_of(state.model, torch.cat([canvases, canvases.flip(axes)]))
-            evidence, mirrored = both[: len(canvases)], both[len(canvases) :].flip(axes)
-            loss = 0.5 * weak_loss(state.model.view_logits(evidence, inside), labels)
-            loss = loss + 0.5 * weak_loss(state.model.view_logits(mirrored, inside), labels)
-            loss = loss + mirror_weight * mirror_loss(evidence, mirrored, inside)
-        else:
-            evidence = evidence_of(state.model, canvases)
-            loss = weak_loss(state.model.view_logits(evidence, inside), labels)
+        loss = step_loss(state.model, canvases, masks, labels, axes=axes, mirror_weight=mirror_weight)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        share_gradients(state.model)
         nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
         state.optimizer.step()
         state.scheduler.step()
         losses.append(float(loss.detach()))
-        if len(losses) % 25 == 0:
+        if len(losses) % 25 == 0 and process.rank == 0:
             _LOG.info("step %d: mean loss of the last 25 %.4f", len(losses), np.mean(losses[-25:]))
     return float(np.mean(losses))
+
+
+def share_of(
+    state: TrainingState,
+    data: BreastSet,
+    index: NDArray[np.int64],
+    look: Look,
+    process: Process = ALONE,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw a process's share of a step's breasts ``index`` (every world-th), varied, on the network's device."""
+    rng = state.rng
+    if process.world > 1:
+        index = index[process.rank :: process.world]
+        step = state.scheduler.last_epoch
+        rng = np.random.default_rng([seed, 3, step, process.rank])
+        torch.manual_seed(seed * 1_000_003 + step * 17 + process.rank)  # of dropout
+    device = next(state.model.parameters()).device
+    canvases, masks, labels = batch_tensors(data, index)
+    if not look.film_share:  # film is drawn in NumPy
+        canvases, masks = canvases.to(device), masks.to(device)
+    canvases, masks = _varied(canvases, masks, look, rng)
+    return canvases.to(device), masks.to(device), labels.to(device)
+
+
+def step_loss(
+    model: CamNetwork,
+    canvases: Tensor,
+    masks: Tensor,
+    labels: Tensor,
+    *,
+    axes: tuple[int, ...] | None = None,
+    mirror_weight: float = 0.5,
+) -> Tensor:
+    """The loss of one step's breasts; with ``axes`` of the batch mirrored along them too."""
+    inside = map_mask(masks)
+    if axes is None:
+        return weak_loss(model.view_logits(evidence_of(model, canvases), inside), labels)
+    both = evidence_of(model, torch.cat([canvases, canvases.flip(axes)]))
+    evidence, mirrored = both[: len(canvases)], both[len(canvases) :].flip(axes)
+    loss = 0.5 * weak_loss(model.view_logits(evidence, inside), labels)
+    loss = loss + 0.5 * weak_loss(model.view_logits(mirrored, inside), labels)
+    return loss + mirror_weight * mirror_loss(evidence, mirrored, inside)
 
 
 def _varied(canvases: Tensor, masks: Tensor, look: Look, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -144,8 +178,9 @@ def _varied(canvases: Tensor, masks: Tensor, look: Look, rng: np.random.Generato
 
 
 def evidence_of(model: CamNetwork, canvases: Tensor) -> Tensor:
-    """The maps of a training step, in bfloat16 where the processor has it: half of the time."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=_HAS_BF16):
+    """The maps of a training step, in bfloat16 where the device has it: half of the time."""
+    kind = canvases.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=has_bf16(kind)):
         evidence: Tensor = model(canvases.contiguous(memory_format=torch.channels_last))
     return evidence.float()
 
@@ -155,51 +190,17 @@ def breast_logits(
 ) -> NDArray[np.float64]:
     """Predict: (breasts,) logits before calibration."""
     model.eval()
+    device = next(model.parameters()).device
     out: list[NDArray[np.float64]] = []
     with torch.inference_mode():
         for first in range(0, len(data), batch):
             canvases, masks, _ = batch_tensors(data, np.arange(first, min(first + batch, len(data))))
+            canvases, masks = canvases.to(device), masks.to(device)
             evidence = model(canvases.contiguous(memory_format=torch.channels_last))
             inside = map_mask(torch.ones_like(masks) if whole_field else masks)
             pairs = model.view_logits(evidence, inside).reshape(-1, 2)
-            out.append(breast_logit(pairs).double().numpy())
+            out.append(breast_logit(pairs).double().cpu().numpy())
     return np.concatenate(out)
-
-
-def save_checkpoint(state: TrainingState, folder: Path) -> None:
-    """Write everything a resume needs, whole or not at all."""
-    content: dict[str, Any] = {
-        "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "scheduler": state.scheduler.state_dict(),
-        "numpy": json.dumps(state.rng.bit_generator.state),
-        "torch": torch.get_rng_state(),
-        "history": json.dumps(state.history),
-    }
-    partial = folder / "checkpoint.tmp"
-    torch.save(content, partial)
-    partial.replace(folder / "checkpoint.pt")
-
-
-def load_checkpoint(state: TrainingState, folder: Path) -> bool:
-    """Continue where a run stopped; False when the folder has no checkpoint."""
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
-        return False
-    content = torch.load(path, weights_only=True)
-    state.model.load_state_dict(content["model"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    state.scheduler.load_state_dict(content["scheduler"])
-    state.rng.bit_generator.state = json.loads(content["numpy"])
-    torch.set_rng_state(content["torch"])
-    state.history = json.loads(content["history"])
-    return True
-
-
-def save_weights(model: CamNetwork, path: Path) -> None:
-    """Write the network as fp16 safetensors."""
-    state = {key: value.half().contiguous() for key, value in model.state_dict().items()}
-    safetensors.torch.save_file(state, path)
 
 
 def train(
@@ -210,22 +211,31 @@ def train(
     *,
     easy: BreastSet | None = None,
     first: Path | None = None,
+    process: Process = ALONE,
 ) -> TrainingState:
     """Run a recipe in ``folder``, resuming when it holds a checkpoint; the best weights lie in
     best.safetensors.
 
-    ``easy`` is used for the first ``recipe.easy_epochs`` epochs in place of ``train_set``; ``first`` are weights
-    to start from.
+    Parameters
+    ----------
+    easy
+        Used for the first ``recipe.easy_epochs`` epochs in place of ``train_set``.
+    first
+        Weights to start from.
+    process
+        Which of several this is; each runs this function, on the same data and folder.
+
+    Raises
+    ------
+    InferenceError
+        A batch cannot be shared out evenly, or the processes do not see one folder.
     """
+    _check_shares(recipe, process)
     folder.mkdir(parents=True, exist_ok=True)
     easy_epochs = recipe.easy_epochs if easy is not None else 0
     easy_steps = easy_epochs * _steps(easy, recipe.batch) if easy is not None else 0
-    state = start(recipe, easy_steps + (recipe.epochs - easy_epochs) * _steps(train_set, recipe.batch))
-    if first is not None:
-        stored = safetensors.torch.load_file(first)
-        state.model.load_state_dict({key: value.float() for key, value in stored.items()})
-    if load_checkpoint(state, folder):
-        _LOG.info("resumed after epoch %d", len(state.history))
+    total = easy_steps + (recipe.epochs - easy_epochs) * _steps(train_set, recipe.batch)
+    state = _begun(recipe, total, folder, first, process)
     while len(state.history) < recipe.epochs and not _stalled(state, max(recipe.patience, easy_epochs)):
         lesson = easy if easy is not None and len(state.history) < easy_epochs else train_set
         loss = train_epoch(
@@ -235,53 +245,120 @@ def train(
             mirror_every=recipe.mirror_every,
             mirror_weight=recipe.mirror_weight,
             look=recipe.look,
+            process=process,
+            seed=recipe.seed,
         )
+        from_first(state.model)  # weights are alike; statistics of layers that are not shared become so
+        _validate(state, recipe, validation, folder, loss, process)
+    return state
+
+
+def _check_shares(recipe: Recipe, process: Process) -> None:
+    if recipe.batch % process.world:
+        raise InferenceError(
+            f"train {recipe.name}: expected processes that share out {recipe.batch} breasts a step evenly, found "
+            f"{process.world}; start as many as divide {recipe.batch}."
+        )
+
+
+def _begun(recipe: Recipe, total: int, folder: Path, first: Path | None, process: Process) -> TrainingState:
+    """A fresh state, or the one that ``folder`` holds, alike in every process."""
+    state = start(recipe, total, process.device)
+    if first is not None:
+        stored = safetensors.torch.load_file(first)
+        state.model.load_state_dict({key: value.float() for key, value in stored.items()})
+    if load_checkpoint(state, folder):
+        _LOG.info("resumed after epoch %d", len(state.history))
+    if not same_everywhere(len(state.history), torch.device(process.device)):
+        raise InferenceError(
+            f"{folder.name}: expected one run that every process sees, found different checkpoints; put --out on a "
+            "disk that all share."
+        )
+    if process.world > 1:
+        share_norms(state.model)
+    from_first(state.model)
+    return state
+
+
+def _validate(
+    state: TrainingState,
+    recipe: Recipe,
+    validation: BreastSet,
+    folder: Path,
+    loss: float,
+    process: Process,
+) -> None:
+    """Measure the epoch and write it down; the first process does, the others take its figures."""
+    auc = 0.0
+    if process.rank == 0:
         logits = breast_logits(state.model, validation, whole_field=recipe.look.whole_field)
         auc = delong_auc(validation.labels, logits).value
-        best = max((entry["validation_auc"] for entry in state.history), default=-1.0)
-        state.history.append({"loss": loss, "validation_auc": auc})
-        if auc > best:
-            save_weights(state.model, folder / "best.safetensors")
-        save_checkpoint(state, folder)
-        (folder / "history.json").write_text(json.dumps(state.history, indent=1), encoding="utf-8")
-        _LOG.info("epoch %d: loss %.4f, validation breast AUC %.4f", len(state.history), loss, auc)
-    return state
+    if process.world > 1:
+        device = torch.device(process.device)
+        auc, loss = of_first(auc, device), of_first(loss, device)
+    best = max((entry["validation_auc"] for entry in state.history), default=-1.0)
+    state.history.append({"loss": loss, "validation_auc": auc})
+    if process.rank:
+        return
+    if auc > best:
+        save_weights(state.model, folder / "best.safetensors")
+    save_checkpoint(state, folder)
+    (folder / "history.json").write_text(json.dumps(state.history, indent=1), encoding="utf-8")
+    _LOG.info("epoch %d: loss %.4f, validation breast AUC %.4f", len(state.history), loss, auc)
 
 
 def _steps(data: BreastSet, batch: int) -> int:
     return max(1, len(balanced_order(data.labels, np.random.default_rng(0))) // batch)
 
 
-def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1) -> Path:
+def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1, device: str = "cpu") -> Path:
     """Generate the recipe's phantoms and train on them; returns the path of the best weights.
+
+    Parameters
+    ----------
+    device
+        "cpu", "cuda" or "cuda:N"; under torchrun "cuda" gives each process the device of its own rank.
 
     Raises
     ------
     InferenceError
-        Started under torchrun: each process would train a model of its own.
+        Started by torchrun with a number of processes that does not divide the batch, or with fewer devices.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if processes > 1:
-        raise InferenceError(
-            f"train {recipe.name}: expected one process, found {processes} started together; this recipe trains on one "
-            "device, so start it without torchrun (--workers makes its phantoms in several processes)."
-        )
+    with joined(device) as process:
+        _check_shares(recipe, process)
+        return _run(recipe, folder, cache, workers, process)
+
+
+def _run(recipe: Recipe, folder: Path, cache: Path, workers: int, process: Process) -> Path:
     first = None
     if recipe.after:
         first = folder / "first" / "best.safetensors"
-        if not first.is_file():
-            run_recipe(named_recipe(recipe.after), folder / "first", cache, workers=workers)
-    train_range = range(TRAIN_SEEDS, TRAIN_SEEDS + recipe.train_exams)
-    check_range = range(VALIDATION_SEEDS, VALIDATION_SEEDS + recipe.validation_exams)
-    validation = breast_set(check_range, recipe.preprocessing, cache, workers=workers)
-    easy = None
-    if recipe.easy_epochs:
-        easy_range = range(EASY_SEEDS, EASY_SEEDS + recipe.easy_exams)
-        easy = breast_set(easy_range, recipe.preprocessing, cache, workers=workers)
-    train_set = breast_set(train_range, recipe.preprocessing, cache, workers=workers)
-    _LOG.info("%d breasts to train on, %d with cancer", len(train_set), int(train_set.labels.sum()))
-    train(recipe, train_set, validation, folder, easy=easy, first=first)
+        if not same_everywhere(int(first.is_file()), torch.device(process.device)) or not first.is_file():
+            _run(named_recipe(recipe.after), folder / "first", cache, workers, process)
+
+    def phantoms(begin: int, count: int) -> BreastSet:
+        seeds, mapped = range(begin, begin + count), process.world > 1
+        return _first_then_others(
+            lambda: breast_set(seeds, recipe.preprocessing, cache, workers=workers, mapped=mapped), process
+        )
+
+    validation = phantoms(VALIDATION_SEEDS, recipe.validation_exams)
+    easy = phantoms(EASY_SEEDS, recipe.easy_exams) if recipe.easy_epochs else None
+    train_set = phantoms(TRAIN_SEEDS, recipe.train_exams)
+    if process.rank == 0:
+        _LOG.info("%d breasts to train on, %d with cancer", len(train_set), int(train_set.labels.sum()))
+    train(recipe, train_set, validation, folder, easy=easy, first=first, process=process)
     return folder / "best.safetensors"
+
+
+def _first_then_others(make: Callable[[], BreastSet], process: Process) -> BreastSet:
+    """Let the first process prepare, and the others find what it prepared."""
+    if process.world > 1 and process.rank:
+        torch.distributed.barrier()
+    made = make()
+    if process.world > 1 and not process.rank:
+        torch.distributed.barrier()
+    return made
 
 
 def _stalled(state: TrainingState, patience: int) -> bool:

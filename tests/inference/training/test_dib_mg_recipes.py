@@ -15,7 +15,7 @@ from inference.models.cam_classifier import CamConfig, Pooling, breast_logit, ne
 from inference.models.dib_mg_modern import ModernCam
 from inference.preprocessing.layout import point_to_canvas, point_to_stored
 from inference.preprocessing.pipeline import PAPER_SIDE, ModelInput, dib_mg_paper
-from inference.training import loop
+from inference.training import checkpoint, loop
 from inference.training.data import BreastSet, Look, balanced_order, batch_tensors
 from inference.training.dib_mg_folds import FOLDS, RealView, folds_of
 from inference.training.film_look import film_look
@@ -124,7 +124,7 @@ def test_b_one_step_changes_the_network_and_a_resumed_run_equals_an_unbroken_one
     assert any(not torch.equal(value, fresh[key]) for key, value in first.model.state_dict().items())
     logits = loop.breast_logits(first.model, data, whole_field=recipe.look.whole_field)
     first.history.append({"loss": loss, "validation_auc": loop.delong_auc(data.labels, logits).value})
-    loop.save_checkpoint(first, tmp_path / "parts")
+    checkpoint.save_checkpoint(first, tmp_path / "parts")
     torch.manual_seed(77)
     resumed = loop.train(recipe, data, data, tmp_path / "parts")
     assert resumed.history == whole.history
@@ -140,7 +140,7 @@ def test_b_every_recipe_makes_its_network_and_a_later_one_starts_from_the_first_
     later = replace(RECIPES["dib_mg_film"], network=CamConfig(width=4, spots=True), epochs=0)
     assert later.after == "dib_mg_small"
     earlier = network_of(later.network)
-    loop.save_weights(earlier, tmp_path / "best.safetensors")
+    checkpoint.save_weights(earlier, tmp_path / "best.safetensors")
     data = _noise(2)
     state = loop.train(later, data, data, tmp_path / "run", first=tmp_path / "best.safetensors")
     for key, value in earlier.state_dict().items():

@@ -12,8 +12,9 @@ import torch
 from inference.exam.types import InferenceError
 from inference.model_card import ModelError
 from inference.models.cam_classifier import CamConfig
-from inference.training import data, loop
+from inference.training import checkpoint, data, loop
 from inference.training.data import BreastSet, balanced_order, breast_set, crop_to_breasts, training_spec
+from inference.training.four_view_processes import Process
 from inference.training.losses import mirror_loss, weak_loss
 from inference.training.recipes import DIB_MG_SMALL_RECIPE, recipe
 from resources.vocabulary import Pathology
@@ -33,12 +34,11 @@ def breasts(tmp_path_factory: pytest.TempPathFactory) -> BreastSet:
     return breast_set(range(6), TINY.preprocessing, tmp_path_factory.mktemp("cache"))
 
 
-def test_the_small_recipe_refuses_torchrun_in_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused_in_a_sentence(
+    breasts: BreastSet, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")  # what torchrun sets
-    with pytest.raises(InferenceError, match=r"expected one process, found 2 started together"):
-        loop.run_recipe(TINY, tmp_path / "run", tmp_path / "cache")
+    with pytest.raises(InferenceError, match=r"share out 4 breasts a step evenly, found 3"):
+        loop.train(TINY, breasts, breasts, tmp_path / "run", process=Process(rank=0, world=3))
     assert not (tmp_path / "run").exists()
 
 
@@ -80,7 +80,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(breasts: BreastSet, tmp
     loss = loop.train_epoch(first, breasts, TINY.batch, mirror_every=TINY.mirror_every)
     auc = loop.delong_auc(breasts.labels, loop.breast_logits(first.model, breasts)).value
     first.history.append({"loss": loss, "validation_auc": auc})
-    loop.save_checkpoint(first, tmp_path / "parts")
+    checkpoint.save_checkpoint(first, tmp_path / "parts")
     torch.manual_seed(999)  # whatever happened in between
     resumed = loop.train(TINY, breasts, breasts, tmp_path / "parts")
 
