@@ -20,6 +20,7 @@ from app.state.model_shelf import (
     AskedModel,
     Device,
     InstalledModel,
+    ListedModel,
     Measured,
     Shelf,
     Standing,
@@ -173,6 +174,18 @@ class FolderShelf:
         return bool(self._started_with)
 
     # ---- the list
+
+    def listed(self) -> tuple[ListedModel, ...]:
+        """Every model whose card can be read, once an id; weights are not checked."""
+        found: dict[str, ListedModel] = {}
+        for folder, _ in all_model_folders():
+            try:
+                card = self._card(folder)
+            except (UserFacingError, OSError) as error:
+                log.info("not listed: %s", error)
+                continue
+            found.setdefault(card.model_id, ListedModel(model_id=card.model_id, title=card.name))
+        return tuple(found.values())
 
     def look(self) -> Shelf:
         """Look into every folder and check the weights; the devices are those tried so far."""

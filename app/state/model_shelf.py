@@ -109,8 +109,19 @@ class UnavailableEngine:
         """Nothing runs."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedModel:
+    """A model by its id and what it is called, to choose from; whether it can run is not asked."""
+
+    model_id: str
+    title: str
+
+
 class ModelShelf(Protocol):
     """The models of this station."""
+
+    def listed(self) -> tuple[ListedModel, ...]:
+        """Every model whose card can be read; quick, weights are not checked."""
 
     @property
     def main(self) -> str:

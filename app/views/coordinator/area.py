@@ -50,6 +50,8 @@ class CoordinatorArea(QObject):
             self.view.cases.pacs_asked.connect(self.pacs_asked)
             self.view.cases.pacs.setVisible(self._station.open_pacs is not None)
             self._stack.addWidget(self.view)
+        models = self._station.models
+        self.view.study.form.arms.listed = () if models is None else models.listed()
         self.view.open(office)
         self._stack.setCurrentWidget(self.view)
 

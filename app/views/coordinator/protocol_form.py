@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, Signal
+from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -23,6 +23,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.state.model_shelf import ListedModel
+from app.views.coordinator.arm_models import ArmModels
 from app.views.coordinator.page import button, section
 from app.views.coordinator.protocol_fields import Field, Kind, sections
 from app.views.theme import scaled
@@ -115,11 +117,16 @@ class ProtocolForm(QWidget):
 
 
 class ArmsEditor(QWidget):
-    """One row an arm: id, title, whether AI is shown, which layers, and the operating point."""
+    """Two lines an arm: id, title, whether AI is shown, which layers and operating point; then which models are asked."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.listed: tuple[
+            ListedModel, ...
+        ] = ()  # the models to choose from in arms that are shown from now on
         self._rows: list[dict[str, QWidget]] = []
+        self.models: list[ArmModels] = []  # by arm
+        self._said: list[QLabel] = []
         self._grid = QGridLayout()
         self._grid.setSpacing(6)
         layout = QVBoxLayout(self)
@@ -153,17 +160,25 @@ class ArmsEditor(QWidget):
             self._add(arm)
 
     def arms(self) -> list[dict[str, Any]]:
-        """Return the arms as a protocol file holds them; StudyError names a threshold that is no number."""
+        """Return the arms as a protocol file holds them; StudyError names a wrong threshold or a lacking model."""
         made = []
-        for row in self._rows:
+        for number, row in enumerate(self._rows):
             names = ("shown", *_LAYERS, "threshold_choice")
             flags: dict[str, Any] = {name: _checked(row[name]) for name in names}
             threshold = _number(_text(row["operating_threshold"]), _tr("Threshold"))
             if threshold is None:
                 raise StudyError(_tr("Threshold: expected a number from 0 to 1, found nothing; fill it in."))
             flags["operating_threshold"] = threshold
-            if models := row["arm_id"].property("models"):  # named in the protocol's file
-                flags["models"] = list(models)
+            asked = self.models[number].models()
+            if asked is None and flags["shown"]:
+                raise StudyError(
+                    _tr(
+                        "Arm {0}: expected at least one model where AI is shown, found none; tick a model or the "
+                        "station's own."
+                    ).format(_text(row["arm_id"]))
+                )
+            if asked:
+                flags["models"] = asked
             made.append({"arm_id": _text(row["arm_id"]), "title": _text(row["title"]), "ai": flags})
         return made
 
@@ -184,7 +199,6 @@ class ArmsEditor(QWidget):
         }
         row["operating_threshold"] = QLineEdit(f"{float(ai.get('operating_threshold', 0.5)):g}")
         row["arm_id"].setMaximumWidth(110)
-        row["arm_id"].setProperty("models", list(ai.get("models", ())))
         for name in ("arm_id", "title"):
             field = row[name]
             assert isinstance(field, QLineEdit)
@@ -194,7 +208,9 @@ class ArmsEditor(QWidget):
         row["threshold_choice"] = _flag(ai.get("threshold_choice", True))
         shown = row["shown"]
         assert isinstance(shown, QCheckBox)
-        inside = [row[name] for name in (*_LAYERS, "operating_threshold", "threshold_choice")]
+        models = ArmModels(self.listed)
+        models.set_models(list(ai.get("models", ())))
+        inside = [models, *(row[name] for name in (*_LAYERS, "operating_threshold", "threshold_choice"))]
         for part in inside:  # an arm without AI has no layers to choose: dimmed, its values are kept
             shown.toggled.connect(part.setEnabled)
             part.setEnabled(shown.isChecked())
@@ -213,12 +229,19 @@ class ArmsEditor(QWidget):
             widget.setObjectName(f"arm.{len(self._rows)}.{name}")
             widget.setAccessibleName(title)
             self._grid.addWidget(widget, line, column)
+        said = QLabel(_tr("Models"))
+        said.setProperty("role", "secondary")
+        said.setBuddy(models.station)
+        self._grid.addWidget(said, line + 1, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(models, line + 1, 1, 1, len(titles) - 1)
         self._rows.append(row)
+        self.models.append(models)
+        self._said.append(said)
 
     def _remove(self, least: int = 1) -> None:
         if len(self._rows) <= least:
             return
-        for widget in self._rows.pop().values():
+        for widget in (*self._rows.pop().values(), self.models.pop(), self._said.pop()):
             self._grid.removeWidget(widget)
             widget.hide()
             widget.deleteLater()

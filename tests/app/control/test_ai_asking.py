@@ -13,7 +13,7 @@ from app.control.reading import ReadingController
 from app.control.tasks import Done, Failed, InlineTaskRunner, Report, Work, _ignore_progress
 from app.state.ai_view import AiPhase, AiView, RunState
 from app.state.hanging import load_protocols
-from app.state.model_shelf import AskedModel, Shelf
+from app.state.model_shelf import AskedModel, ListedModel, Shelf
 from inference.engine import AiUnavailable, Cancelled, FakeEngine, InferenceEngine, Progress
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import Exam, ExamSummary, InferenceError
@@ -235,6 +235,9 @@ class _Models:
         return Shelf()
 
     try_devices = look
+
+    def listed(self) -> tuple[ListedModel, ...]:
+        return ()
 
     def asked(self, named: Sequence[str] = ()) -> tuple[AskedModel, ...]:
         made = {

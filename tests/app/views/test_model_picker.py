@@ -15,7 +15,15 @@ from app.bootstrap import browsing_station
 from app.control.model_rules import study_rules
 from app.control.tasks import InlineTaskRunner
 from app.settings_store import JsonSettings
-from app.state.model_shelf import AskedModel, Device, InstalledModel, Measured, Shelf, Standing
+from app.state.model_shelf import (
+    AskedModel,
+    Device,
+    InstalledModel,
+    ListedModel,
+    Measured,
+    Shelf,
+    Standing,
+)
 from app.state.settings import Settings
 from app.views import theme
 from app.views.main_window import MainWindow
@@ -81,6 +89,9 @@ class FakeShelf:
         return Shelf(models=(DETECTOR, MAPS, CONTRAST, HEAVY, BROKEN), devices=(Device(name="cpu"), GPU))
 
     try_devices = look
+
+    def listed(self) -> tuple[ListedModel, ...]:
+        return tuple(ListedModel(model_id=one.model_id, title=one.name) for one in (DETECTOR, MAPS, CONTRAST))
 
     def asked(self, named: Sequence[str] = ()) -> tuple[AskedModel, ...]:
         ids = tuple(named) or (self.main, *self._settings().models_beside)
