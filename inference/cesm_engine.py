@@ -232,17 +232,13 @@ class CesmEngine:
 
     def pairs(self, exam: Exam) -> tuple[list[ContrastPair], dict[str, str]]:
         """The newest whole pair of each CC and MLO view, in FOUR_VIEWS' order; why other images are not read."""
-        chosen: dict[Any, ContrastPair] = {}
-        for pair in contrast_pairs(i for i in exam.images if not i.qualifier.startswith("@")):
-            if pair.low.view in FOUR_VIEWS and pair.low.view not in chosen:
-                chosen[pair.low.view] = pair
-        if not chosen:
+        pairs = read_pairs(exam)
+        if not pairs:
             found = ", ".join(sorted({image.kind.value for image in exam.images}))
             raise AiUnavailable(
                 f"Exam {exam.exam_id}: expected a low-energy and a recombined image of one CC or MLO view, found "
                 f"{found}; choose a contrast exam or another model."
             )
-        pairs = [chosen[view] for view in FOUR_VIEWS if view in chosen]
         used = {key for pair in pairs for key in (pair.low.key, pair.recombined.key)}
         unread = {
             image.key: f"{image.view.label}: the model reads one low-energy and recombined pair of each CC and MLO."
@@ -321,6 +317,15 @@ class CesmEngine:
             )
         described = describe([one.images.low for one in seen], made, self._matcher)
         return described.detections, dict(described.nipples), described.warnings
+
+
+def read_pairs(exam: Exam) -> list[ContrastPair]:
+    """The newest whole pair of each CC and MLO view, in FOUR_VIEWS' order."""
+    chosen: dict[Any, ContrastPair] = {}
+    for pair in contrast_pairs(i for i in exam.images if not i.qualifier.startswith("@")):
+        if pair.low.view in FOUR_VIEWS and pair.low.view not in chosen:
+            chosen[pair.low.view] = pair
+    return [chosen[view] for view in FOUR_VIEWS if view in chosen]
 
 
 def _given_mask(seen: Seen, lesion: GivenLesion) -> NDArray[np.bool_]:

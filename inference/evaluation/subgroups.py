@@ -6,6 +6,7 @@ invasiveness) restricts the positives and leaves all negatives.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,6 +66,19 @@ def _density(unit: Unit) -> set[str]:
     return {_DENSITIES.get(word, word) for word in said}
 
 
+def category(text: str | None) -> str:
+    """BI-RADS category 0 to 6 out of a recorded text ("4B", "BI-RADS 4", "5/4": the higher), "" where there is none."""
+    digits = re.findall(r"[0-6]", text or "")
+    return max(digits, default="")
+
+
+def _birads(unit: Unit) -> set[str]:
+    """Of the unit's lesions where they have one, else of its images; the highest of several."""
+    said = {category(mark.extra.get("birads")) for mark in unit.lesions} - {""}
+    said = said or {category(image.birads) for image in unit.images} - {""}
+    return {f"BI-RADS {max(said)}"} if said else set()
+
+
 def _manufacturer(unit: Unit) -> set[str]:
     return {image.manufacturer for image in unit.images if image.manufacturer}
 
@@ -120,5 +134,6 @@ _ATTRIBUTES: tuple[tuple[str, Groups, bool], ...] = (
     ("type", _type, True),
     ("invasiveness", _invasiveness, True),
     ("size", _size, True),
+    ("birads", _birads, False),
     ("kind", _kind, False),
 )

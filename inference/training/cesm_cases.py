@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.cesm_engine import CesmEngine
+from inference.cesm_judged import Seen
 from inference.exam.phantom import PhantomExam, phantom_exam
-from inference.exam.phantom_spec import PhantomLesion
-from inference.exam.types import Box
+from inference.exam.types import Box, Exam
 from inference.training.cesm_data import cesm_spec, lesion_masks, plain_enhancement
 from inference.training.cesm_segmenting import dice
 from resources.vocabulary import Laterality, Pathology
@@ -66,16 +66,65 @@ class CesmCase:
     lesion_crops: NDArray[np.uint8] = field(repr=False)
     found_crops: NDArray[np.uint8] = field(repr=False)
     picture_dice: tuple[float, ...] = ()  # of each view with a lesion, the segmenter's map at one half
+    views: int = 4  # pairs of the exam
 
-    @property
-    def views(self) -> int:
-        """Pairs of an exam."""
-        return 4
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A lesion that is known to be there in one view: its box in stored pixels, its mask on the working grid."""
+
+    truth: TrueLesion
+    box: Box
+    mask: NDArray[np.bool_] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewTruth:
+    """What is known of one view; marks with their centre in a box of ``ignored`` are neither right nor wrong."""
+
+    listed: tuple[Listed, ...]
+    ignored: tuple[Box, ...] = ()
 
 
 def measured_case(engine: CesmEngine, phantom: PhantomExam) -> CesmCase:
     """Run a phantom through the engine's chain and pair what it finds with the truth."""
-    pairs, _ = engine.pairs(phantom.exam)
+
+    def truth_of(one: Seen) -> ViewTruth:
+        view, key = one.images.low.view, one.pair.recombined_key
+        listed = [
+            Listed(
+                truth=TrueLesion(
+                    side=view.laterality.value,
+                    view=view.projection.value,
+                    lesion_id=lesion.lesion_id,
+                    finding=lesion.finding.value,
+                    malignant=lesion.malignant,
+                    diameter_mm=2.0 * lesion.radius_mm,
+                    enhancement=plain_enhancement(one.pair, mask),
+                ),
+                box=lesion.views[key].box,
+                mask=mask,
+            )
+            for lesion, mask in lesion_masks(phantom, one.pair)
+        ]
+        ignored = (x.views[key].box for x in phantom.incidental if key in x.views)
+        return ViewTruth(listed=tuple(listed), ignored=tuple(ignored))
+
+    cancer = {side.value: phantom.pathology[side] is Pathology.MALIGNANT for side in Laterality}
+    return measured_exam(engine, phantom.exam, truth_of, cancer)
+
+
+def measured_exam(
+    engine: CesmEngine, exam: Exam, truth_of: Callable[[Seen], ViewTruth], cancer: Mapping[str, bool]
+) -> CesmCase:
+    """Run an exam through the engine's chain and pair what it finds with the truth.
+
+    Parameters
+    ----------
+    cancer
+        By side, R and L; a side of which it is not known is missing.
+    """
+    pairs, _ = engine.pairs(exam)
     seen = engine.read(pairs, lambda _fraction, _text: None, lambda: False)
     judged = [lesion for one in seen for lesion in engine.judged(one, explained=False)]
     placed, _, _ = engine.described(seen, judged)
@@ -89,59 +138,46 @@ def measured_case(engine: CesmEngine, phantom: PhantomExam) -> CesmCase:
     overlaps = []
     for one in seen:
         view = one.images.low.view
-        truth = lesion_masks(phantom, one.pair)
-        made = engine.crops(one.pair, [mask for _, mask in truth])
+        truth = truth_of(one)
+        made = engine.crops(one.pair, [x.mask for x in truth.listed])
         if made is not None:
             lesion_crops.append(np.rint(made.cpu().numpy() * 255).astype(np.uint8))
-            union = np.any([mask for _, mask in truth], axis=0)
+            union = np.any([x.mask for x in truth.listed], axis=0)
             overlaps.append(dice(one.map >= 0.5, union))
-        lesions += [
-            TrueLesion(
-                side=view.laterality.value,
-                view=view.projection.value,
-                lesion_id=lesion.lesion_id,
-                finding=lesion.finding.value,
-                malignant=lesion.malignant,
-                diameter_mm=2.0 * lesion.radius_mm,
-                enhancement=plain_enhancement(one.pair, mask),
-            )
-            for lesion, mask in truth
-        ]
+        lesions += [x.truth for x in truth.listed]
         mine = [(x, d) for x, d in zip(judged, placed, strict=True) if x.seen is one]
         made = engine.crops(one.pair, [x.candidate.mask for x, _ in mine])
         if made is not None:
             found_crops.append(np.rint(made.cpu().numpy() * 255).astype(np.uint8))
         for x, d in mine:
-            hit = next((t for t in truth if _inside(t[0], one.pair.recombined_key, d.box)), None)
+            hit = next((t for t in truth.listed if _inside(d.box, t.box)), None)
             found.append(
                 FoundLesion(
                     side=view.laterality.value,
                     view=view.projection.value,
                     group=d.group or d.detection_id,
                     presence=x.candidate.presence,
-                    hits="" if hit is None else hit[0].lesion_id,
-                    harmless=any(_inside(t, one.pair.recombined_key, d.box) for t in phantom.incidental),
-                    dice=0.0 if hit is None else dice(x.candidate.mask, hit[1]),
+                    hits="" if hit is None else hit.truth.lesion_id,
+                    harmless=any(_inside(d.box, box) for box in truth.ignored),
+                    dice=0.0 if hit is None else dice(x.candidate.mask, hit.mask),
                     malignancy=x.malignancy,
                 )
             )
     return CesmCase(
-        case_id=phantom.exam.exam_id,
-        cancer={side.value: phantom.pathology[side] is Pathology.MALIGNANT for side in Laterality},
+        case_id=exam.exam_id,
+        cancer=dict(cancer),
         lesions=tuple(lesions),
         found=tuple(found),
         lesion_crops=np.concatenate(lesion_crops),
         found_crops=np.concatenate(found_crops),
         picture_dice=tuple(overlaps),
+        views=len(seen),
     )
 
 
-def _inside(lesion: PhantomLesion, key: str, box: Box) -> bool:
-    seen = lesion.views.get(key)
-    if seen is None:
-        return False
-    row, col = box.center
-    return seen.box.row0 <= row < seen.box.row1 and seen.box.col0 <= col < seen.box.col1
+def _inside(mark: Box, box: Box) -> bool:
+    row, col = mark.center
+    return box.row0 <= row < box.row1 and box.col0 <= col < box.col1
 
 
 def cases(engine: CesmEngine, folder: Path, seeds: Iterable[int]) -> Iterator[CesmCase]:

@@ -10,32 +10,32 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 
-from inference.cesm_engine import CesmEngine, scaled
+from inference.cesm_engine import CesmEngine
 from inference.device import chosen_device
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import InferenceError
 from inference.model_card import read_card, write_card
-from inference.training.cesm_cases import CesmCase, cases
+from inference.training.cesm_cases import cases
 from inference.training.cesm_data import CropSet, cesm_cache, cesm_seeds, crop_set, fill
-from inference.training.cesm_evaluation import breast_scores, case_figures, judged_crops, mask_figures
+from inference.training.cesm_evaluation import case_figures, judged_breasts, mask_figures
 from inference.training.cesm_loop import FINISHED, run_fold
+from inference.training.cesm_manifest import train_on_manifest
 from inference.training.cesm_packaging import (
     calibrate_malignancy,
     calibrate_presence,
     package,
-    presence_scale,
 )
 from inference.training.cesm_page import document
 from inference.training.cesm_real import real_figures
 from inference.training.cesm_real_folds import FOLDS, fold_figures, real_pictures, run_real_fold
 from inference.training.cesm_recipe import (
+    CesmOrder,
     CesmRecipe,
     SegmenterRecipe,
     cesm_recipe,
@@ -46,25 +46,8 @@ from inference.training.cesm_segmenting import picture_set, run_segmenter
 _LOG = logging.getLogger(__name__)
 OUTLINES = "outlines"  # in place of a recipe: cross-validates the segmenter on a manifest of real pairs
 COMPARE = "compare"  # in place of a recipe: no training, every variant in the run's folder is compared
-_VALIDATION, _SHIPPED, _TEST = 40, 2, 160
+_TEST = 160
 _VARIANTS = {"cbam": "small", "plain": "small-plain", "low": "small-low", "recombined": "small-recombined"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CesmOrder:
-    """What a user asked for; None = as the recipe says."""
-
-    out: Path
-    cache: Path
-    recipe: str = "small"
-    device: str = "auto"
-    epochs: int | None = None
-    fold: int | None = None  # train this fold only
-    workers: int = 1  # processes that make phantoms
-    manifest: Path | None = None  # real pairs and their lesions, for "outlines"
-    lesions: Path | None = None
-    validation: int = _VALIDATION  # phantoms on which presence and breasts are calibrated
-    shipped: int = _SHIPPED  # folds whose networks are packaged
 
 
 def train_cesm(order: CesmOrder) -> dict[int, Path]:
@@ -93,7 +76,10 @@ def fold_weights(out: Path, recipe: CesmRecipe) -> dict[int, Path]:
 
 
 def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
-    """Train, then write and calibrate the model folder; with recipe "compare" only measure what there is."""
+    """Train, then write and calibrate the model folder; with recipe "compare" only measure what there is.
+
+    With a manifest it learns from the manifest's pairs, else from phantoms.
+    """
     if order.recipe == COMPARE:
         compare_variants(order, folder)
         return folder
@@ -101,6 +87,8 @@ def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
         cross_validate_outlines(order, folder)
         return folder
     recipe = cesm_recipe(order.recipe, epochs=order.epochs)
+    if order.manifest is not None:
+        return train_on_manifest(order, recipe, folder, version=version)
     runs = train_cesm(order)
     if recipe.name.startswith("paper") or recipe.energies != "both" or not recipe.network.cbam:
         _LOG.info("trained %s; the model that is packaged is recipe small with attention", order.recipe)
@@ -131,7 +119,9 @@ def package_run(
     measured = list(
         cases(engine, _case_folder(order.cache, folder), cesm_seeds("validation", order.validation))
     )
-    calibrate_presence(folder, measured, _breasts(engine, measured))
+    spec = engine.card.architecture
+    scale = (float(spec["malignancy_slope"]), float(spec["malignancy_intercept"]))
+    calibrate_presence(folder, measured, judged_breasts([(engine.members, measured)], scale))
     return folder
 
 
@@ -142,21 +132,6 @@ def _case_folder(cache: Path, folder: Path) -> Path:
     for name in sorted(n for n in state if n.startswith("segmenter.")):
         digest.update(state[name].numpy().tobytes())
     return cache / f"cesm-cases-{digest.hexdigest()[:12]}"
-
-
-def _breasts(engine: CesmEngine, measured: list[CesmCase]) -> list[tuple[bool, float]]:
-    """Cancer or not and the uncalibrated score of every breast, with the presence as it comes."""
-    slope = float(engine.card.architecture.get("malignancy_slope", 1.0))
-    intercept = float(engine.card.architecture.get("malignancy_intercept", 0.0))
-    presence = presence_scale(measured)
-    out = []
-    for case in measured:
-        judged = np.array(
-            [scaled(p, (slope, intercept)) for p in judged_crops(engine.members, case.found_crops)]
-        )
-        scores = breast_scores(case, judged, presence)
-        out += [(case.cancer[side], scores[side]) for side in case.cancer]
-    return out
 
 
 def compare_variants(order: CesmOrder, folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from inference.preprocessing.cesm import (
     segmenter_canvas,
 )
 from inference.training.data import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
-from resources.vocabulary import FindingType, Laterality, Pathology, Projection
+from resources.vocabulary import FindingType, Laterality, Pathology, Projection, ViewName
 
 _LOG = logging.getLogger(__name__)
 CROP, REACH = 160, 1.25  # a kept crop has room for turning: its inner 128 pixels are the lesion's square
@@ -57,6 +57,7 @@ class LesionSample:
     malignant: bool
     diameter_mm: float
     enhancement: float  # plain baseline: mean grey of the recombined image in the mask, less about it
+    birads: str = ""  # category as recorded; empty = not recorded, as of every phantom
 
     @property
     def is_lesion(self) -> bool:
@@ -127,24 +128,25 @@ def plain_enhancement(pair: PreparedPair, mask: NDArray[np.bool_]) -> float:
     return float(pair.recombined[mask].mean()) - about
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedView:
+    """A prepared pair whose lesions are all marked, each with its mask; without a sample = there, truth not known."""
+
+    pair: PreparedPair
+    view: ViewName
+    marks: tuple[tuple[LesionSample | None, NDArray[np.bool_]], ...]
+
+
 def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmExam:
     """Cut the lesions and decoys of a phantom and lay its views on the segmenter's canvas."""
-    rng = np.random.default_rng([seed, 91])
-    crops: list[NDArray[np.uint8]] = []
-    samples: list[LesionSample] = []
-    canvases, masks = [], []
-    case, alone = phantom.exam.exam_id, preprocessing == CESM_PAPER
+    case = phantom.exam.exam_id
     by_key = {image.key: image for image in phantom.exam.images}
+    views = []
     for pair in contrast_pairs(phantom.exam.images):
         ready = prepare_pair(pair, preprocessing)
         view = by_key[ready.recombined_key].view
-        numbered = np.zeros(CANVAS, np.uint8)
-        taken = np.zeros(ready.low.shape, bool)
-        for number, (lesion, mask) in enumerate(lesion_masks(phantom, ready), start=1):
-            taken |= mask
-            numbered[mask_on_canvas(ready, mask)] = number
-            crops.append(lesion_crop(ready, mask, CROP, reach=REACH, equalise=alone))
-            samples.append(
+        marks = [
+            (
                 LesionSample(
                     case_id=case,
                     laterality=view.laterality,
@@ -154,17 +156,42 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
                     malignant=lesion.malignant,
                     diameter_mm=2.0 * lesion.radius_mm,
                     enhancement=plain_enhancement(ready, mask),
-                )
+                ),
+                mask,
             )
+            for lesion, mask in lesion_masks(phantom, ready)
+        ]
+        views.append(MarkedView(pair=ready, view=view, marks=tuple(marks)))
+    return cut_exam(case, views, preprocessing, np.random.default_rng([seed, 91]))
+
+
+def cut_exam(
+    case_id: str, views: Iterable[MarkedView], preprocessing: str, rng: np.random.Generator
+) -> CesmExam:
+    """Cut lesions and decoys out of marked views and lay the views on the segmenter's canvas."""
+    crops: list[NDArray[np.uint8]] = []
+    samples: list[LesionSample] = []
+    canvases, masks = [np.zeros((0, 2, *CANVAS), np.uint8)], [np.zeros((0, *CANVAS), np.uint8)]
+    alone = preprocessing == CESM_PAPER
+    for marked in views:
+        ready = marked.pair
+        numbered = np.zeros(CANVAS, np.uint8)
+        taken = np.zeros(ready.low.shape, bool)
+        for number, (sample, mask) in enumerate(marked.marks, start=1):
+            taken |= mask
+            numbered[mask_on_canvas(ready, mask)] = number
+            if sample is not None:
+                crops.append(lesion_crop(ready, mask, CROP, reach=REACH, equalise=alone))
+                samples.append(sample)
         if rng.random() < _DECOYS / 4:
             decoy = decoy_mask(ready, taken, rng)
             if decoy is not None:
                 crops.append(lesion_crop(ready, decoy, CROP, reach=REACH, equalise=alone))
                 samples.append(
                     LesionSample(
-                        case_id=case,
-                        laterality=view.laterality,
-                        projection=view.projection,
+                        case_id=case_id,
+                        laterality=marked.view.laterality,
+                        projection=marked.view.projection,
                         lesion_id="decoy",
                         finding="",
                         malignant=False,
@@ -172,14 +199,14 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
                         enhancement=plain_enhancement(ready, decoy),
                     )
                 )
-        canvases.append(segmenter_canvas(ready))
-        masks.append(numbered)
+        canvases.append(segmenter_canvas(ready)[None])
+        masks.append(numbered[None])
     return CesmExam(
-        case_id=case,
+        case_id=case_id,
         crops=np.stack(crops) if crops else np.zeros((0, 3, CROP, CROP), np.uint8),
         samples=tuple(samples),
-        canvases=np.stack(canvases),
-        masks=np.stack(masks),
+        canvases=np.concatenate(canvases),
+        masks=np.concatenate(masks),
     )
 
 
@@ -218,7 +245,12 @@ def cesm_exam(folder: Path, seed: int, preprocessing: str) -> CesmExam:
     """Load a seed's prepared phantom, made and kept now when it is not there."""
     path = folder / f"{seed}.npz"
     if not path.exists():
-        _save(prepared_cesm(phantom_exam(cesm_spec(seed)), preprocessing, seed), path)
+        save_exam(prepared_cesm(phantom_exam(cesm_spec(seed)), preprocessing, seed), path)
+    return load_exam(path)
+
+
+def load_exam(path: Path) -> CesmExam:
+    """Load what ``save_exam`` wrote."""
     with np.load(path) as stored:
         truth = json.loads(str(stored["truth"]))
         return CesmExam(
@@ -239,7 +271,7 @@ def cesm_exam(folder: Path, seed: int, preprocessing: str) -> CesmExam:
         )
 
 
-def _save(exam: CesmExam, path: Path) -> None:
+def save_exam(exam: CesmExam, path: Path) -> None:
     """Write a prepared exam, whole or not at all."""
     truth = {"case_id": exam.case_id, "samples": [asdict(s) for s in exam.samples]}
     partial = path.with_suffix(f".{os.getpid()}.tmp")
@@ -277,6 +309,7 @@ class CropSet:
 
     crops: NDArray[np.uint8] = field(repr=False)
     samples: tuple[LesionSample, ...]
+    folds: Mapping[str, int] = field(default_factory=dict)  # by case; empty = by ``fold_of``
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -289,18 +322,24 @@ class CropSet:
     def part(self, index: Sequence[int] | NDArray[np.int64]) -> CropSet:
         """Return the crops of these numbers."""
         chosen = [int(i) for i in index]
-        return CropSet(crops=self.crops[chosen], samples=tuple(self.samples[i] for i in chosen))
+        return CropSet(
+            crops=self.crops[chosen], samples=tuple(self.samples[i] for i in chosen), folds=self.folds
+        )
 
 
 def crop_set(folder: Path, seeds: Iterable[int], preprocessing: str) -> CropSet:
     """Collect the crops of these phantoms."""
+    return joined_crops(cesm_exam(folder, seed, preprocessing) for seed in seeds)
+
+
+def joined_crops(exams: Iterable[CesmExam], folds: Mapping[str, int] | None = None) -> CropSet:
+    """Collect the crops of these exams; ``folds`` = the part of each case in a cross-validation."""
     crops: list[NDArray[np.uint8]] = []
     samples: list[LesionSample] = []
-    for seed in seeds:
-        exam = cesm_exam(folder, seed, preprocessing)
+    for exam in exams:
         crops.append(exam.crops)
         samples += exam.samples
-    return CropSet(crops=np.concatenate(crops), samples=tuple(samples))
+    return CropSet(crops=np.concatenate(crops), samples=tuple(samples), folds=dict(folds or {}))
 
 
 def fold_of(case_id: str, folds: int = 5) -> int:

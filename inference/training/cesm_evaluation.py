@@ -19,13 +19,14 @@ from inference.cesm_engine import scaled
 from inference.evaluation.compare import paired_delong
 from inference.evaluation.figures import Patients, bootstrap, estimate_json, number, share_json
 from inference.evaluation.operating import MEASURES, measures
+from inference.evaluation.subgroups import category
 from inference.metrics import FROC_RATES, delong_auc
 from inference.models.crop_classifier import CropClassifier
 from inference.training.cesm_baselines import radiomics_scores
 from inference.training.cesm_cases import CesmCase
 from inference.training.cesm_data import CropSet
 from inference.training.cesm_loop import load_classifier, predict_logits
-from inference.training.cesm_packaging import by_lesion, lesion_keys
+from inference.training.cesm_packaging import by_lesion, lesion_keys, presence_scale
 from inference.training.cesm_recipe import CesmRecipe
 
 _ROUNDS = 500
@@ -108,8 +109,8 @@ def mask_figures(
         out["against"][f"{energies} image alone"] = {**paired_json(test, best, blanked), "folds": len(runs)}
     out |= _baselines(learn, test, best, recipe.seed)
     out["views"] = _views(test, best)
-    out["subgroups"] = _subgroups(test, best)
-    out["operating"] = _operating(test, best, thresholds, scale)
+    out["subgroups"] = subgroups(test, best)
+    out["operating"] = operating(test, best, thresholds, scale)
     return out
 
 
@@ -149,11 +150,13 @@ def _views(test: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:
     return out
 
 
-def _subgroups(test: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:
+def subgroups(test: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """AUC per lesion of the paper's two subgroups, diameter and BI-RADS 4, and of each type of finding."""
     groups: dict[str, list[int]] = {
         "diameter 2 cm or less": [n for n, s in enumerate(test.samples) if s.diameter_mm <= _SPLIT_MM],
         "diameter over 2 cm": [n for n, s in enumerate(test.samples) if s.diameter_mm > _SPLIT_MM],
     }
+    groups["BI-RADS 4"] = [n for n, s in enumerate(test.samples) if category(s.birads) == "4"]
     for finding in sorted({s.finding for s in test.samples}):
         groups[finding] = [n for n, s in enumerate(test.samples) if s.finding == finding]
     out = {}
@@ -164,12 +167,13 @@ def _subgroups(test: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:
     return out
 
 
-def _operating(
+def operating(
     test: CropSet,
     scores: NDArray[np.float64],
     thresholds: Sequence[Mapping[str, Any]],
     scale: tuple[float, float],
 ) -> dict[str, Any]:
+    """Shares per lesion at each of the card's points of level "lesion"; ``scores`` are not yet calibrated."""
     calibrated = [scaled(float(p), scale) for p in scores]
     keys, truth, fused = by_lesion(lesion_keys(test), test.malignant, calibrated)
     return {
@@ -220,7 +224,31 @@ def breast_scores(
             chance = scaled(mark.presence, presence)
             groups.setdefault((mark.side, mark.group), []).append((chance, float(judged[n])))
     for (side, _), same in groups.items():
+        if side not in out:
+            continue  # cancer or not is not known of this breast
         out[side] = max(out[side], max(c for c, _ in same) * float(np.mean([m for _, m in same])))
+    return out
+
+
+def judged_breasts(
+    measured: Sequence[tuple[Sequence[CropClassifier], Sequence[CesmCase]]], scale: tuple[float, float]
+) -> list[tuple[bool, float]]:
+    """Cancer or not and the uncalibrated score of every breast.
+
+    Parameters
+    ----------
+    measured
+        Networks, and the cases that they judge.
+    scale
+        Slope and intercept of malignancy; that of presence is what fits all the cases.
+    """
+    presence = presence_scale([case for _, found in measured for case in found])
+    out = []
+    for members, found in measured:
+        for case in found:
+            judged = np.array([scaled(p, scale) for p in judged_crops(members, case.found_crops)])
+            scores = breast_scores(case, judged, presence)
+            out += [(case.cancer[side], scores[side]) for side in case.cancer]
     return out
 
 
@@ -237,20 +265,27 @@ def case_figures(
     given = [
         np.array([scaled(p, scale) for p in judged_crops(members, case.lesion_crops)]) for case in measured
     ]
+    return {
+        "n_exams": len(measured),
+        **found_figures(measured, presence),
+        "masks": _masks(measured, judged, given),
+        "breast": _breasts(measured, judged, presence),
+    }
+
+
+def found_figures(measured: Sequence[CesmCase], presence: tuple[float, float]) -> dict[str, Any]:
+    """Outlines (Dice) and lesions found (FROC) of measured cases."""
     overlaps = [x for case in measured for x in case.picture_dice]
     hit = [mark.dice for case in measured for mark in case.found if mark.hits]
     return {
-        "n_exams": len(measured),
         "n_pairs": sum(case.views for case in measured),
         "dice": {
-            "pictures_median": float(np.median(overlaps)),
+            "pictures_median": float(np.median(overlaps)) if overlaps else None,
             "found_median": float(np.median(hit)) if hit else None,
             "pictures": len(overlaps),
             "found": len(hit),
         },
         "froc": _froc(measured, presence),
-        "masks": _masks(measured, judged, given),
-        "breast": _breasts(measured, judged, presence),
     }
 
 

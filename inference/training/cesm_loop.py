@@ -64,7 +64,12 @@ def start_fold(recipe: CesmRecipe, fold: int, device: str = "cpu") -> FoldRun:
 
 def fold_parts(data: CropSet, fold: int, folds: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the crops to learn from and to validate with; a woman is in one part only."""
-    part = np.array([fold_of(sample.case_id, folds) for sample in data.samples])
+    part = np.array(
+        [
+            data.folds[s.case_id] if s.case_id in data.folds else fold_of(s.case_id, folds)
+            for s in data.samples
+        ]
+    )
     return np.flatnonzero(part != fold), np.flatnonzero(part == fold)
 
 

@@ -28,6 +28,7 @@ from inference.training.cesm_recipe import CesmRecipe, SegmenterRecipe
 from inference.training.packaging import platt
 
 MODEL_ID = "cesm-cbam"
+LEAST = 8  # of either kind, for a calibration to be fitted
 _SURE = 0.95  # the paper's high sensitivity and high specificity
 _FALSE_PER_IMAGE = 0.1  # of the threshold at which a lesion is shown
 _FLOOR_PER_IMAGE = 2.0
@@ -150,9 +151,15 @@ def operating_points(
 
 
 def calibrate_malignancy(
-    folder: Path, recipe: CesmRecipe, data: CropSet, runs: Mapping[int, Path]
+    folder: Path, recipe: CesmRecipe, data: CropSet, runs: Mapping[int, Path], of: str = "training phantoms"
 ) -> dict[str, Any]:
-    """Set the slope of malignancy and the lesion thresholds from held-out folds, in the card."""
+    """Set the slope of malignancy and the lesion thresholds from held-out folds, in the card.
+
+    Parameters
+    ----------
+    of
+        Words for what ``data`` are, for the card.
+    """
     raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     index, logits = held_out(recipe, data, runs)
     held = data.part(index)
@@ -163,14 +170,17 @@ def calibrate_malignancy(
     }
     p = [scaled(float(1 / (1 + np.exp(-x))), (slope, intercept)) for x in logits]
     _, truth, scores = by_lesion(lesion_keys(held), held.malignant, p)
-    where = f"lesions of the training phantoms, each by the network of its fold ({len(runs)} of {recipe.folds} folds), both views fused"
+    where = f"lesions of the {of}, each by the network of its fold ({len(runs)} of {recipe.folds} folds), both views fused"
     raw["operating_points"] = operating_points(truth, scores, "lesion", where)
     write_card(folder, raw)
     return raw
 
 
 def calibrate_presence(
-    folder: Path, measured: Sequence[CesmCase], breasts: Sequence[tuple[bool, float]]
+    folder: Path,
+    measured: Sequence[CesmCase],
+    breasts: Sequence[tuple[bool, float]],
+    of: str = "validation phantoms",
 ) -> None:
     """Set the slope of a lesion's chance, the floor and the thresholds of boxes and breasts, in the card.
 
@@ -179,14 +189,17 @@ def calibrate_presence(
     measured
         Validation phantoms run with floor 0 and an uncalibrated presence.
     breasts
-        Cancer or not and the uncalibrated breast score of each of their breasts.
+        Cancer or not and the uncalibrated breast score of each of their breasts; with fewer than 8 of either kind
+        breasts are left as they are and get no thresholds.
+    of
+        Words for what they are, for the card.
     """
     raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     marks, truth = _marks(measured)
     slope, intercept = presence_scale(measured)
     chance = np.array([scaled(x.presence, (slope, intercept)) for x in marks])
     images = sum(case.views for case in measured)
-    where = f"{len(measured)} validation phantoms"
+    where = f"{len(measured)} {of}"
 
     def at(rate: float) -> float:
         false = np.sort(chance[~truth])[::-1]
@@ -195,7 +208,8 @@ def calibrate_presence(
 
     state = np.array([cancer for cancer, _ in breasts])
     raw_scores = np.array([score for _, score in breasts])
-    breast = platt(state, logit(raw_scores))
+    enough = min(int(state.sum()), int((~state).sum())) >= LEAST
+    breast = platt(state, logit(raw_scores)) if enough else (1.0, 0.0)
     calibrated = np.array([scaled(float(s), breast) for s in raw_scores])
     raw["architecture"] |= {
         "lesion_slope": round(slope, 5),
@@ -205,7 +219,10 @@ def calibrate_presence(
     raw["calibration"] = {
         "slope": round(breast[0], 5),
         "intercept": round(breast[1], 5),
-        "how_set": f"logistic fits (Platt 1999): malignancy on held-out folds, presence and breast on {where}",
+        "how_set": f"logistic fits (Platt 1999): malignancy on held-out folds, presence and breast on {where}"
+        if enough
+        else f"logistic fits (Platt 1999): malignancy on held-out folds; breasts as they come, for {where} have "
+        f"{int(state.sum())} breasts with and {int((~state).sum())} without a cancer, {LEAST} of either are needed",
     }
     lesion = [p for p in raw["operating_points"] if p["level"] == "lesion"]
     raw["operating_points"] = [
@@ -214,18 +231,26 @@ def calibrate_presence(
             "how_set": f"at most {_FALSE_PER_IMAGE} false lesions per pair on {where}",
         },
         *lesion,
-        *operating_points(state, calibrated, "breast", where),
-        {
-            "name": "youden", "level": "exam", "threshold": round(youden_threshold(state, calibrated), 5),
-            "how_set": f"as for the breasts of {where}",
-        },
     ]  # fmt: skip
+    if enough:
+        raw["operating_points"] += [
+            *operating_points(state, calibrated, "breast", where),
+            {
+                "name": "youden", "level": "exam", "threshold": round(youden_threshold(state, calibrated), 5),
+                "how_set": f"as for the breasts of {where}",
+            },
+        ]  # fmt: skip
     write_card(folder, raw)
 
 
 def presence_scale(measured: Sequence[CesmCase]) -> tuple[float, float]:
-    """Slope and intercept from a candidate's mean probability to the chance that a lesion is there."""
+    """Slope and intercept from a candidate's mean probability to the chance that a lesion is there.
+
+    1 and 0, which change nothing, with fewer than 8 candidates of either kind.
+    """
     marks, truth = _marks(measured)
+    if min(int(truth.sum()), int((~truth).sum())) < LEAST:
+        return 1.0, 0.0
     return platt(truth, logit(np.array([mark.presence for mark in marks])))
 
 

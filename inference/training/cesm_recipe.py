@@ -6,6 +6,7 @@ Every number that a run needs; ``cesm_loop`` runs them all with the same code.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from inference.model_card import ModelError
 from inference.models.crop_classifier import PAPER_BACKBONES, CropConfig
@@ -128,3 +129,25 @@ class SegmenterRecipe:
     train_exams: int = 400
     validation_exams: int = 80  # the last of the training phantoms
     seed: int = 2026
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CesmOrder:
+    """What a user asked for; None = as the recipe says."""
+
+    out: Path
+    cache: Path
+    recipe: str = "small"
+    device: str = "auto"
+    epochs: int | None = None
+    fold: int | None = None  # train this fold only
+    workers: int = 1  # processes that make phantoms
+    manifest: Path | None = None  # real pairs and their lesions
+    lesions: Path | None = None
+    validation: int = 40  # phantoms on which presence and breasts are calibrated
+    shipped: int = 2  # folds whose networks are packaged
+    outline_steps: int = 120  # of the segmenter on a manifest, in each fold
+    data: str = ""  # what a manifest's images are, in the user's words
+    licence: str = ""  # terms of weights learnt from a manifest
+    model_id: str | None = None
+    most_left_out: float = 0.25  # share of a manifest's exams that may be unreadable

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from inference.models.lesion_segmenter import LesionSegmenter, autocast, lesion_probability
 from inference.training.cesm_batch import training_pictures
-from inference.training.cesm_data import cesm_exam
+from inference.training.cesm_data import CesmExam, cesm_exam
 from inference.training.cesm_recipe import SegmenterRecipe
 
 _LOG = logging.getLogger(__name__)
@@ -52,9 +52,13 @@ class PictureSet:
 
 def picture_set(folder: Path, seeds: Iterable[int], preprocessing: str) -> PictureSet:
     """Collect the pictures of these phantoms."""
+    return joined_pictures(cesm_exam(folder, seed, preprocessing) for seed in seeds)
+
+
+def joined_pictures(exams: Iterable[CesmExam]) -> PictureSet:
+    """Collect the pictures of these exams."""
     canvases, masks, cases = [], [], list[str]()
-    for seed in seeds:
-        exam = cesm_exam(folder, seed, preprocessing)
+    for exam in exams:
         canvases.append(exam.canvases)
         masks.append(exam.masks)
         cases += [exam.case_id] * len(exam.canvases)
