@@ -7,9 +7,10 @@ pixels. It also scores lesions that it is given. Nothing is shown or stored here
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,16 +26,16 @@ from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
 from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.calcification import CalcificationNet, answers, looked_at, member_state, networks_of
-from inference.preprocessing.calcification import CROP_PX, CalcificationView, cut, prepare_view
+from inference.preprocessing.calcification import CROP_PX, WORK_MM, CalcificationView, cut, prepare_view
 from inference.preprocessing.calcification_candidates import MOST, Candidate, find_candidates
-from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_canvas, box_to_stored, map_to_stored, point_to_stored
 from inference.results import Detection, ExamResult, Heatmap
-from inference.torch_engine import readable_images
+from inference.torch_engine import standard_images
 from resources.vocabulary import FindingType, Laterality
 
 _OUTLINE_PX = 8.0  # 0.8 mm between the outermost spots and the line round them
 _MAP_SHRINK = 4  # canvas pixels per cell of the heat map
+_Scale = tuple[float, float]  # slope and intercept on a logit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +83,8 @@ class CalcificationEngine:
         spec = self.card.architecture
         self._maps = maps
         self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
-        self._group_scale = _scale(spec.get("group_scale", (1.0, 0.0)))
-        self._malignancy_scale = _scale(spec.get("malignancy_scale", (1.0, 0.0)))
+        self._fine = _scales(spec, "", (1.0, 0.0), (1.0, 0.0))
+        self._coarse = _scales(spec, "_coarse", *self._fine)
         self._networks = self._loaded()
 
     def _loaded(self) -> list[CalcificationNet]:
@@ -126,14 +127,16 @@ class CalcificationEngine:
             The exam has no view that this model reads, or only blank and inverted ones.
         """
         begun = time.perf_counter()
-        images, unread, warnings = _standard(exam)
+        images, unread, warnings = standard_images(exam)
         detections: list[Detection] = []
         heatmaps: list[Heatmap] = []
+        coarse: list[tuple[str, float]] = []
         for index, image in enumerate(images):
             check_cancelled(cancelled)
             progress(0.9 * index / len(images), f"reading {image.view.label}")
             view = prepare_view(image)
             warnings += view.warnings
+            coarse += [(image.view.label, view.pixel_mm)] if view.coarse else []
             groups = self._groups(view)
             detections += _detections(view, groups)
             if self._maps:
@@ -163,7 +166,7 @@ class CalcificationEngine:
             detections=kept,
             heatmaps=tuple(heatmaps),
             score_meaning=self.card.score_meaning,
-            warnings=tuple(dict.fromkeys((*warnings, *described.warnings))),
+            warnings=tuple(dict.fromkeys((*warnings, *_coarse_words(coarse), *described.warnings))),
             nipples=described.nipples,
             unread=unread,
         )
@@ -183,7 +186,7 @@ class CalcificationEngine:
             view = views.setdefault(image.key, prepare_view(image))
             box = box_to_canvas(view.placement, lesion.box)
             crop = cut(view, (box.row0 + box.row1) / 2, (box.col0 + box.col1) / 2)
-            _, malignant = self.judged(crop[None])
+            _, malignant = self.judged(crop[None], coarse=view.coarse)
             out.append(
                 LesionScore(
                     lesion_id=lesion.lesion_id,
@@ -195,25 +198,29 @@ class CalcificationEngine:
             )
         return tuple(out)
 
-    def judged(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def judged(
+        self, crops: NDArray[np.uint8], *, coarse: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Calibrated chances, the members' mean: that a group is there, and that it, if there, is malignant.
 
         Parameters
         ----------
         crops
             (n, 3, CROP_PX, CROP_PX) uint8.
+        coarse
+            They are from a view of coarse pixels, which has a calibration of its own.
         """
         said = answers(self._networks, crops, self.device)
-        return (
-            scaled(said.group.mean(axis=0), self._group_scale),
-            scaled(said.malignant.mean(axis=0), self._malignancy_scale),
-        )
+        group, malignancy = self._coarse if coarse else self._fine
+        return scaled(said.group.mean(axis=0), group), scaled(said.malignant.mean(axis=0), malignancy)
 
     def _groups(self, view: CalcificationView) -> list[_Group]:
         candidates = find_candidates(view, MOST)
         if not candidates:
             return []
-        there, malignant = self.judged(np.stack([cut(view, *c.center) for c in candidates]))
+        there, malignant = self.judged(
+            np.stack([cut(view, *c.center) for c in candidates]), coarse=view.coarse
+        )
         return [
             _Group(candidate=c, score=float(s), malignancy=float(m))
             for c, s, m in zip(candidates, there, malignant, strict=True)
@@ -282,28 +289,23 @@ def scaled(probability: NDArray[np.float64], scale: tuple[float, float]) -> NDAr
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0))), np.float64)
 
 
-def _scale(pair: Sequence[float]) -> tuple[float, float]:
-    return float(pair[0]), float(pair[1])
+def _scales(spec: Mapping[str, Any], suffix: str, group: _Scale, malignancy: _Scale) -> tuple[_Scale, _Scale]:
+    """The card's calibrations of group and malignancy for fine pixels or, with the suffix, coarse ones."""
+    first, second = spec.get(f"group_scale{suffix}", group), spec.get(f"malignancy_scale{suffix}", malignancy)
+    return (float(first[0]), float(first[1])), (float(second[0]), float(second[1]))
+
+
+def _coarse_words(views: Sequence[tuple[str, float]]) -> list[str]:
+    """One sentence for all views whose pixels are coarser than those that were learnt from."""
+    if not views:
+        return []
+    names = ", ".join(dict.fromkeys(label for label, _ in views))
+    return [
+        f"{names}: pixels of {max(mm for _, mm in views):.2f} mm blur calcifications; the model learnt from "
+        f"{WORK_MM:.1f} mm, and its chances here are set on simulated film alone: groups may be missed or mistaken."
+    ]
 
 
 def _suspicion(detections: Sequence[Detection]) -> float:
     """The most suspicious group: its chance to be there times its malignancy."""
     return max((d.score * (d.malignancy or 0.0) for d in detections), default=0.0)
-
-
-def _standard(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
-    """The images that are read, why others are not, and what must be said."""
-    images, warnings = readable_images(exam)
-    unread = {
-        image.key: f"{image.view.label}: the model reads one ordinary, film or low-energy image of each view."
-        for image in exam.images
-        if all(image is not other for other in images)
-    }
-    sound = triage(images, spacing=False)
-    unread |= sound.unread
-    if not sound.images:
-        why = " ".join(dict.fromkeys(unread.values()))
-        raise InferenceError(
-            f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
-        )
-    return list(sound.images), unread, [*warnings, *sound.warnings]

@@ -43,10 +43,13 @@ class CalcificationView:
     # (rows, cols) float32: how far a place stands out of its surroundings, in parts of the breast's grey range
     inside: NDArray[np.bool_] = field(compare=False, repr=False)  # (rows, cols), the breast
     placement: Placement
-    coarse: bool = (
-        False  # file pixels above 0.15 mm, films for example: specks are blurred, and so is the grain
-    )
+    pixel_mm: float = WORK_MM  # the longer side of a pixel in the file
     warnings: tuple[str, ...] = ()
+
+    @property
+    def coarse(self) -> bool:
+        """Pixels above 0.15 mm in the file, films for example: specks are blurred, and so is the grain."""
+        return self.pixel_mm > _COARSE_MM
 
 
 def prepare_view(image: ViewImage) -> CalcificationView:
@@ -85,7 +88,7 @@ def prepare_view(image: ViewImage) -> CalcificationView:
             offset=(0.0, 0.0),
             canvas_shape=(size[0], size[1]),
         ),
-        coarse=max(mm) > _COARSE_MM,
+        pixel_mm=max(mm),
         warnings=tuple(warnings),
     )
 

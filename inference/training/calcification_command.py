@@ -19,12 +19,11 @@ from inference.training.calcification_packaging import (
     evaluate,
     note_real,
     package,
-    validation_crops,
 )
 from inference.training.calcification_page import document
 from inference.training.calcification_real import real_lines
 from inference.training.calcification_recipe import EnsembleRecipe, ensemble_recipe
-from inference.training.data import TRAIN_SEEDS
+from inference.training.data import TRAIN_SEEDS, VALIDATION_SEEDS
 
 _LOG = logging.getLogger(__name__)
 
@@ -63,14 +62,15 @@ def ordered(order: EnsembleOrder) -> EnsembleRecipe:
 def train_ensemble(order: EnsembleOrder) -> list[Path]:
     """Train the members, or go on with what is found in ``order.out``; returns their best weights."""
     recipe = ordered(order)
-    views, exams = recipe.train
-    learning = joined(
-        [
-            phantom_crops(GROUP, range(TRAIN_SEEDS, TRAIN_SEEDS + views), order.cache, workers=order.workers),
-            phantom_crops(EXAM, range(TRAIN_SEEDS, TRAIN_SEEDS + exams), order.cache, workers=order.workers),
-        ]
+    learning, validation = (
+        joined(
+            [
+                phantom_crops(world, range(first, first + count), order.cache, workers=order.workers)
+                for world, count in zip((GROUP, EXAM), counts, strict=True)
+            ]
+        )
+        for first, counts in ((TRAIN_SEEDS, recipe.train), (VALIDATION_SEEDS, recipe.validation))
     )
-    validation, _ = validation_crops(order.cache, *recipe.validation, workers=order.workers)
     _LOG.info("%d crops to learn from, %d to validate with", len(learning), len(validation))
     return [
         train_member(
@@ -90,8 +90,7 @@ def train_and_package(order: EnsembleOrder, folder: Path, *, version: str) -> Pa
     train_ensemble(order)
     recipe = ensemble_recipe(order.recipe)
     package(recipe, order.out, folder, version=version)
-    views, exams = recipe.validation
-    calibrate(folder, order.cache, views=views, exams=exams, workers=order.workers)
+    calibrate(folder, order.cache, counts=recipe.calibration, workers=order.workers)
     return folder
 
 
@@ -104,12 +103,13 @@ def measured_page(
     Parameters
     ----------
     views
-        Hard test views; exam phantoms are a fifth as many.
+        Hard test views; exam phantoms are two fifths as many, views with traps and coarse ones three fifths.
     films
         Folder that ``datasets prepare`` wrote of a set of films; None = what the card says of films stays.
     """
     recipe = ensemble_recipe(str(read_card(folder).architecture.get("recipe", "small")))
-    evaluate(folder, cache, views=views, exams=max(4, views // 5), recipe=recipe)
+    counts = (views, max(4, 2 * views // 5), max(4, 3 * views // 5), max(4, 3 * views // 5))
+    evaluate(folder, cache, counts=counts, recipe=recipe)
     if films is not None:
         note_real(folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0, maps=False), films))
     return document(folder)

@@ -1,8 +1,8 @@
 """Crops of calcification groups and of false candidates, cut from phantoms and kept as bytes on disk.
 
-Two worlds: ``group`` views, whose benign and malignant groups overlap (``calcification_phantoms``), and
-``exam`` phantoms as the rest of the program makes them. Owns which seeds are learnt from and the cache; how
-crops are changed for a step is ``calcification_loop``'s.
+Four worlds: ``group`` views, whose benign and malignant groups overlap (``calcification_phantoms``), ``exam``
+phantoms as the rest of the program makes them, and to set and measure operating points ``traps`` and ``coarse``
+views, difficult ones of 0.1 and of 0.2 mm. Owns which seeds are learnt from and the cache.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from inference.preprocessing import calcification, calcification_candidates
 from inference.preprocessing.calcification import cut, prepare_view
 from inference.preprocessing.calcification_candidates import Candidate, find_candidates
 from inference.preprocessing.layout import box_to_canvas
-from inference.training import calcification_phantoms
+from inference.training import calcification_film, calcification_phantoms, calcification_specks
 from inference.training.calcification_phantoms import PIXEL_MM, group_view
 from inference.training.data import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
 from resources.vocabulary import FindingType, Pathology
 
 _LOG = logging.getLogger(__name__)
-GROUP, EXAM = "group", "exam"
+GROUP, EXAM, TRAPS, COARSE = "group", "exam", "traps", "coarse"
 STORED_PX = 192  # so that a crop may be moved while it is learnt from
 NONE = -1  # kind of a crop that holds no group
 FIRST = {"train": TRAIN_SEEDS, "validation": VALIDATION_SEEDS, "test": TEST_SEEDS}
@@ -77,9 +77,9 @@ class Marked:
     neutral: tuple[Box, ...] = ()
 
 
-def group_views(seed: int) -> list[Marked]:
+def group_views(seed: int, *, difficult: bool = False, coarse: bool = False) -> list[Marked]:
     """Return the hard view of a seed with its truth."""
-    made = group_view(seed)
+    made = group_view(seed, difficult=difficult, coarse=coarse)
     return [Marked(image=made.image, groups=tuple((g.malignant, g.box) for g in made.groups))]
 
 
@@ -106,6 +106,13 @@ def exam_views(seed: int) -> list[Marked]:
             )
         )
     return out
+
+
+def views_of(world: str, seed: int) -> list[Marked]:
+    """Return the views of a seed in one of the four worlds."""
+    if world == EXAM:
+        return exam_views(seed)
+    return group_views(seed, difficult=world in {TRAPS, COARSE}, coarse=world == COARSE)
 
 
 def is_on(candidate: Candidate, box: Box) -> bool:
@@ -169,7 +176,7 @@ def phantom_crops(world: str, seeds: Iterable[int], cache: Path, *, workers: int
     Parameters
     ----------
     world
-        GROUP or EXAM.
+        GROUP, EXAM, TRAPS or COARSE.
     """
     home = cache / f"calcification-{_digest()}"
     home.mkdir(parents=True, exist_ok=True)
@@ -186,8 +193,7 @@ def _cached(job: tuple[str, int, str]) -> str:
     world, seed, home = job
     path = Path(home) / f"{world}-{seed}.npz"
     if not path.is_file():
-        views = group_views(seed) if world == GROUP else exam_views(seed)
-        made = joined([crops_of(view, seed) for view in views])
+        made = joined([crops_of(view, seed) for view in views_of(world, seed)])
         partial = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
         np.savez_compressed(
             partial,
@@ -213,7 +219,8 @@ def _loaded(path: Path) -> Crops:
 def _digest() -> str:
     """Changes whenever what makes the crops does, so that a cache is never stale."""
     modules = (
-        calcification_phantoms, phantom_lesions, phantom_tone, calcification, calcification_candidates,
+        calcification_phantoms, calcification_specks, calcification_film, phantom_lesions, phantom_tone,
+        calcification, calcification_candidates,
     )  # fmt: skip
     text = "".join(inspect.getsource(module) for module in modules) + inspect.getsource(crops_of)
     return hashlib.sha256(text.encode()).hexdigest()[:10]

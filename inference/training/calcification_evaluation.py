@@ -21,10 +21,10 @@ from inference.metrics import FROC_RATES, Estimate, bootstrap_interval, delong_a
 from inference.models.calcification import Answers
 from inference.training.calcification_data import FEATURES, NONE, Crops
 from inference.training.calcification_loop import middle
+from inference.training.calcification_shapes import BRIGHT, SHAPES, shape_features
 
 ENSEMBLE = "ensemble"
 MEASURES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
-_BRIGHT = 90  # byte of the spot plane from which a pixel belongs to a speck
 _NEAR_PX = 10  # 1 mm
 _ROUNDS = 1000
 
@@ -51,14 +51,15 @@ def table(
     names: Sequence[str], validation: Judged, test: Judged, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
     """One row a member and one for the ensemble: AUC with DeLong's interval, and the five measures with
-    bootstrap intervals over views, at the threshold of the highest Youden index on validation phantoms."""
+    bootstrap intervals over views, at the threshold of the highest Youden index on validation phantoms, settled
+    between the cases on either side of it."""
     found, chosen = test.malignancy(names), validation.malignancy(names)
     truth = test.crops.kind[test.given] == 1
     known = validation.crops.kind[validation.given] == 1
     cases = [str(c) for c in test.crops.case[test.given]]
     rows = []
     for name, scores in found.items():
-        threshold = youden_threshold(known, chosen[name])
+        threshold = settled(chosen[name], youden_threshold(known, chosen[name]))
         rows.append(
             {
                 "name": name,
@@ -68,6 +69,21 @@ def table(
             }
         )
     return rows
+
+
+def settled(scores: NDArray[np.float64], at: float) -> float:
+    """Move a threshold down to half way, on logits, to the next lower score: it then hangs on no single case."""
+    lower = scores[scores < at]
+    if not len(lower):
+        return at
+    middle = float(logit(np.array([lower.max(), at])).mean())
+    return float(1.0 / (1.0 + np.exp(-middle)))
+
+
+def logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log odds of probabilities, those of 0 and 1 kept finite."""
+    p = np.clip(values, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)), np.float64)
 
 
 def _measured(
@@ -109,25 +125,30 @@ def gain(names: Sequence[str], test: Judged, rng: np.random.Generator) -> dict[s
 
 
 def baselines(train: Crops, test: Crops) -> list[dict[str, Any]]:
-    """AUC of what a plain rule knows of the candidate on a group: each feature, its sign as in training, and a
-    logistic regression of the three."""
+    """AUC of what a plain rule knows of a group: each feature, its sign as in training, and a logistic regression
+    of those that are drawn alike for both kinds, and of these with the shapes of the specks."""
     known, asked = train[train.given & (train.strength > 0)], test[test.given]
-    truth = asked.kind == 1
+    learnt, found = _features(known), _features(asked)
+    sick, truth = known.kind == 1, asked.kind == 1
     rows = []
-    for k, name in enumerate(FEATURES):
-        sign = 1.0 if delong_auc(known.kind == 1, known.features[:, k].astype(float)).value >= 0.5 else -1.0
-        found = delong_auc(truth, sign * asked.features[:, k].astype(np.float64))
-        rows.append({"name": name, "auc": estimate(found)})
-    scale = StandardScaler().fit(known.features)
-    fitted = LogisticRegression().fit(scale.transform(known.features), known.kind == 1)
-    scores = fitted.decision_function(scale.transform(asked.features))
-    rows.append(
-        {
-            "name": "logistic regression of the three",
-            "auc": estimate(delong_auc(truth, np.asarray(scores, np.float64))),
-        }
-    )
+    for k, name in enumerate((*FEATURES, *SHAPES)):
+        sign = 1.0 if delong_auc(sick, learnt[:, k]).value >= 0.5 else -1.0
+        rows.append({"name": name, "auc": estimate(delong_auc(truth, sign * found[:, k]))})
+    plain = len(FEATURES)
+    for name, many in (
+        (f"logistic regression of the first {plain}", plain),
+        (f"logistic regression of all {plain + len(SHAPES)}", plain + len(SHAPES)),
+    ):
+        scale = StandardScaler().fit(learnt[:, :many])
+        fitted = LogisticRegression().fit(scale.transform(learnt[:, :many]), sick)
+        scores = np.asarray(fitted.decision_function(scale.transform(found[:, :many])), np.float64)
+        rows.append({"name": name, "auc": estimate(delong_auc(truth, scores))})
     return rows
+
+
+def _features(crops: Crops) -> NDArray[np.float64]:
+    """(n, 7): FEATURES of the candidate stage, then SHAPES of the specks in the crop."""
+    return np.hstack([crops.features.astype(np.float64), shape_features(middle(crops.pixels)[:, 2])])
 
 
 def candidate_stage(test: Judged) -> dict[str, Any]:
@@ -203,22 +224,25 @@ def attention(crops: Crops, maps: NDArray[np.float32]) -> dict[str, Any]:
     Returns
     -------
     ``on_specks``: share of maps whose peak lies within 1 mm of a speck; ``by_chance``: the mean share of the
-    crop's area that does; ``mass``: mean share of the map that lies there.
+    crop's area that does; ``middle``: how often the middle of the crop does, where a map that knew nothing but the
+    group's place would peak; ``mass``: mean share of the map that lies there.
     """
-    hits, areas, mass = [], [], []
+    hits, areas, middles, mass = [], [], [], []
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _NEAR_PX + 1, 2 * _NEAR_PX + 1))
     for planes, values in zip(middle(crops.pixels), maps, strict=True):
-        bright = (planes[2] >= _BRIGHT).astype(np.uint8)
+        bright = (planes[2] >= BRIGHT).astype(np.uint8)
         if not bright.any() or values.max() <= 0:
             continue
         near = cv2.dilate(bright, kernel).astype(bool)
         hits.append(bool(near[np.unravel_index(int(np.argmax(values)), values.shape)]))
         areas.append(float(near.mean()))
+        middles.append(bool(near[near.shape[0] // 2, near.shape[1] // 2]))
         mass.append(float(values[near].sum() / values.sum()))
     return {
         "maps": len(hits),
         "on_specks": round(float(np.mean(hits)), 4) if hits else None,
         "by_chance": round(float(np.mean(areas)), 4) if areas else None,
+        "middle": round(float(np.mean(middles)), 4) if middles else None,
         "mass": round(float(np.mean(mass)), 4) if mass else None,
     }
 

@@ -2,20 +2,18 @@
 
 The exam phantoms' groups tell their kind by the number of specks alone (4 to 9 benign, 14 to 30 malignant).
 Here number, extent, size and brightness are drawn alike for both; what differs is what the BI-RADS lexicon
-names: how unlike one another and how elongated the specks are, and whether they follow a duct. The tissue is
-the exam phantoms' own.
+names: how unlike one another and how elongated the specks are, and whether they follow a duct. Difficult views
+add faint groups and traps, and turn coarse pixels to film. The tissue is the exam phantoms' own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.exam.phantom_fields import Field, Shape
-from inference.exam.phantom_lesions import CALC_PER_MM
 from inference.exam.phantom_plan import DENSITY_SHARE, draw, grow_breasts
 from inference.exam.phantom_projection import Anatomy, Plane, fine_texture, project_anatomy, view_plane
 from inference.exam.phantom_tone import (
@@ -27,11 +25,12 @@ from inference.exam.phantom_tone import (
     tone_presentation,
 )
 from inference.exam.types import Box, Orientation, Spacing, ViewImage
+from inference.training.calcification_film import as_film
+from inference.training.calcification_specks import draw_specks, fainter, lone_specks, paint, paint_fibre
 from resources.vocabulary import ImageKind, Laterality, Projection, ViewName
 
-PIXEL_MM = 0.1
+PIXEL_MM, COARSE_MM = 0.1, 0.2
 GROUPS = 5  # of one view, at most
-_FINE = 2  # specks are drawn at so many times the pixel grid
 _TEXTURE = 0.0035  # as the exam phantoms' sub-voxel detail
 _APART_MM = 22.0
 _SKIN_MM = 12.0
@@ -56,53 +55,22 @@ class GroupView:
     groups: tuple[DrawnGroup, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Specks:
-    """A group before it is drawn: offsets (n, 2) row, column mm from its middle, and each speck's make-up."""
-
-    offsets: NDArray[np.float64]
-    size_mm: NDArray[np.float64]
-    ratio: NDArray[np.float64]  # length over width
-    tilt: NDArray[np.float64]  # degrees
-    density: NDArray[np.float64]  # of calcium, 0..1
-    linear: bool
-
-
-def draw_specks(rng: np.random.Generator, malignant: bool) -> Specks:
-    """Draw a group.
-
-    Notes
-    -----
-    Alike for both kinds: 6 to 24 specks, spread over 3 to 8 mm, typical size 0.28 to 0.5 mm. Malignant: sizes
-    and densities differ more, specks are longer, 45 % lie along a duct. Benign: nearly alike and round, 12 %
-    along a duct. The draws of the two overlap on purpose.
-    """
-    count = int(rng.integers(6, 25))
-    radius = rng.uniform(3.0, 8.0)
-    linear = bool(rng.random() < (0.45 if malignant else 0.12))
-    heading = rng.uniform(0, np.pi)
-    spread = rng.normal(size=(count, 2)) * 0.45 * radius
-    if linear:
-        spread *= np.array([0.3, 1.3])
-        turn = np.array([[np.cos(heading), np.sin(heading)], [-np.sin(heading), np.cos(heading)]])
-        spread = spread @ turn
-    unlike = abs(rng.normal(0.36, 0.10)) if malignant else abs(rng.normal(0.14, 0.07))
-    size = np.clip(rng.uniform(0.28, 0.5) * np.exp(rng.normal(0, unlike, count)), 0.15, 1.0)
-    long = rng.uniform(0.35, 1.0) if malignant else rng.uniform(0.0, 0.35)
-    ratio = 1.0 + long * rng.uniform(0.0, 2.2, count)
-    tilt = rng.uniform(0, 180, count)
-    if linear:  # long specks are casts of the duct: they lie along it
-        tilt = np.where(rng.random(count) < 0.6, -np.degrees(heading) + rng.normal(0, 15, count), tilt)
-    density = rng.uniform(0.55 if malignant else 0.75, 1.0, count)
-    return Specks(offsets=spread, size_mm=size, ratio=ratio, tilt=tilt, density=density, linear=linear)
-
-
-def group_view(seed: int) -> GroupView:
+def group_view(seed: int, *, difficult: bool = False, coarse: bool = False) -> GroupView:
     """Make the view of a seed: one woman's breast in one projection with two to five groups of either kind.
 
-    The same seed gives the same pixels, bit for bit.
+    Parameters
+    ----------
+    difficult
+        Half of the groups are faint or small, and lone specks and fibres lie between them.
+    coarse
+        Pixels of 0.2 mm and the look of a scanned film, dust included; else 0.1 mm.
+
+    Returns
+    -------
+    The same arguments give the same pixels, bit for bit; difficult or coarse views are other women's.
     """
-    rng = np.random.default_rng([seed, 77])
+    rng = np.random.default_rng([seed, 77 + 2 * difficult + coarse])
+    pixel_mm = COARSE_MM if coarse else PIXEL_MM
     shape = Shape(
         half_x_mm=float(rng.uniform(52, 68)),
         half_y_mm=float(rng.uniform(48, 62)),
@@ -111,24 +79,30 @@ def group_view(seed: int) -> GroupView:
     side = Laterality.RIGHT if seed % 2 else Laterality.LEFT
     projection = Projection.MLO if seed // 2 % 2 else Projection.CC
     breast = grow_breasts(rng, shape, draw(rng, DENSITY_SHARE), dict.fromkeys(Laterality, ()))[side]
-    plane = view_plane(projection, shape, PIXEL_MM, rng, float(rng.uniform(0.44, 0.58)))
+    plane = view_plane(projection, shape, pixel_mm, rng, float(rng.uniform(0.44, 0.58)))
     anatomy = project_anatomy(plane, breast.gland, breast.trees, rng)
     contrast = np.zeros(plane.shape, np.float32)
     drawn: list[DrawnGroup] = []
     for number, (row, col) in enumerate(_places(rng, plane, anatomy)):
         malignant = (number + seed) % 2 == 0
         specks = draw_specks(rng, malignant)
+        if difficult:
+            specks = fainter(specks, rng)
         drawn.append(
             DrawnGroup(
                 malignant=malignant,
                 linear=specks.linear,
                 specks=len(specks.offsets),
-                box=_paint(contrast, specks, row, col),
+                box=paint(contrast, specks, row, col, pixel_mm),
             )
         )
+    if difficult:
+        _set_traps(contrast, rng, plane, anatomy)
     pixels = presentation_pixels(
-        _tissue(rng, plane, anatomy, contrast), anatomy.thick, anatomy.edge_mm, anatomy.mask, PIXEL_MM
+        _tissue(rng, plane, anatomy, contrast), anatomy.thick, anatomy.edge_mm, anatomy.mask, pixel_mm
     )
+    if coarse:
+        pixels = as_film(pixels, rng)
     mirrored = side is Laterality.RIGHT
     image = ViewImage(
         view=ViewName(laterality=side, projection=projection),
@@ -136,7 +110,7 @@ def group_view(seed: int) -> GroupView:
         pixels=np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels,
         presentation=tone_presentation(recombined=False),
         orientation=Orientation(),
-        spacing=Spacing(row_mm=PIXEL_MM, col_mm=PIXEL_MM, method="imager spacing / ERMF"),
+        spacing=Spacing(row_mm=pixel_mm, col_mm=pixel_mm, method="imager spacing / ERMF"),
         source_id=f"calcification-phantom-{seed}",
     )
     width = plane.shape[1]
@@ -155,9 +129,7 @@ def _turned(box: Box, width: int) -> Box:
 
 def _places(rng: np.random.Generator, plane: Plane, anatomy: Anatomy) -> list[tuple[int, int]]:
     """Two to five places in the breast, apart from one another and from the skin, not over the muscle."""
-    free = (anatomy.edge_mm > _SKIN_MM) & (anatomy.muscle <= 0)
-    free[:, : round(6 / plane.pixel_mm)] = False
-    rows, cols = np.nonzero(free)
+    rows, cols = _free(plane, anatomy)
     wanted = int(rng.integers(2, GROUPS + 1))
     out: list[tuple[int, int]] = []
     for _ in range(200):
@@ -170,36 +142,23 @@ def _places(rng: np.random.Generator, plane: Plane, anatomy: Anatomy) -> list[tu
     return out
 
 
-def _paint(contrast: Field, specks: Specks, row: int, col: int) -> Box:
-    """Add a group to the layer, log units; returns the box 1 mm around its specks, plane pixels."""
-    reach = int(np.ceil((np.abs(specks.offsets).max() + 2.0) / PIXEL_MM))
-    side, step = (2 * reach + 1) * _FINE, PIXEL_MM / _FINE
-    fine = np.zeros((side, side), np.float32)
-    for k in range(len(specks.offsets)):
-        axes = (
-            specks.size_mm[k] * specks.ratio[k] ** 0.5 / 2,
-            specks.size_mm[k] / specks.ratio[k] ** 0.5 / 2,
-        )
-        at = specks.offsets[k] / step + (side - 1) / 2
-        x, y = round(at[1] * 16), round(at[0] * 16)
-        stamp = np.zeros(fine.shape, np.uint8)
-        ends = (max(8, round(axes[0] / step * 16)), max(8, round(axes[1] / step * 16)))
-        cv2.ellipse(stamp, (x, y), ends, float(specks.tilt[k]), 0, 360, (255,), -1, cv2.LINE_AA, 4)
-        level = min(0.6, CALC_PER_MM * min(specks.size_mm[k], 0.8)) * specks.density[k]
-        fine += stamp * np.float32(level / 255.0)
-    small = cv2.resize(fine, (2 * reach + 1, 2 * reach + 1), interpolation=cv2.INTER_AREA)
-    rows, cols = contrast.shape
-    top, left = row - reach, col - reach
-    r0, r1, c0, c1 = max(0, top), min(rows, row + reach + 1), max(0, left), min(cols, col + reach + 1)
-    contrast[r0:r1, c0:c1] += small[r0 - top : r1 - top, c0 - left : c1 - left]
-    low = specks.offsets.min(axis=0) / PIXEL_MM - 10 + (row, col)
-    high = specks.offsets.max(axis=0) / PIXEL_MM + 10 + (row, col)
-    return Box(
-        row0=float(np.clip(low[0], 0, rows - 2)),
-        col0=float(np.clip(low[1], 0, cols - 2)),
-        row1=float(np.clip(high[0], 2, rows)),
-        col1=float(np.clip(high[1], 2, cols)),
-    )
+def _free(plane: Plane, anatomy: Anatomy) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the places within the breast's gland and fat."""
+    free = (anatomy.edge_mm > _SKIN_MM) & (anatomy.muscle <= 0)
+    free[:, : round(6 / plane.pixel_mm)] = False
+    rows, cols = np.nonzero(free)
+    return rows, cols
+
+
+def _set_traps(contrast: Field, rng: np.random.Generator, plane: Plane, anatomy: Anatomy) -> None:
+    """Lone specks and fibres anywhere, over groups too."""
+    rows, cols = _free(plane, anatomy)
+    if not len(rows):
+        return
+    for k in rng.integers(0, len(rows), int(rng.integers(3, 10))):
+        paint(contrast, lone_specks(rng), int(rows[k]), int(cols[k]), plane.pixel_mm)
+    for k in rng.integers(0, len(rows), int(rng.integers(6, 18))):
+        paint_fibre(contrast, rng, int(rows[k]), int(cols[k]), plane.pixel_mm)
 
 
 def _tissue(rng: np.random.Generator, plane: Plane, anatomy: Anatomy, contrast: Field) -> Field:

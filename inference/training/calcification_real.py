@@ -7,7 +7,7 @@ counted against the truth's circles, malignancy is told with its interval.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def real_lines(
             _read_case(engine, case_id, rows, table.lesions, films, tally, seen)
         except UserFacingError as error:
             _LOG.warning("%s left out: %s", case_id, error)
-    return _told(tally)
+    return _told(tally, {p.name: p.threshold for p in engine.card.operating_points if p.level == "box"})
 
 
 def _read_case(
@@ -110,7 +110,7 @@ def _on(mark: Detection, box: Box) -> bool:
     return mark.box.row0 <= middle[0] < mark.box.row1 and mark.box.col0 <= middle[1] < mark.box.col1
 
 
-def _told(tally: _Tally) -> list[str]:
+def _told(tally: _Tally, points: Mapping[str, float]) -> list[str]:
     if not tally.hits:
         return [f"{tally.films} films read; the table names no calcifications."]
     hits, false = np.array(tally.hits), np.array(tally.false)
@@ -121,6 +121,12 @@ def _told(tally: _Tally) -> list[str]:
         f"film: a candidate lies on {found['all candidates']:.2f} of the groups; ranked by the ensemble's chance of a "
         f"group, sensitivity {rates} false marks a film (a mark's middle in the truth or the reverse)."
     ]
+    at = "; ".join(
+        f"{name} ({value:.3f}) {(hits >= value).mean():.2f} at {(false >= value).sum() / tally.films:.2f}"
+        for name, value in points.items()
+    )
+    if at:
+        lines.append(f"At the operating points, sensitivity at false marks a film: {at}.")
     truth, chances = np.array(tally.malignant, bool), np.array(tally.chances, np.float64)
     if truth.any() and not truth.all():
         lines.append(

@@ -134,7 +134,7 @@ def test_faint_specks_count_where_file_pixels_are_coarse_and_blur_them() -> None
     assert prepare_view(image_of(picture, mm=0.2)).coarse
     assert not find_candidates(fine)
     top = round(fine.placement.origin[0])
-    best = find_candidates(replace(fine, coarse=True))[0]
+    best = find_candidates(replace(fine, pixel_mm=0.2))[0]
     assert best.box.row0 + top <= 590
     assert best.box.row1 + top >= 622
     assert len(best.spots) == len(PLACES)

@@ -13,9 +13,18 @@ from inference.metrics import delong_auc
 from inference.model_card import ModelError
 from inference.models.calcification import Answers
 from inference.models.crop_classifier import CropConfig
-from inference.preprocessing.calcification import CROP_PX
+from inference.preprocessing.calcification import CROP_PX, prepare_view
 from inference.training.calcification_command import EnsembleOrder, ordered
-from inference.training.calcification_data import NONE, STORED_PX, Crops, crops_of, group_views
+from inference.training.calcification_data import (
+    COARSE,
+    NONE,
+    STORED_PX,
+    TRAPS,
+    Crops,
+    crops_of,
+    group_views,
+    views_of,
+)
 from inference.training.calcification_evaluation import (
     ENSEMBLE,
     Judged,
@@ -23,8 +32,10 @@ from inference.training.calcification_evaluation import (
     candidate_stage,
     gain,
     sensitivities,
+    settled,
     table,
 )
+from inference.training.calcification_film import as_film
 from inference.training.calcification_loop import (
     drawn_batch,
     load_checkpoint,
@@ -33,8 +44,11 @@ from inference.training.calcification_loop import (
     train_member,
     train_step,
 )
-from inference.training.calcification_phantoms import draw_specks, group_view
+from inference.training.calcification_phantoms import group_view
+from inference.training.calcification_points import group_points, malignancy_points, measured_points
 from inference.training.calcification_recipe import PAPER, MemberRecipe, ensemble_recipe
+from inference.training.calcification_shapes import shape_features
+from inference.training.calcification_specks import draw_specks, fainter
 
 TINY = MemberRecipe(
     name="tiny",
@@ -146,6 +160,84 @@ def test_a_hard_view_is_the_same_for_the_same_seed_and_its_boxes_hold_its_specks
     assert all((spots > 120).sum() > 10 for spots in bright), "a given crop shows its specks"
 
 
+@pytest.mark.parametrize(("world", "pixel_mm"), [(TRAPS, 0.1), (COARSE, 0.2)])
+def test_a_difficult_view_repeats_itself_and_its_traps_are_no_group(world: str, pixel_mm: float) -> None:
+    made, again = views_of(world, 41)[0], views_of(world, 41)[0]
+    assert np.array_equal(made.image.pixels, again.image.pixels)
+    assert made.image.spacing is not None
+    assert made.image.spacing.row_mm == pixel_mm
+    assert prepare_view(made.image).coarse == (world == COARSE)
+    rows, cols = made.image.pixels.shape
+    assert all(0 <= b.row0 < b.row1 <= rows and 0 <= b.col0 < b.col1 <= cols for _, b in made.groups)
+    crops = crops_of(made, 41)
+    assert int(crops.given.sum()) == len(made.groups)
+    assert (crops.kind == NONE).any(), "lone specks and fibres give false candidates"
+
+
+def test_fainter_groups_have_no_more_and_no_larger_specks() -> None:
+    rng = np.random.default_rng(2)
+    groups = [draw_specks(rng, bool(k % 2)) for k in range(60)]
+    faint = [fainter(g, rng) for g in groups]
+    for before, after in zip(groups, faint, strict=True):
+        kept = len(after.size_mm)
+        assert 4 <= kept <= len(before.size_mm)
+        assert (after.size_mm <= before.size_mm[:kept]).all()
+        assert (after.density <= before.density[:kept]).all()
+    changed = [
+        len(a.size_mm) < len(b.size_mm) or a.size_mm[0] < b.size_mm[0]
+        for b, a in zip(groups, faint, strict=True)
+    ]
+    assert 0.5 < np.mean(changed) < 1.0, "most are fainter, some stay as they were"
+
+
+def test_film_keeps_air_dark_and_blurs_a_speck_into_its_surroundings() -> None:
+    pixels = np.full((120, 100), 1500, np.uint16)
+    pixels[:, 80:] = 0
+    pixels[60, 40] = 4000
+    film = as_film(pixels, np.random.default_rng(4))
+    assert (film[:, 80:] == 0).all()
+    assert film[:, :80].min() >= 60
+    level = float(np.median(film[:, :80]))
+    assert film[60, 41] > level + 0.02 * (film[60, 40] - level)
+    assert float(film[:40, :80].std()) > 5, "grain"
+
+
+def test_the_points_of_a_group_allow_their_rates_of_false_marks_and_are_ordered() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.arange(1000) < 400
+    chance = np.where(truth, rng.beta(4, 2, 1000), rng.beta(2, 4, 1000))
+    points = group_points(truth, chance, views=100)
+    low, middle, high = (points[n][0] for n in ("high sensitivity", "balanced", "high specificity"))
+    assert low < middle < high
+    for name, at in (("high sensitivity", 50), ("balanced", 10), ("high specificity", 1)):
+        # half way to the next lower score no other case lies, so the count is that of the rate
+        assert (chance[~truth] >= points[name][0]).sum() <= at
+        assert (chance[~truth] >= points[name][0]).sum() >= at - 1
+    assert next(iter(points)) == "balanced", "the first is the card's default"
+
+
+def test_the_points_of_malignancy_never_cross_and_lie_between_cases() -> None:
+    truth = np.array([True] * 20 + [False] * 20)
+    apart = np.concatenate([np.full(20, 0.9), np.full(20, 0.2)])
+    points = malignancy_points(truth, apart)
+    middle = points["youden"][0]
+    # half way on logits between 0.2 and 0.9: odds sqrt(0.25 * 9) = 1.5, that is 0.6
+    assert middle == pytest.approx(0.6, abs=1e-6)
+    assert {round(value, 6) for value, _ in points.values()} == {0.6}
+    rng = np.random.default_rng(5)
+    mixed = np.where(truth, rng.normal(0.6, 0.15, 40), rng.normal(0.4, 0.15, 40)).clip(0.01, 0.99)
+    got = malignancy_points(truth, mixed)
+    assert got["high sensitivity"][0] <= got["youden"][0] <= got["high specificity"][0]
+    assert (mixed[truth] >= got["high sensitivity"][0]).mean() >= 0.95
+    assert (mixed[~truth] < got["high specificity"][0]).mean() >= 0.95
+
+
+def test_a_threshold_is_settled_half_way_to_the_next_lower_case() -> None:
+    scores = np.array([0.2, 0.5, 0.9])
+    assert settled(scores, 0.9) == pytest.approx(0.75)  # odds sqrt(1 * 9) = 3
+    assert settled(scores, 0.2) == 0.2
+
+
 def test_counting_or_measuring_specks_does_not_tell_the_hard_groups_apart() -> None:
     rng = np.random.default_rng(9)
     truth = np.arange(600) % 2 == 0
@@ -214,6 +306,30 @@ def test_the_candidate_stage_counts_a_missed_group_and_false_marks_per_view() ->
     assert found["ensemble"]["benign"]["4.0"] == 0.0
 
 
+def test_a_group_without_a_candidate_counts_as_missed_at_every_point() -> None:
+    crops = Crops(
+        pixels=np.zeros((5, 3, STORED_PX, STORED_PX), np.uint8),
+        kind=np.array([1, 1, 0, NONE, NONE]),
+        given=np.array([True, False, True, False, False]),
+        strength=np.array([8.0, 8.0, 0.0, 9.0, 1.0], np.float32),
+        features=np.zeros((5, 3), np.float32),
+        case=np.zeros(5, np.int64),
+        views=2,
+    )
+    said = Answers(
+        group=np.array([[0.0, 0.9, 0.0, 0.7, 0.1]]), malignant=np.array([[0.6, 0.0, 0.7, 0.0, 0.0]])
+    )
+    points = [
+        {"level": "box", "name": "balanced", "threshold": 0.5},
+        {"level": "lesion", "name": "youden", "threshold": 0.5},
+    ]
+    box, lesion = measured_points(Judged(crops=crops, said=said), ((1.0, 0.0), (1.0, 0.0)), points)
+    assert (box["sensitivity"], box["false_per_view"]) == (0.5, 0.5)
+    assert (lesion["sensitivity"], lesion["specificity"]) == (1.0, 0.0)
+    shifted, _ = measured_points(Judged(crops=crops, said=said), ((1.0, -1.0), (1.0, 0.0)), points)
+    assert shifted["false_per_view"] == 0.0, "the scales are applied: 0.7 becomes 0.46"
+
+
 def test_no_group_found_is_a_sensitivity_of_nought() -> None:
     assert set(sensitivities(np.array([-np.inf, -np.inf]), np.array([0.5]), 1).values()) == {0.0}
 
@@ -229,6 +345,25 @@ def test_attention_tells_a_map_on_the_specks_from_one_beside_them() -> None:
     assert told["on_specks"] == 0.5
     assert told["mass"] == 0.5
     assert told["by_chance"] < 0.05
+    assert told["middle"] == 0.0
+
+
+def test_elongation_of_a_bar_is_that_of_its_second_moments() -> None:
+    plane = np.zeros((64, 64), np.uint8)
+    plane[10:13, 5:14] = 200  # 3 x 9 pixels
+    plane[40:43, 40:43] = 100  # 3 x 3
+    plane[60, 60] = 255  # one pixel has no shape
+    elongation, areas, heights, longest = shape_features(plane[None])[0]
+    # Sample variance of 0..8 (each three times) is 180/26, of 0..2 (nine times) 18/26, plus a twelfth.
+    bar = np.sqrt((180 / 26 + 1 / 12) / (18 / 26 + 1 / 12))
+    assert longest == pytest.approx(bar)
+    assert elongation == pytest.approx((bar + 1.0) / 2)
+    assert areas == pytest.approx(9 / 18)  # 27 and 9: deviation 9, mean 18
+    assert heights == pytest.approx(50 / 150)
+
+
+def test_a_crop_without_specks_has_the_shape_of_nothing() -> None:
+    assert shape_features(np.zeros((1, 64, 64), np.uint8)).tolist() == [[1.0, 0.0, 0.0, 1.0]]
 
 
 def test_a_member_that_the_recipe_does_not_have_is_refused() -> None:
