@@ -341,7 +341,7 @@ def _prepared(
     files = [resolve_inside(folder, row.path) for row in case.rows]
     files += [resolve_inside(lesion_folder, m.mask_path) for m in case.marks if m.mask_path]
     stats = [(path.stat().st_size, path.stat().st_mtime_ns) if path.is_file() else () for path in files]
-    rows = [replace(row, row=0) for row in (*case.rows, *case.marks)]
+    rows = [*(replace(r, row=0) for r in case.rows), *(replace(m, row=0) for m in case.marks)]
     told = repr((case.case_id, str(folder.resolve()), str(lesion_folder.resolve()), rows, stats))
     path = kept / f"manifest-{hashlib.sha256(told.encode()).hexdigest()[:20]}.npz"
     if path.is_file():

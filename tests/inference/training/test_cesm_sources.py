@@ -39,9 +39,14 @@ Row = dict[str, str]
 def phantoms() -> list[PhantomExam]:
     made = []
     for number, kind in enumerate(KINDS):
-        mass = None if kind is Pathology.NORMAL else FindingType.MASS
+        ill = kind is not Pathology.NORMAL
         spec = PhantomSpec(
-            seed=30 + number, cesm=True, pixel_mm=0.8, pathology=kind, finding=mass, lesions=mass and 1
+            seed=30 + number,
+            cesm=True,
+            pixel_mm=0.8,
+            pathology=kind,
+            finding=FindingType.MASS if ill else None,
+            lesions=1 if ill else None,
         )
         made.append(phantom_exam(spec))
     return made
