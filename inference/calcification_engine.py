@@ -30,7 +30,7 @@ from inference.preprocessing.calcification import CROP_PX, WORK_MM, Calcificatio
 from inference.preprocessing.calcification_candidates import MOST, Candidate, find_candidates
 from inference.preprocessing.layout import box_to_canvas, box_to_stored, map_to_stored, point_to_stored
 from inference.results import Detection, ExamResult, Heatmap
-from inference.torch_engine import standard_images
+from inference.torch_engine import readable_images, standard_images
 from resources.vocabulary import FindingType, Laterality
 
 _OUTLINE_PX = 8.0  # 0.8 mm between the outermost spots and the line round them
