@@ -76,8 +76,8 @@ def settled(scores: NDArray[np.float64], at: float) -> float:
     lower = scores[scores < at]
     if not len(lower):
         return at
-    middle = float(logit(np.array([lower.max(), at])).mean())
-    return float(1.0 / (1.0 + np.exp(-middle)))
+    half = float(logit(np.array([lower.max(), at])).mean())
+    return float(1.0 / (1.0 + np.exp(-half)))
 
 
 def logit(values: NDArray[np.float64]) -> NDArray[np.float64]:
