@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from inference.device import chosen_device, device_words
 from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
-from inference.exam.types import Box, Exam, ViewImage
+from inference.exam.types import Box, Exam, InferenceError, ViewImage
 from inference.four_view_choice import part_words
 from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.cam_classifier import STRIDE, CamNetwork, breast_logit, fold_batch_norm, map_mask
+from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import ModelInput, pipeline
 from inference.registry import build
@@ -97,7 +98,7 @@ class TorchEngine:
             The exam has no image that this model reads.
         """
         start = time.perf_counter()
-        images, warnings = readable_images(exam)
+        images, unread, warnings = standard_images(exam)
         inputs: list[ModelInput] = []
         for index, image in enumerate(images):
             check_cancelled(cancelled)
@@ -128,6 +129,7 @@ class TorchEngine:
             detections=tuple(sorted(detections, key=lambda d: (-d.score, d.detection_id))),
             heatmaps=tuple(heatmaps),
             warnings=tuple(warnings),
+            unread=unread,
         )
 
     def run_views(
@@ -175,6 +177,31 @@ class TorchEngine:
         values = 1.0 / (1.0 + np.exp(-z))
         inside = cv2.resize(item.counted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return np.asarray(values * inside, dtype=np.float32)
+
+
+def standard_images(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:
+    """Return the sound images that a single-energy model reads, why each other image is not read, and what is said.
+
+    Raises
+    ------
+    InferenceError
+        No image is left: blank, photographically negative and the like are not read, because a network answers to
+        them as confidently as to a breast.
+    """
+    images, warnings = readable_images(exam)
+    unread = {
+        image.key: f"{image.view.label}: the model reads one ordinary, film or low-energy image of each view."
+        for image in exam.images
+        if all(image is not other for other in images)
+    }
+    sound = triage(images, spacing=False)
+    unread |= sound.unread
+    if not sound.images:
+        why = " ".join(dict.fromkeys(unread.values()))
+        raise InferenceError(
+            f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
+        )
+    return list(sound.images), unread, [*warnings, *sound.warnings]
 
 
 def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:

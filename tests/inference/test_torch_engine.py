@@ -209,3 +209,22 @@ def test_cuda_gives_the_cpus_scores(engine: TorchEngine, phantom: PhantomExam) -
     gpu = TorchEngine(SHIPPED, "cuda").analyse(phantom.exam, quiet, never)
     for key, score in cpu.view_scores.items():
         assert gpu.view_scores[key] == pytest.approx(score, abs=0.02)
+
+
+def test_a_blank_or_negative_image_is_not_read_and_the_others_are(
+    engine: TorchEngine, phantom: PhantomExam
+) -> None:
+    first, second, *rest = phantom.exam.images
+    blank = replace(first, pixels=np.zeros_like(first.pixels))
+    negative = replace(second, pixels=(second.pixels.max() - second.pixels).astype(second.pixels.dtype))
+    result = engine.analyse(replace(phantom.exam, images=(blank, negative, *rest)), quiet, never)
+    assert set(result.unread) == {first.key, second.key}
+    assert {h.image_key for h in result.heatmaps} == {image.key for image in rest}
+
+
+def test_an_exam_without_a_sound_image_is_refused_with_the_reason(
+    engine: TorchEngine, phantom: PhantomExam
+) -> None:
+    blanks = tuple(replace(image, pixels=np.zeros_like(image.pixels)) for image in phantom.exam.images)
+    with pytest.raises(InferenceError, match="found none"):
+        engine.analyse(replace(phantom.exam, images=blanks), quiet, never)
