@@ -38,7 +38,7 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="four-view, places, calcification-ensemble, dib-mg-folds (real images, figures only), or a "
+            help="four-view, places, calcification-ensemble, cesm-cbam, dib-mg-folds (real images, figures only), or a "
             "recipe of another model: dib_mg_small, dib_mg_film, dib_mg_modern, dib_mg_paper."
         ),
     ],
@@ -53,9 +53,12 @@ def train(
         str, typer.Option("--recipe", help="four-view: small, small-tune or paper.")
     ] = "small",
     manifest: Annotated[
-        Path | None, typer.Option(help="four-view: images CSV; without it phantoms. places: real views.")
+        Path | None,
+        typer.Option(help="four-view, cesm-cbam: images CSV; without it phantoms. places: real views."),
     ] = None,
-    lesions: Annotated[Path | None, typer.Option(help="four-view: lesions CSV of the manifest.")] = None,
+    lesions: Annotated[
+        Path | None, typer.Option(help="four-view, cesm-cbam: lesions CSV of the manifest.")
+    ] = None,
     device: Annotated[str, typer.Option(help="four-view, dib_mg_*: cpu, cuda, cuda:N or auto.")] = "auto",
     steps: Annotated[int | None, typer.Option(help="four-view: steps instead of the recipe's.")] = None,
     member: Annotated[
@@ -73,14 +76,14 @@ def train(
         int | None,
         typer.Option(help="four-view: every so many steps learn from exams without truth; 0 = never."),
     ] = None,
-    data: Annotated[str, typer.Option(help="four-view: what the manifest's images are, for the card.")] = "",
-    licence: Annotated[str, typer.Option(help="four-view: terms of the weights, for the card.")] = "",
-    model_id: Annotated[str | None, typer.Option(help="four-view: id for the card.")] = None,
+    data: Annotated[str, typer.Option(help="What the manifest's images are, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Terms of the weights, for the card.")] = "",
+    model_id: Annotated[str | None, typer.Option(help="Id for the card of a model of a manifest.")] = None,
     most_left_out: Annotated[
-        float, typer.Option(help="four-view: share of the exams that may be unreadable.", min=0, max=1)
+        float, typer.Option(help="Share of a manifest's exams that may be unreadable.", min=0, max=1)
     ] = 0.25,
 ) -> None:
-    """Train a model on phantoms, or four-view on a manifest too, then package the best weights with a card."""
+    """Train a model on phantoms, or four-view and cesm-cbam on a manifest, then package it with a card."""
     if name == "four-view":
         from inference.training.four_view_command import TrainingOrder, train_and_package
 
@@ -126,8 +129,8 @@ def train(
         print(cross_validate(manifest, lesions, load_card("dib-mg").folder, out))
         return
     if name == "cesm-cbam":
-        from inference.training.cesm_command import CesmOrder
         from inference.training.cesm_command import train_and_package as train_contrast
+        from inference.training.cesm_recipe import CesmOrder
 
         folds = CesmOrder(
             out=out,
@@ -139,6 +142,10 @@ def train(
             workers=workers,
             manifest=manifest,
             lesions=lesions,
+            data=data,
+            licence=licence,
+            model_id=model_id,
+            most_left_out=most_left_out,
         )
         print(f"model folder: {train_contrast(folds, model_folder or out / 'model', version=version)}")
         return
