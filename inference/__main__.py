@@ -176,10 +176,13 @@ def evaluate_phantoms(
     exams: Annotated[int, typer.Option(help="Held-out phantoms.")] = 240,
     page: Annotated[Path | None, typer.Option(help="Write the model's page (Markdown) here.")] = None,
     films: Annotated[
-        Path | None, typer.Option(help="four-view: folder that datasets prepare wrote of a set of films.")
+        Path | None, typer.Option(help="Folder that datasets prepare wrote of a set of films.")
     ] = None,
     films_run: Annotated[
         Path | None, typer.Option(help="four-view: folder that infer --floor 0.01 wrote of these films.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="dib-mg: model folder of another recipe, measured beside it.")
     ] = None,
 ) -> None:
     """Measure a model on held-out phantoms, write the figures into its card, print its page."""
@@ -199,8 +202,7 @@ def evaluate_phantoms(
 
         text = cesm_command.measured_page(card.folder, exams=exams, real=films)
     else:
-        packaging.evaluate(card.folder, exams=exams)
-        text = packaging.document(card.folder)
+        text = packaging.measured_page(card.folder, exams=exams, beside=page, against=against, films=films)
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")

@@ -68,6 +68,33 @@ def delong_auc(
     return Estimate(value=auc, lo=max(0.0, auc - half), hi=min(1.0, auc + half), n_pos=m, n_neg=n)
 
 
+def roc_points(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corners of the empirical ROC curve.
+
+    Parameters
+    ----------
+    truth
+        (cases,) bool, True = positive; some of each.
+    scores
+        (cases,) higher = more suspicious; cases of one score move together (Metz 1978).
+
+    Returns
+    -------
+    (corners, 2) float64, share of the negatives and of the positives called positive, from (0, 0) to (1, 1).
+    Points on a straight line between two others are left out.
+    """
+    cuts = np.unique(scores)[::-1]
+    points = [(0.0, 0.0)] + [
+        (float((scores[~truth] >= cut).mean()), float((scores[truth] >= cut).mean())) for cut in cuts
+    ]
+    kept = [points[0]]
+    for before, point, after in zip(points, points[1:], points[2:], strict=False):
+        turn = (point[0] - before[0]) * (after[1] - point[1]) - (point[1] - before[1]) * (after[0] - point[0])
+        if abs(turn) > 1e-12:
+            kept.append(point)
+    return np.array([*kept, points[-1]])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageMarks:
     """One image for FROC: the truth's boxes and the marks' centres (row, col) with scores."""

@@ -6,7 +6,8 @@ Level 1 of the three honest levels (phantom, real, the papers'): no figure from 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +27,12 @@ from inference.metrics import (
     delong_auc,
     froc,
     pointing_hit,
+    roc_points,
     youden_threshold,
 )
 from inference.preprocessing.layout import box_to_canvas, map_to_stored, point_to_canvas
 from inference.preprocessing.pipeline import ModelInput, pipeline
+from inference.results import ExamResult
 from inference.training.data import training_spec
 from resources.vocabulary import FindingType, Laterality, Pathology
 
@@ -55,7 +58,7 @@ class PhantomRun:
     cases: list[Case] = field(default_factory=list)  # one an exam, called positive from 0.5 on
     baselines: dict[str, list[float]] = field(default_factory=dict)
     blob_pointing: list[bool] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # of the processor, all cores together
     peak_offsets_px: list[tuple[float, float]] = field(
         default_factory=list
     )  # canvas, peak less centre of the cancer
@@ -75,39 +78,68 @@ def run_phantoms(
     pixel_mm
         Of the phantoms' files.
     """
-    run = PhantomRun()
+    return run_together([engine], seeds, preprocessing, pixel_mm)[0]
+
+
+def run_together(
+    engines: Sequence[InferenceEngine],
+    seeds: Iterable[int],
+    preprocessing: str,
+    pixel_mm: float = PHANTOM_MM,
+) -> list[PhantomRun]:
+    """Analyse each phantom with several engines, which is made once; a run for each, as ``run_phantoms`` gives."""
+    runs = [PhantomRun() for _ in engines]
     prepare = pipeline(preprocessing)
     for number, seed in enumerate(seeds):
         phantom = phantom_exam(training_spec(seed, pixel_mm))
-        result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
-        run.exam_truth.append(Pathology.MALIGNANT in phantom.pathology.values())
-        run.exam_score.append(result.exam_score or 0.0)
-        run.exam_findings.append(frozenset(x.finding for x in phantom.lesions if x.malignant))
-        run.cases.append(_case(phantom, run.exam_truth[-1], run.exam_score[-1] >= 0.5))
-        run.seconds.append(result.seconds)
-        for side in _SIDES:
-            run.breast_patient.append(str(seed))
-            run.breast_truth.append(phantom.pathology[side] is Pathology.MALIGNANT)
-            run.breast_score.append(result.breast_scores[side])
-        maps = {h.image_key: h.values for h in result.heatmaps}
         inputs = [prepare(image) for image in phantom.exam.images]
-        for image, item in zip(phantom.exam.images, inputs, strict=True):
-            boxes = malignant_boxes(phantom, image.key)
-            marks = tuple((*d.box.center, d.score) for d in result.detections if d.image_key == image.key)
-            run.images.append(ImageMarks(patient=str(seed), lesions=boxes, marks=marks))
-            if boxes:
-                shape = (image.pixels.shape[0], image.pixels.shape[1])
-                run.peak_offsets_px += peak_offset(maps[image.key], boxes, item)
-                run.pointing_patient.append(str(seed))
-                run.pointing_findings.append(run.exam_findings[-1])
-                run.pointing.append(pointing_hit(maps[image.key], boxes, shape))
-                blob_map = map_to_stored(blob_response(item), item.placement)
-                run.blob_pointing.append(pointing_hit(blob_map, boxes, shape))
-        for name, score in baseline_scores(inputs).items():
-            run.baselines.setdefault(name, []).append(score)
-        if (number + 1) % 50 == 0:
+        blobs = [map_to_stored(blob_response(item), item.placement) for item in inputs]
+        baselines = baseline_scores(inputs)
+        for run, engine in zip(runs, engines, strict=True):
+            begun = time.process_time()  # of the processor: what else runs on the computer has no say
+            result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
+            run.seconds.append(time.process_time() - begun)
+            _add_exam(run, phantom, result, str(seed))
+            _add_places(run, phantom, result, list(zip(inputs, blobs, strict=True)), str(seed))
+            for name, score in baselines.items():
+                run.baselines.setdefault(name, []).append(score)
+        if (number + 1) % 10 == 0:
             _LOG.info("evaluated %d exams", number + 1)
-    return run
+    return runs
+
+
+def _add_exam(run: PhantomRun, phantom: PhantomExam, result: ExamResult, patient: str) -> None:
+    run.exam_truth.append(Pathology.MALIGNANT in phantom.pathology.values())
+    run.exam_score.append(result.exam_score or 0.0)
+    run.exam_findings.append(frozenset(x.finding for x in phantom.lesions if x.malignant))
+    run.cases.append(_case(phantom, run.exam_truth[-1], run.exam_score[-1] >= 0.5))
+    for side in _SIDES:
+        run.breast_patient.append(patient)
+        run.breast_truth.append(phantom.pathology[side] is Pathology.MALIGNANT)
+        run.breast_score.append(result.breast_scores[side])
+
+
+def _add_places(
+    run: PhantomRun,
+    phantom: PhantomExam,
+    result: ExamResult,
+    inputs: Sequence[tuple[ModelInput, NDArray[np.float32]]],
+    patient: str,
+) -> None:
+    """Marks of every view, and of views with a cancer where the maps peak; ``inputs`` with their blob maps."""
+    maps = {h.image_key: h.values for h in result.heatmaps}
+    for image, (item, blob) in zip(phantom.exam.images, inputs, strict=True):
+        boxes = malignant_boxes(phantom, image.key)
+        marks = tuple((*d.box.center, d.score) for d in result.detections if d.image_key == image.key)
+        run.images.append(ImageMarks(patient=patient, lesions=boxes, marks=marks))
+        if not boxes:
+            continue
+        shape = (image.pixels.shape[0], image.pixels.shape[1])
+        run.peak_offsets_px += peak_offset(maps[image.key], boxes, item)
+        run.pointing_patient.append(patient)
+        run.pointing_findings.append(run.exam_findings[-1])
+        run.pointing.append(pointing_hit(maps[image.key], boxes, shape))
+        run.blob_pointing.append(pointing_hit(blob, boxes, shape))
 
 
 def prepared_views(seeds: Iterable[int], preprocessing: str, pixel_mm: float) -> list[ModelInput]:
@@ -194,6 +226,7 @@ def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
         "level": "phantom, held-out seeds",
         "n_exams": len(truth),
         "auc_exam": _as_dict(delong_auc(truth, score)),
+        "roc_exam": [[round(float(x), 4) for x in corner] for corner in roc_points(truth, score)],
         "auc_breast": _as_dict(breast) | {"lo": round(lo, 4), "hi": round(hi, 4)},
         "auc_exam_by_type": by_type,
         "froc_centre": {str(rate): round(v, 4) for rate, v in froc(run.images).items()},

@@ -80,6 +80,9 @@ def evaluate_run(
     markdown_page: Annotated[
         Path | None, typer.Option("--markdown", help="Also write the tables here.")
     ] = None,
+    roc: Annotated[
+        Path | None, typer.Option(help="Draw the ROC curves here (PNG), and dark ones beside them.")
+    ] = None,
     rounds: RoundsOption = ROUNDS,
     seed: SeedOption = 0,
 ) -> None:
@@ -96,6 +99,10 @@ def evaluate_run(
         thresholds_split=thresholds_split,
     )
     report = evaluate(question)
+    if roc is not None:
+        from inference.evaluation.roc import roc_of_run
+
+        roc_of_run(question, roc)
     sheets = sheets_of(report)
     if markdown_page is not None:
         command = _typed("evaluate")

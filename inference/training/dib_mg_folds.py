@@ -79,7 +79,7 @@ def cross_validate(
     parts = folds_of(views)
     out.mkdir(parents=True, exist_ok=True)
     scores, hits = np.zeros(len(views)), np.full(len(views), -1)
-    start_scores, start_hits = _kept(out / "start.json", lambda: _judged(_network(card), card, views))
+    start_scores, start_hits = _kept(out / "start.json", lambda: judged(network_of_card(card), card, views))
     for number in range(FOLDS):
         held = np.flatnonzero(parts == number)
         found = _kept(
@@ -103,8 +103,8 @@ def one_fold(
     card: ModelCard, views: Sequence[RealView], parts: NDArray[np.int64], number: int, *, epochs: int = EPOCHS
 ) -> Named:
     """Train on four parts and judge the views of part ``number``, in their order."""
-    network = _trained(_network(card), views, np.flatnonzero(parts != number), number, epochs)
-    found = _judged(network, card, [view for view, part in zip(views, parts, strict=True) if part == number])
+    network = _trained(network_of_card(card), views, np.flatnonzero(parts != number), number, epochs)
+    found = judged(network, card, [view for view, part in zip(views, parts, strict=True) if part == number])
     _LOG.info("fold %d of %d done", number + 1, FOLDS)
     return found
 
@@ -159,7 +159,8 @@ def folds_of(views: Sequence[RealView]) -> NDArray[np.int64]:
     return np.array([fold[view.woman] for view in views])
 
 
-def _network(card: ModelCard) -> CamNetwork:
+def network_of_card(card: ModelCard) -> CamNetwork:
+    """Return a packaged model's network with its weights."""
     import safetensors.torch
 
     network = build(card)
@@ -205,7 +206,8 @@ def _trained(
     return network
 
 
-def _judged(network: CamNetwork, card: ModelCard, views: Sequence[RealView]) -> Named:
+def judged(network: CamNetwork, card: ModelCard, views: Sequence[RealView]) -> Named:
+    """Score views before calibration, and say of each whether its map peaks in a marked cancer."""
     network.eval()
     scores, hits = [], []
     with torch.inference_mode():

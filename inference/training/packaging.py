@@ -1,5 +1,4 @@
-"""Turns trained weights into a model folder: calibrated, with operating points, a card and a page in the
-docs.
+"""Turns trained weights of dib-mg into a model folder: calibrated, with operating points and a card.
 
 Everything is set on validation seeds and reported on test seeds.
 """
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from inference.evaluation.strata_cases import markdown_tables, strata_sheets
 from inference.model_card import file_sha256, read_card, write_card
 from inference.models.cam_classifier import CamConfig
 from inference.models.dib_mg_modern import ModernConfig
@@ -24,18 +22,21 @@ from inference.phantom_evaluation import (
     exam_threshold,
     prepared_views,
     run_phantoms,
+    run_together,
     summary,
 )
-from inference.preprocessing.pipeline import CANVAS_MM
 from inference.preprocessing.spots import SPOT_MM
 from inference.torch_engine import TorchEngine
 from inference.training.data import EASY_SEEDS, TEST_SEEDS, VALIDATION_SEEDS
-from inference.training.recipes import RECIPES, Recipe
+from inference.training.dib_mg_page import ROC, document, roc_figure
+from inference.training.dib_mg_variants import variant_figures
+from inference.training.recipes import Recipe
 from inference.training.recipes import recipe as named_recipe
 from inference.training.straightening import mirror_offset
 from resources.files import read_json
 
 _FALSE_PER_IMAGE = 0.3
+_ALL_BOXES = 0.005  # lowest score of a box, so that the FROC curve has its right end
 
 
 def platt(truth: np.ndarray[Any, np.dtype[np.bool_]], logits: np.ndarray[Any, Any]) -> tuple[float, float]:
@@ -114,20 +115,53 @@ def package(
     return run
 
 
-def evaluate(folder: Path, *, exams: int) -> dict[str, Any]:
-    """Measure a model folder on test seeds and write the figures into its card; returns them."""
+def evaluate(
+    folder: Path, *, exams: int, against: Path | None = None, films: Path | None = None
+) -> dict[str, Any]:
+    """Measure a model folder on test seeds and write the figures into its card; returns them.
+
+    Parameters
+    ----------
+    against
+        A folder of the same task from another recipe, measured on the same phantoms; its paired differences go into
+        this card too.
+    films
+        Folder that ``datasets prepare`` wrote: both are judged on it. Only with ``against``.
+    """
     card = read_card(folder)
-    run = _run(folder, range(TEST_SEEDS, TEST_SEEDS + exams), card.preprocessing, PHANTOM_MM)
-    figures = summary(run, np.random.default_rng(TEST_SEEDS))
+    folders = [folder] if against is None else [folder, against]
+    engines = [TorchEngine(path, "cpu", box_threshold=_ALL_BOXES) for path in folders]
+    seeds = range(TEST_SEEDS, TEST_SEEDS + exams)
+    runs = run_together(engines, seeds, card.preprocessing, PHANTOM_MM)
+    figures = summary(runs[0], np.random.default_rng(TEST_SEEDS))
     raw = read_json(folder / "card.json")
     assert isinstance(raw, dict)
-    raw["evaluation"] = {"phantom": figures}
+    known = raw.get("evaluation", {})
+    raw["evaluation"] = {**known, "phantom": figures}
+    if against is not None:
+        entry = variant_figures(folder, against, (runs[0], runs[1]), films)
+        raw["evaluation"]["against"] = {**known.get("against", {}), entry["recipe"]: entry}
     write_card(folder, raw)
     return figures
 
 
+def measured_page(
+    folder: Path,
+    *,
+    exams: int,
+    beside: Path | None = None,
+    against: Path | None = None,
+    films: Path | None = None,
+) -> str:
+    """``evaluate``, and return the page; its ROC figure is drawn where the page will lie (``beside``)."""
+    evaluate(folder, exams=exams, against=against, films=films)
+    if beside is not None:
+        roc_figure(folder, beside.with_name(ROC))
+    return document(folder)
+
+
 def _run(folder: Path, seeds: range, preprocessing: str, pixel_mm: float) -> PhantomRun:
-    engine = TorchEngine(folder, "cpu", box_threshold=0.005)
+    engine = TorchEngine(folder, "cpu", box_threshold=_ALL_BOXES)
     return run_phantoms(engine, seeds, preprocessing, pixel_mm)
 
 
@@ -141,6 +175,7 @@ def _card(recipe: Recipe, version: str, sha256: str) -> dict[str, Any]:
         "task": "weakly supervised cancer maps and scores per view, breast and exam",
         "architecture": {
             "family": "cam_classifier",
+            "recipe": recipe.name,
             "width": network.width,
             "pooling": network.pooling.value,
             "sharpness": network.sharpness,
@@ -235,136 +270,3 @@ def training_words(recipe: Recipe, history: list[dict[str, float]]) -> str:
     return (
         f"{words}; {recipe.validation_exams} further phantoms chose the epoch. No patient's image was used."
     )
-
-
-def document(folder: Path) -> str:
-    """Return the model's page for the docs as Markdown, all figures from its card."""
-    card = read_card(folder)
-    lines = [
-        f"# {card.name}",
-        "",
-        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
-        "",
-        "Written by `python -m inference evaluate-phantoms`; do not edit by hand.",
-        "",
-        f"* Task: {card.task}",
-        f"* Network: {card.architecture.get('source', card.architecture['family'])}; width "
-        f"{card.architecture['width']}",
-        f"* Preprocessing: `{card.preprocessing}`",
-        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
-        f"{card.weights_path.stat().st_size / 1e6:.1f} MB",
-        f"* Training data: {card.training_data}",
-        f"* Licence: {card.licence}",
-        f"* The score: {card.score_meaning}",
-        "",
-        "## Known limits",
-        "",
-        *[f"* {limit}" for limit in card.known_limits],
-        "",
-        "## Operating points",
-        "",
-        "| level | threshold | how set |",
-        "|---|---|---|",
-        *[f"| {p.level} | {p.threshold:.3f} | {p.how_set} |" for p in card.operating_points],
-        "",
-    ]
-    figures = card.evaluation.get("phantom")
-    return "\n".join(lines + (_figures(figures) if figures else []) + _recipe_lines())
-
-
-_TRAINED = {
-    "dib_mg_small": "shipped",
-    "dib_mg_film": "two of its four epochs run, so not measured on held-out phantoms and not shipped",
-    "dib_mg_modern": "not trained: a step takes some 0.4 s of a CPU core, the run 1700 steps; one step, resume "
-    "and ImageNet start are tested",
-    "dib_mg_paper": "not trained here (64 pictures of 1600 x 1600 a step want a GPU); shapes, padding, pooling, rates, one "
-    "step and resume are tested",
-}
-
-
-def _recipe_lines() -> list[str]:
-    rows = [
-        f"| `{r.name}` | {_network_words(r.network)} | `{r.preprocessing}` | {r.optimizer}, {r.learning_rate:g}, "
-        f"{r.epochs} epochs, {2 * r.batch} views a step | {_TRAINED[r.name]} |"
-        for r in RECIPES.values()
-    ]
-    return [
-        "## Recipes",
-        "",
-        "`python -m inference train NAME --out RUN`. Real film, five folds by woman: [dib-mg-mias.md](dib-mg-mias.md).",
-        "",
-        "| recipe | network | chain | training | state |",
-        "|---|---|---|---|---|",
-        *rows,
-        "",
-    ]
-
-
-def _network_words(network: CamConfig) -> str:
-    size = (
-        network.backbone if isinstance(network, ModernConfig) else f"19 convolutions, width {network.width}"
-    )
-    return f"{size}, {network.pooling.value.replace('_', ' ')}"
-
-
-def _millimetres(f: dict[str, Any]) -> str:
-    return ", ".join(f"{part * CANVAS_MM:.1f}" for part in f.get("peak_offset_px", (0.0, 0.0)))
-
-
-def _figures(f: dict[str, Any]) -> list[str]:
-    def cell(e: dict[str, Any]) -> str:
-        return f"{e['value']:.3f} ({e['lo']:.3f} to {e['hi']:.3f})"
-
-    exam, pointing = f["auc_exam"], f["pointing_game"]
-    reached = "reached" if exam["value"] >= 0.92 else "NOT reached"
-    pointed = "reached" if pointing["value"] >= 0.85 else "NOT reached"
-    operating = f["operating"]
-    return [
-        f"## Measured on {f['n_exams']} held-out phantoms",
-        "",
-        "Synthetic validation only: these figures say nothing about patients. 95 % intervals in brackets.",
-        "",
-        "| figure | value | target |",
-        "|---|---|---|",
-        f"| AUC per exam, cancer or not ({exam['n_pos']} / {exam['n_neg']}) | {cell(exam)} | 0.92: {reached} "
-        f"|",
-        f"| AUC per breast (bootstrap over exams) | {cell(f['auc_breast'])} | |",
-        f"| pointing game, {pointing['n']} views with a cancer | {cell(pointing)} | 0.85: {pointed} |",
-        *[
-            f"| pointing game, {name} ({e['n']} views) | {e['value']:.3f} | |"
-            for name, e in f.get("pointing_game_by_type", {}).items()
-        ],
-        f"| median place of the peak less that of the cancer, down and towards the nipple, mm | {_millimetres(f)} | |",
-        f"| sensitivity, specificity at 0.5 | {operating['sensitivity']:.3f}, {operating['specificity']:.3f} "
-        f"| |",
-        *[f"| AUC per exam, baseline {name} | {cell(e)} | |" for name, e in f["baselines"].items()],
-        f"| pointing game, baseline blob detector | {f['blob_pointing_game']:.3f} | |",
-        f"| seconds per exam (median, CPU, 0.1 mm phantoms) | {f['seconds_per_exam']:.2f} | |",
-        "",
-        "AUC per exam by type of the cancer, against all exams without one:",
-        "",
-        "| type | AUC | exams |",
-        "|---|---|---|",
-        *[f"| {name} | {cell(e)} | {e['n_pos']} |" for name, e in f["auc_exam_by_type"].items()],
-        "",
-        f"FROC, box centre inside the cancer's box, {f['froc_lesions']} lesion views in {f['froc_images']} "
-        f"images:",
-        "",
-        "| false boxes per image | " + " | ".join(f["froc_centre"]) + " |",
-        "|---|" + "---|" * len(f["froc_centre"]),
-        "| sensitivity | " + " | ".join(f"{v:.3f}" for v in f["froc_centre"].values()) + " |",
-        "",
-        *_strata(f),
-    ]
-
-
-def _strata(figures: dict[str, Any]) -> list[str]:
-    strata = figures.get("strata")
-    if not strata:
-        return []
-    return [
-        f"Strata of {figures.get('strata_exams', figures['n_exams'])} exams at 0.5 (a phantom has no manufacturer and no "
-        "invasiveness; `strata` takes both from a manifest):",
-        "",
-        *markdown_tables(strata_sheets(strata)),
-    ]
