@@ -225,6 +225,24 @@ def test_subgroups_hold_age_density_type_and_size(folder: Folder) -> None:
     assert groups["size"]["0-10 mm"]["exam"]["n_pos"] == 2  # 20 pixels of 0.1 mm
 
 
+def test_the_area_in_birads_4_is_that_of_the_exams_of_this_category(folder: Folder) -> None:
+    """A (0.9) and B (0.4) have a cancer, C (0.5) has none: of the two pairs in category 4 one is in order."""
+    _, _, run = folder.write()
+    said = {"A": "4B", "B": "BI-RADS 4", "C": "4", "D": "1", "E": "2/1"}
+    graded = [{**row, "birads": said[str(row["case_id"])]} for row in folder.images]
+    images = table(folder.root / "graded.csv", (*IMAGE_COLUMNS, "birads"), graded)
+    lesions = folder.root / "lesions.csv"
+    report = evaluate(Question(manifest=images, lesions=lesions, run=run, rounds=100))
+    found = report["subgroups"]["birads"]
+    assert found["BI-RADS 4"]["exam"]["value"] == 0.5
+    assert (found["BI-RADS 4"]["exam"]["n_pos"], found["BI-RADS 4"]["exam"]["n_neg"]) == (2, 1)
+    up = [{**row, "birads": "5" if row["case_id"] == "B" else ""} for row in folder.lesions]
+    table(lesions, (*LESION_COLUMNS, "birads"), up)
+    report = evaluate(Question(manifest=images, lesions=lesions, run=run, rounds=100))
+    raised = report["subgroups"]["birads"]["BI-RADS 4"]["exam"]  # the lesion's own category wins
+    assert raised["value"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("where", "row", "cells", "sentence"),
     [
