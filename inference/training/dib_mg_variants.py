@@ -5,7 +5,7 @@ The rule by which one replaces the other was set before any was measured. No fil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def replaces(figures: dict[str, Any]) -> bool:
     if "film" not in figures:
         return False
     film = [figures["film"][name]["difference"]["value"] for name in ("auc_view", "pointing_game")]
-    return min(phantom) >= 0.0 and max(phantom) > 0.0 and min(film) >= 0.0
+    return bool(min(phantom) >= 0.0 and max(phantom) > 0.0 and min(film) >= 0.0)
 
 
 def _megabytes(card: ModelCard) -> float:
@@ -84,11 +84,11 @@ def _phantom_pairs(first: PhantomRun, second: PhantomRun) -> dict[str, Any]:
     truth = np.array(first.exam_truth)
     scores = [np.array(run.exam_score) for run in (first, second)]
     breast = [np.array(run.breast_score) for run in (first, second)]
-    areas = [delong_auc(truth, s).value for s in scores]
+    a, b = (delong_auc(truth, s).value for s in scores)
     calls = [s >= 0.5 for s in scores]
     return {
         "n_exams": len(truth),
-        "auc_exam": _pair(*areas, paired_delong(truth, scores[1], scores[0])),
+        "auc_exam": _pair(a, b, paired_delong(truth, scores[1], scores[0])),
         "auc_breast": paired_auc(first.breast_patient, np.array(first.breast_truth), *breast),
         "pointing_game": paired_share(first.pointing_patient, first.pointing, second.pointing),
         "sensitivity": paired_share(_of(first, truth), *(c[truth] for c in calls)),
@@ -146,7 +146,7 @@ def paired_share(patients: Sequence[str], first: Any, second: Any) -> Pair:
     return _pair(float(a.mean()), float(b.mean()), gap) | {"n": len(a)}
 
 
-def _pair(a: float, b: float, difference: dict[str, float | None]) -> Pair:
+def _pair(a: float, b: float, difference: Mapping[str, float | None]) -> Pair:
     def short(value: float | None) -> float | None:
         return None if value is None else round(value, 4)
 
