@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from inference.device import chosen_device, device_words
 from inference.engine import Cancelled, Progress, check_cancelled
-from inference.exam.types import Exam, InferenceError, ViewImage
+from inference.exam.types import Exam
 from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
 from inference.model_card import ModelError, checked_weights, read_card

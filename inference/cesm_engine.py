@@ -23,7 +23,7 @@ from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_
 from inference.device import chosen_device, device_words
 from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
 from inference.exam.contrast import ContrastPair, contrast_pairs
-from inference.exam.types import Exam
+from inference.exam.types import Exam, InferenceError
 from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
 from inference.matching import PREFIX, Matcher, load_matcher
@@ -40,6 +40,7 @@ from inference.preprocessing.cesm import (
     prepare_pair,
     segmenter_canvas,
 )
+from inference.preprocessing.input_checks import triage
 from inference.results import Detection, ExamResult
 from resources.vocabulary import FOUR_VIEWS, ImageKind, Laterality
 
@@ -231,7 +232,15 @@ class CesmEngine:
         return scaled(max(fused, default=0.0), self.card.calibration)
 
     def pairs(self, exam: Exam) -> tuple[list[ContrastPair], dict[str, str]]:
-        """The newest whole pair of each CC and MLO view, in FOUR_VIEWS' order; why other images are not read."""
+        """The newest whole, sound pair of each CC and MLO view, in FOUR_VIEWS' order; why other images are not read.
+
+        Raises
+        ------
+        AiUnavailable
+            The exam has no such pair.
+        InferenceError
+            It has, but all are blank, photographically negative or the like.
+        """
         pairs = read_pairs(exam)
         if not pairs:
             found = ", ".join(sorted({image.kind.value for image in exam.images}))
@@ -245,7 +254,14 @@ class CesmEngine:
             for image in exam.images
             if image.key not in used
         }
-        return pairs, unread
+        unread |= unsound(pairs)
+        sound = [pair for pair in pairs if pair.low.key not in unread]
+        if not sound:
+            why = " ".join(dict.fromkeys(unread.values()))
+            raise InferenceError(
+                f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
+            )
+        return sound, unread
 
     def read(self, pairs: Sequence[ContrastPair], progress: Progress, cancelled: Cancelled) -> list[Seen]:
         """Prepare pairs and run the segmenter on each."""
@@ -326,6 +342,22 @@ def read_pairs(exam: Exam) -> list[ContrastPair]:
         if pair.low.view in FOUR_VIEWS and pair.low.view not in chosen:
             chosen[pair.low.view] = pair
     return [chosen[view] for view in FOUR_VIEWS if view in chosen]
+
+
+def unsound(pairs: Sequence[ContrastPair]) -> dict[str, str]:
+    """Why both images of a pair are not read, by their keys: one of them is blank, or the low-energy one is no breast.
+
+    A recombined image is judged for blankness only, because nothing else of it looks like a mammogram.
+    """
+    checked = triage([pair.low for pair in pairs], spacing=False)
+    out: dict[str, str] = {}
+    for pair in pairs:
+        why = checked.unread.get(pair.low.key, "")
+        if not why and pair.recombined.pixels.min() == pair.recombined.pixels.max():
+            why = f"{pair.recombined.view.label}: the image is blank (one even grey); it was not read."
+        if why:
+            out |= {pair.low.key: why, pair.recombined.key: why}
+    return out
 
 
 def _given_mask(seen: Seen, lesion: GivenLesion) -> NDArray[np.bool_]:

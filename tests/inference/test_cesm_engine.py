@@ -15,7 +15,7 @@ from inference.cesm_engine import CesmEngine
 from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_outline
 from inference.engine import AiUnavailable, InferenceCancelled
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
-from inference.exam.types import Exam, exam_digest
+from inference.exam.types import Exam, InferenceError, exam_digest
 from inference.lesions import GivenLesion, LesionEngine
 from inference.model_card import file_sha256, write_card
 from inference.models.crop_classifier import CropClassifier, CropConfig
@@ -221,3 +221,21 @@ def test_lesions_are_looked_for_under_the_skin_and_not_in_the_nipple() -> None:
     assert inner[320, 372]  # 7 mm under the skin
     assert not inner[320, 392]  # 2 mm
     assert 0.75 < inner.sum() / body.sum() < 0.97
+
+
+def test_a_blank_or_negative_pair_is_not_read_and_none_left_is_refused(
+    folder: Path, phantom: PhantomExam
+) -> None:
+    low, recombined, *rest = phantom.exam.images
+    assert low.view == recombined.view
+    blank = replace(recombined, pixels=np.full_like(recombined.pixels, 1500))
+    engine = CesmEngine(folder, "cpu")
+    result = _analyse(engine, replace(phantom.exam, images=(low, blank, *rest)))
+    assert set(result.unread) == {low.key, recombined.key}
+    assert "blank" in result.unread[low.key]
+    assert not any(d.image_key in result.unread for d in result.detections)
+    negative = [
+        replace(i, pixels=(i.pixels.max() - i.pixels).astype(i.pixels.dtype)) for i in phantom.exam.images
+    ]
+    with pytest.raises(InferenceError, match="found none"):
+        _analyse(engine, replace(phantom.exam, images=tuple(negative)))
