@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,7 +231,7 @@ def train(
     InferenceError
         A batch cannot be shared out evenly, or the processes do not see one folder.
     """
-    _check_shares(recipe, process)
+    _check_shares(recipe, process.world)
     folder.mkdir(parents=True, exist_ok=True)
     easy_epochs = recipe.easy_epochs if easy is not None else 0
     easy_steps = easy_epochs * _steps(easy, recipe.batch) if easy is not None else 0
@@ -253,11 +254,11 @@ def train(
     return state
 
 
-def _check_shares(recipe: Recipe, process: Process) -> None:
-    if recipe.batch % process.world:
+def _check_shares(recipe: Recipe, processes: int) -> None:
+    if recipe.batch % processes:
         raise InferenceError(
             f"train {recipe.name}: expected processes that share out {recipe.batch} breasts a step evenly, found "
-            f"{process.world}; start as many as divide {recipe.batch}."
+            f"{processes}; start as many as divide {recipe.batch}."
         )
 
 
@@ -324,8 +325,10 @@ def run_recipe(recipe: Recipe, folder: Path, cache: Path, *, workers: int = 1, d
     InferenceError
         Started by torchrun with a number of processes that does not divide the batch, or with fewer devices.
     """
+    _check_shares(
+        recipe, int(os.environ.get("WORLD_SIZE", "1"))
+    )  # each tells it before any waits for another
     with joined(device) as process:
-        _check_shares(recipe, process)
         return _run(recipe, folder, cache, workers, process)
 
 
