@@ -26,6 +26,7 @@ from inference.training.calcification_recipe import EnsembleRecipe, ensemble_rec
 from inference.training.data import TRAIN_SEEDS, VALIDATION_SEEDS
 
 _LOG = logging.getLogger(__name__)
+_FILMS = 40  # exams without calcifications that are read of a set of films: each takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,5 +112,7 @@ def measured_page(
     counts = (views, max(4, 2 * views // 5), max(4, 3 * views // 5), max(4, 3 * views // 5))
     evaluate(folder, cache, counts=counts, recipe=recipe)
     if films is not None:
-        note_real(folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0, maps=False), films))
+        note_real(
+            folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0, maps=False), films, most=_FILMS)
+        )
     return document(folder)

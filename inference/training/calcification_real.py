@@ -52,21 +52,29 @@ def real_lines(
     engine
         With a floor of 0, so that every candidate counts.
     most
-        Films without calcifications to read beside all that have some; None = all.
+        Women without calcifications whose films are read beside all that have some; None = all.
     seen
         Called with case and result of every film read.
     """
     table = read_manifest(films / "images.csv", films / "lesions.csv")
     calcified = {x.case_id for x in table.lesions if x.type is FindingType.CALCIFICATION}
     cases = exams_of(table)
-    others = [c for c in cases if c[0] not in calcified][:most]
+    without = [c for c in cases if c[0] not in calcified]
+    others = without[:most]
     tally = _Tally()
     for case_id, rows in (*[c for c in cases if c[0] in calcified], *others):
         try:
             _read_case(engine, case_id, rows, table.lesions, films, tally, seen)
         except UserFacingError as error:
             _LOG.warning("%s left out: %s", case_id, error)
-    return _told(tally, {p.name: p.threshold for p in engine.card.operating_points if p.level == "box"})
+    points = {p.name: p.threshold for p in engine.card.operating_points if p.level == "box"}
+    left = len(without) - len(others)
+    return [
+        *_told(tally, points),
+        "Read were all exams that hold calcifications"
+        + (f" and the first {len(others)} of the {len(without)} others." if left else " and all others.")
+        + " Nothing was learnt from these films or set on them.",
+    ]
 
 
 def _read_case(
