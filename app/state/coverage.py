@@ -101,6 +101,15 @@ class ImageCoverage:
         rows, cols = self.tissue.shape
         return 0 <= r < rows and 0 <= c < cols and bool(self.tissue[r, c])
 
+    def extent(self) -> tuple[float, float] | None:
+        """Rows and columns of the picture that the breast takes up, image pixels; None where all is taken for tissue."""
+        if self.tissue.all() or not self.tissue.any():
+            return None
+        down, across = np.flatnonzero(self.tissue.any(axis=1)), np.flatnonzero(self.tissue.any(axis=0))
+        rows = min((int(down[-1]) + 1) * self.side, self.shape[0]) - int(down[0]) * self.side
+        cols = min((int(across[-1]) + 1) * self.side, self.shape[1]) - int(across[0]) * self.side
+        return float(rows), float(cols)
+
     def seen(self) -> Seen:
         """Return the share of tissue cells that were visible for at least ``SEEN_MS``."""
         if self._share is None:

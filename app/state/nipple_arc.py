@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from app.state.geometry import geometry_of
 from app.state.measurements import Point
 from inference.exam.types import ViewImage
+from inference.preprocessing.input_checks import PART_OF_BREAST
+from inference.preprocessing.pixel_size import is_absurd
 
 _STEP_DEGREES = 1.5
 
@@ -19,6 +21,30 @@ _STEP_DEGREES = 1.5
 def nipple_distance_mm(image: ViewImage, nipple: Point, point: Point) -> float | None:
     """Return the distance of a point from the nipple, mm in the breast plane; None = spacing not recorded."""
     return geometry_of(image).distance_mm(nipple, point)
+
+
+def impossible_breast_mm(image: ViewImage, extent: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the breast's height and breadth in mm where the file's pixel spacing makes it a size that no breast has.
+
+    Parameters
+    ----------
+    extent : stored rows and columns of the breast in the picture; None = it was not told from the background.
+
+    Returns
+    -------
+    None where the spacing can be believed, is not recorded, or the image shows a part of the breast only. The limits
+    are those by which the AI disbelieves a spacing (``inference.preprocessing.pixel_size``).
+    """
+    if (
+        image.spacing is None
+        or extent is None
+        or image.flags.partial
+        or PART_OF_BREAST & set(image.modifiers)
+    ):
+        return None
+    pair = extent[0] * image.spacing.row_mm, extent[1] * image.spacing.col_mm
+    hung = pair[::-1] if image.orientation.transpose else pair
+    return hung if is_absurd(hung) else None
 
 
 def arc(

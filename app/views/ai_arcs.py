@@ -15,6 +15,7 @@ from app.state.hanging_fill import partner_of
 from app.state.measurements import Point
 from app.state.nipple_arc import arc, arc_targets, nipple_distance_mm
 from app.views import theme
+from app.views.coverage_watch import CoverageWatch
 from app.views.painting import ScreenMap
 from app.views.view_layers import Arc, paint_arc
 from app.views.viewport import Viewport
@@ -22,7 +23,6 @@ from inference.exam.types import ViewImage
 from inference.results import ExamResult
 
 NippleOf = Callable[[str], Point | None]
-TissueOf = Callable[[str], Callable[[float, float], bool]]
 
 
 def _tr(words: str) -> str:
@@ -73,7 +73,7 @@ def finding_arcs(
     on_screen: Sequence[ViewImage],
     nipples: Nipples,
     images: Mapping[str, ViewImage],
-    tissue_of: TissueOf,
+    coverage: CoverageWatch,
 ) -> dict[str, tuple[Arc, ...]]:
     """Return the arcs of lit findings by image key.
 
@@ -81,24 +81,28 @@ def finding_arcs(
     ----------
     findings : each with True = chosen (drawn in the other views whether or not the lesion was matched there), False =
         only under the pointer (drawn where it was not matched).
-    on_screen : images that may carry an arc.
+    on_screen : images that may carry an arc; one whose pixel spacing cannot be believed carries none and starts none.
     """
     arcs: dict[str, list[Arc]] = {}
     for finding, is_chosen in findings:
         own = {one.image_key for one in finding.detections}
         source = images.get(finding.detections[0].image_key)
         distance = None if source is None else _distance(finding, source, nipples)
-        if source is None or distance is None:
+        if source is None or distance is None or coverage.impossible_breast_mm(source) is not None:
             continue
         mm, by_reader = distance
         for target in arc_targets(source, on_screen):
             at = nipples.of(target)
-            if at is None or (target.key in own and not is_chosen):
+            if (
+                at is None
+                or coverage.impossible_breast_mm(target) is not None
+                or (target.key in own and not is_chosen)
+            ):
                 continue
             words = (
                 _tr("{0:.0f} mm from nipple") if by_reader and at[1] else _tr("{0:.0f} mm from nipple (AI)")
             )
-            lines = arc(target, at[0], mm, tissue_of(target.key))
+            lines = arc(target, at[0], mm, coverage.tissue_of(target.key))
             colour = theme.finding_colour(finding.finding, ai=True).name()
             arcs.setdefault(target.key, []).append(
                 Arc(lines=lines, words=f"{finding.tag}: {words.format(mm)}", colour=colour)

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.state import nipple_arc
 from app.state.coverage import ImageCoverage, Seen, tissue_cells, tissue_tiles, visible_box
 from app.state.display import Pyramid, ZoomMode, air_range
 from app.views.viewport import Viewport
@@ -76,6 +77,11 @@ class CoverageWatch(QObject):
         """Return what tells whether a stored (row, col) of an image is tissue; everywhere for an unknown image."""
         account = self.account(key)
         return (lambda _row, _col: True) if account is None else account.is_tissue
+
+    def impossible_breast_mm(self, image: ViewImage) -> tuple[float, float] | None:
+        """Height and breadth of the breast where the file's pixel spacing cannot be believed; None where it can."""
+        account = self.account(image.key)
+        return nipple_arc.impossible_breast_mm(image, None if account is None else account.extent())
 
     def tick(self) -> None:
         """Credit what was visible since the last look, and look again."""

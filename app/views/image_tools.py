@@ -56,7 +56,7 @@ class ImageTools(QObject):
         self.board = MeasurementBoard(self._on_board)
         self.measures = MeasureLayer(self.board)
         self.coverage = CoverageWatch(grid, self, monotonic_ns=monotonic_ns)
-        self.links = PointerLinks(grid, self.board, self.coverage.tissue_of)
+        self.links = PointerLinks(grid, self.board, self.coverage)
         self._mm_grid = GridLayer()
         self.enhancement = Enhancement(grid, self)
         self._editor: Tool = EditTool(self.board, self.measures)

@@ -5,7 +5,7 @@ Where the pointer lies on another image is ``app.state.linked_cursor`` and ``app
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from PySide6.QtCore import QCoreApplication
 
@@ -14,6 +14,7 @@ from app.state.linked_cursor import LinkedPoint, linked_point
 from app.state.measurement_board import MeasurementBoard
 from app.state.measurements import Point, modality_value
 from app.state.nipple_arc import arc, arc_targets, nipple_distance_mm
+from app.views.coverage_watch import CoverageWatch
 from app.views.measure_layer import kind_words
 from app.views.view_layers import Arc, CursorLayer
 from app.views.viewport import Viewport
@@ -32,9 +33,9 @@ class PointerLinks:
         self,
         grid: ViewportGrid,
         board: MeasurementBoard,
-        tissue_of: Callable[[str], Callable[[float, float], bool]],
+        coverage: CoverageWatch,
     ) -> None:
-        self._grid, self._board, self._tissue_of = grid, board, tissue_of
+        self._grid, self._board, self._coverage = grid, board, coverage
         self.layer = CursorLayer()
         self.images: dict[str, ViewImage] = {}
         self.cursor_on = True
@@ -80,14 +81,14 @@ class PointerLinks:
     def _arcs(self, source: ViewImage, point: Point, shown: Mapping[str, ViewImage]) -> dict[str, Arc]:
         nipple = self._board.nipple(source.key)
         distance = None if nipple is None else nipple_distance_mm(source, nipple, point)
-        if distance is None:
+        if distance is None or self._coverage.impossible_breast_mm(source) is not None:
             return {}
         found: dict[str, Arc] = {}
         for target in arc_targets(source, tuple(shown.values())):
             other = self._board.nipple(target.key) or self._shared_nipple(target)
-            if other is not None:
+            if other is not None and self._coverage.impossible_breast_mm(target) is None:
                 words = _tr("{0:.0f} mm from nipple").format(distance)
-                lines = arc(target, other, distance, self._tissue_of(target.key))
+                lines = arc(target, other, distance, self._coverage.tissue_of(target.key))
                 found[target.key] = Arc(lines=lines, words=words)
         return found
 
@@ -100,13 +101,25 @@ class PointerLinks:
         """Say what is missing before an arc can be drawn from this image; empty when nothing is."""
         if image.spacing is None:
             return _tr("No arc in {0}: its pixel spacing is not recorded.").format(image.view.label)
+        if why := self._why_not_believed(image):
+            return why
         if self._board.nipple(image.key) is None:
             return _tr("Mark the nipple in {0} and in the other view first (N).").format(image.view.label)
         others = arc_targets(image, tuple(self.images.values()))
         if not any(self._board.nipple(one.key) for one in others):
             names = ", ".join(sorted({one.view.label for one in others})) or _tr("another view")
             return _tr("Mark the nipple in {0} too (N).").format(names)
-        return ""
+        doubts = [self._why_not_believed(one) for one in others if self._board.nipple(one.key)]
+        return doubts[0] if all(doubts) else ""
+
+    def _why_not_believed(self, image: ViewImage) -> str:
+        size = self._coverage.impossible_breast_mm(image)
+        if size is None:
+            return ""
+        words = _tr(
+            "No arc in {0}: by its pixel spacing the breast would be {1:.0f} x {2:.0f} mm, so millimetres are wrong."
+        )
+        return words.format(image.view.label, *size)
 
     def values_words(self, image: ViewImage, row: float, col: float) -> str:
         """Return the values of both energies under the pointer of a contrast image; empty for others."""

@@ -801,7 +801,7 @@ class ReadingView(QWidget):
         of = layers.sides.side_of(lit[0][0])
         nipples = Nipples(self.image_tools.board.nipple, result if of is None else of.result, images)
         shown = [view.image for view in self.grid.viewports() if view.image is not None]
-        return finding_arcs(lit, shown, nipples, images, self.image_tools.coverage.tissue_of)
+        return finding_arcs(lit, shown, nipples, images, self.image_tools.coverage)
 
     def _light_up(self, finding_id: str | None) -> None:
         """The finding under the pointer lights up in every view; None = the pointer is on none."""

@@ -12,9 +12,9 @@ import pytest
 
 from app.state.hanging_fill import partner_of
 from app.state.linked_cursor import linked_point
-from app.state.nipple_arc import arc, arc_targets, nipple_distance_mm
+from app.state.nipple_arc import arc, arc_targets, impossible_breast_mm, nipple_distance_mm
 from inference.exam.types import Orientation, Presentation, Spacing, ViewImage, Voi, VoiFunction
-from resources.vocabulary import ImageKind, ViewName
+from resources.vocabulary import ImageKind, ViewModifier, ViewName
 
 VOI = Voi(label="", function=VoiFunction.LINEAR, center=2000, width=4000)
 
@@ -161,3 +161,24 @@ def test_cem07_partners_stored_the_other_way_round_are_not_called_the_same_pixel
     place = linked_point(low, turned, (10.0, 20.0))
     assert place is not None
     assert not place.exact
+
+
+@pytest.mark.parametrize(
+    ("spacing", "extent", "expected"),
+    [
+        ((0.1, 0.1), (1500.0, 700.0), None),  # 150 x 70 mm
+        ((0.1, 0.1), (3400.0, 700.0), (340.0, 70.0)),  # taller than the largest detector
+        ((0.02, 0.02), (1500.0, 700.0), (30.0, 14.0)),  # smaller than any whole breast
+        (None, (1500.0, 700.0), None),
+        ((1.0, 1.0), None, None),  # the breast was not told: nothing speaks against the file
+    ],
+)
+def test_beyond5_a_spacing_is_disbelieved_by_the_size_it_gives_the_breast(spacing, extent, expected) -> None:
+    assert impossible_breast_mm(image("R-CC", spacing=spacing), extent) == pytest.approx(expected)
+
+
+def test_beyond5_a_part_of_the_breast_may_be_as_small_as_it_likes() -> None:
+    spot = replace(image("R-CC", spacing=(0.02, 0.02)), modifiers=(ViewModifier.SPOT,))
+    assert impossible_breast_mm(spot, (1500.0, 700.0)) is None
+    turned = image("R-CC", orientation=Orientation(transpose=True))
+    assert impossible_breast_mm(turned, (700.0, 3400.0)) == pytest.approx((340.0, 70.0))

@@ -486,6 +486,35 @@ def test_beyond5_the_arc_shows_in_the_other_view_at_the_pointers_distance_from_t
     assert tools.links.layer.arcs["R-MLO"].words == "30 mm from nipple"
 
 
+def test_beyond5_a_spacing_that_makes_an_impossible_breast_draws_no_arc_and_says_why(
+    reading: ReadingView,
+) -> None:
+    wrong = Spacing(row_mm=1.0, col_mm=1.0, method="m")  # metres of breast
+    right, bare = made("R-CC"), made("R-MLO")
+    pixels = np.zeros_like(bare.pixels)
+    pixels[100:800, :500] = bare.pixels[100:800, :500]  # a breast of 700 rows in black air
+    other = replace(bare, spacing=wrong, pixels=pixels)
+    views = hang(reading, [right, other, made("L-CC"), made("L-MLO")])
+    tools, by_key = reading.image_tools, {view.image.key: view for view in views if view.image is not None}
+    reading.set_tool("nipple")
+    for key in ("R-CC", "R-MLO"):
+        place = by_key[key].widget_point(450.0, 100.0)
+        QTest.mouseClick(by_key[key].viewport(), Qt.MouseButton.LeftButton, pos=place.toPoint())
+    said: list[str] = []
+    tools.said.connect(said.append)
+    reading.grid.set_active(by_key["R-MLO"])
+    tools.toggle_arc()
+    assert len(said) == 1
+    assert said[0].startswith("No arc in R MLO: by its pixel spacing the breast would be ")
+    hover(by_key["R-CC"], by_key["R-CC"].widget_point(450.0, 400.0))
+    assert tools.links.layer.arcs == {}
+    hover(by_key["R-MLO"], by_key["R-MLO"].widget_point(450.0, 400.0))
+    assert tools.links.layer.arcs == {}
+    assert tools.links.why_no_arc(right) == said[0], (
+        "the only other view has no millimetres to draw an arc by"
+    )
+
+
 def test_enhancement_is_labelled_changes_no_measurement_and_gives_the_original_back(
     reading: ReadingView,
 ) -> None:
