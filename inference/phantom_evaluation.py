@@ -93,8 +93,8 @@ def run_together(
     for number, seed in enumerate(seeds):
         phantom = phantom_exam(training_spec(seed, pixel_mm))
         inputs = [prepare(image) for image in phantom.exam.images]
-        blobs = [map_to_stored(blob_response(item), item.placement) for item in inputs]
-        baselines = baseline_scores(inputs)
+        blobs = [blob_response(item) for item in inputs]
+        baselines = baseline_scores(inputs, blobs)
         for run, engine in zip(runs, engines, strict=True):
             begun = time.process_time()  # of the processor: what else runs on the computer has no say
             result = engine.analyse(phantom.exam, lambda _fraction, _text: None, lambda: False)
@@ -126,7 +126,7 @@ def _add_places(
     inputs: Sequence[tuple[ModelInput, NDArray[np.float32]]],
     patient: str,
 ) -> None:
-    """Marks of every view, and of views with a cancer where the maps peak; ``inputs`` with their blob maps."""
+    """Marks of every view, and of views with a cancer where the maps peak; ``inputs`` with their blob responses."""
     maps = {h.image_key: h.values for h in result.heatmaps}
     for image, (item, blob) in zip(phantom.exam.images, inputs, strict=True):
         boxes = malignant_boxes(phantom, image.key)
@@ -139,7 +139,7 @@ def _add_places(
         run.pointing_patient.append(patient)
         run.pointing_findings.append(run.exam_findings[-1])
         run.pointing.append(pointing_hit(maps[image.key], boxes, shape))
-        run.blob_pointing.append(pointing_hit(blob, boxes, shape))
+        run.blob_pointing.append(pointing_hit(map_to_stored(blob, item.placement), boxes, shape))
 
 
 def prepared_views(seeds: Iterable[int], preprocessing: str, pixel_mm: float) -> list[ModelInput]:
@@ -199,10 +199,16 @@ def blob_response(item: ModelInput) -> NDArray[np.float32]:
     return np.asarray(best * inner, dtype=np.float32)
 
 
-def baseline_scores(inputs: list[ModelInput]) -> dict[str, float]:
-    """Exam scores of the plain baselines: mean grey of the breast, and its strongest blob (highest view)."""
+def baseline_scores(
+    inputs: Sequence[ModelInput], blobs: Sequence[NDArray[np.float32]] | None = None
+) -> dict[str, float]:
+    """Exam scores of the plain baselines: mean grey of the breast, and its strongest blob (highest view).
+
+    ``blobs`` are the views' ``blob_response`` where they are known already.
+    """
+    found = [blob_response(x) for x in inputs] if blobs is None else blobs
     means = [float(x.canvas[x.mask].mean()) if x.mask.any() else -1.0 for x in inputs]
-    return {"mean intensity": max(means), "blob detector": max(float(blob_response(x).max()) for x in inputs)}
+    return {"mean intensity": max(means), "blob detector": max(float(blob.max()) for blob in found)}
 
 
 def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
