@@ -129,6 +129,7 @@ def train(
         print(cross_validate(manifest, lesions, load_card("dib-mg").folder, out))
         return
     if name == "cesm-cbam":
+        from inference.training.cesm_command import model_folder_of
         from inference.training.cesm_command import train_and_package as train_contrast
         from inference.training.cesm_recipe import CesmOrder
 
@@ -147,7 +148,8 @@ def train(
             model_id=model_id,
             most_left_out=most_left_out,
         )
-        print(f"model folder: {train_contrast(folds, model_folder or out / 'model', version=version)}")
+        made = train_contrast(folds, model_folder or model_folder_of(folds), version=version)
+        print(f"trained in {out}, no model to write" if made is None else f"model folder: {made}")
         return
     if name == "places":
         from inference.training.places import PAGE, real_images, train_places

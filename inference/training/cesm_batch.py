@@ -26,11 +26,14 @@ def shown(crops: Tensor, energies: str) -> Tensor:
     return kept
 
 
-def inner_crops(crops: NDArray[np.uint8], size: int, energies: str = "both") -> Tensor:
-    """The lesions' squares of kept crops, (n, 3, size, size) in 0..1, unchanged otherwise."""
+def inner_crops(
+    crops: NDArray[np.uint8], size: int, energies: str = "both", *, equalise: bool = False
+) -> Tensor:
+    """The lesions' squares of kept crops, (n, 3, size, size) in 0..1; ``equalise`` = each grey channel alone."""
     room = torch.from_numpy(np.ascontiguousarray(crops)).float() / 255.0
     theta = torch.eye(2, 3).repeat(len(room), 1, 1) / REACH
-    return shown(_sampled(room, theta, size), energies)
+    out = _sampled(room, theta, size)
+    return shown(_equalised(out) if equalise else out, energies)
 
 
 def training_crops(crops: NDArray[np.uint8], recipe: CesmRecipe, rng: np.random.Generator) -> Tensor:
@@ -47,6 +50,8 @@ def training_crops(crops: NDArray[np.uint8], recipe: CesmRecipe, rng: np.random.
     theta[:, 1, 0], theta[:, 1, 1] = scale * flip * np.sin(angle), scale * np.cos(angle)
     theta[:, :, 2] = rng.uniform(-2 * recipe.shift, 2 * recipe.shift, (count, 2)) / REACH
     out = _sampled(torch.from_numpy(kept).float() / 255.0, torch.from_numpy(theta), recipe.network.size)
+    if recipe.equalises:
+        out = _equalised(out)
     if recipe.gain:
         gain = torch.from_numpy(
             rng.uniform(1 - recipe.gain, 1 + recipe.gain, (count, 2, 1, 1)).astype(np.float32)
@@ -69,6 +74,13 @@ def rough_mask(mask: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
     wander /= max(float(wander.std()), 1e-6)
     drawn = soft + np.float32(0.08) * wander * (soft > 0.02) >= rng.uniform(0.3, 0.6)
     return np.where(drawn, 255, 0).astype(np.uint8) if drawn.any() else mask
+
+
+def _equalised(crops: Tensor) -> Tensor:
+    """Equalise both grey channels of each square as inference does: the square alone, not its surroundings."""
+    grey = (crops[:, :2] * 255.0).round().to(torch.uint8).numpy()
+    made = np.stack([[cv2.equalizeHist(plane) for plane in planes] for planes in grey])
+    return torch.cat([torch.from_numpy(made).float() / 255.0, crops[:, 2:]], 1)
 
 
 def _sampled(room: Tensor, theta: Tensor, size: int) -> Tensor:

@@ -45,9 +45,9 @@ from inference.training.cesm_segmenting import picture_set, run_segmenter
 
 _LOG = logging.getLogger(__name__)
 OUTLINES = "outlines"  # in place of a recipe: cross-validates the segmenter on a manifest of real pairs
-COMPARE = "compare"  # in place of a recipe: no training, every variant in the run's folder is compared
+COMPARE = "compare"  # or "compare-RECIPE", no training: every variant of it in the run's folder is compared
 _TEST = 160
-_VARIANTS = {"cbam": "small", "plain": "small-plain", "low": "small-low", "recombined": "small-recombined"}
+_VARIANTS = {"cbam": "", "plain": "-plain", "low": "-low", "recombined": "-recombined"}
 
 
 def train_cesm(order: CesmOrder) -> dict[int, Path]:
@@ -57,16 +57,20 @@ def train_cesm(order: CesmOrder) -> dict[int, Path]:
     folder = cesm_cache(order.cache, recipe.preprocessing)
     seeds = cesm_seeds("train", recipe.train_exams)
     fill(folder, seeds, recipe.preprocessing, workers=order.workers)
-    if not recipe.name.startswith("paper"):
-        learn = picture_set(folder, seeds[: segmenter.train_exams], recipe.preprocessing)
-        check = picture_set(folder, seeds[segmenter.train_exams :], recipe.preprocessing)
-        sick = [n for n in range(len(check)) if check.masks[n].any()][:100]
-        run_segmenter(segmenter, learn, check.part(sick), order.out / "segmenter")
+    learn = picture_set(folder, seeds[: segmenter.train_exams], recipe.preprocessing)
+    check = picture_set(folder, seeds[segmenter.train_exams :], recipe.preprocessing)
+    sick = [n for n in range(len(check)) if check.masks[n].any()][:100]
+    run_segmenter(segmenter, learn, check.part(sick), _segmenter_run(order.out, recipe))
     data = crop_set(folder, seeds, recipe.preprocessing)
     for fold in range(recipe.folds) if order.fold is None else (order.fold,):
         target = order.out / variant_name(recipe) / f"fold{fold}"
         run_fold(recipe, data, fold, target, device=chosen_device(order.device))
     return fold_weights(order.out, recipe)
+
+
+def _segmenter_run(out: Path, recipe: CesmRecipe) -> Path:
+    """A segmenter belongs to a chain of greys: each has its own folder in a run's."""
+    return out / ("segmenter-paper" if recipe.equalises else "segmenter")
 
 
 def fold_weights(out: Path, recipe: CesmRecipe) -> dict[int, Path]:
@@ -75,12 +79,22 @@ def fold_weights(out: Path, recipe: CesmRecipe) -> dict[int, Path]:
     return {n: path / "best.safetensors" for n, path in found.items() if (path / FINISHED).is_file()}
 
 
-def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
+def model_folder_of(order: CesmOrder) -> Path:
+    """Where a run's model is written unless a folder is named: "model", of other recipes "model-VARIANT"."""
+    base = order.recipe.removeprefix(f"{COMPARE}-")
+    if base in {COMPARE, OUTLINES}:
+        return order.out / "model"
+    recipe = cesm_recipe(base)
+    return order.out / ("model" if recipe == cesm_recipe("small") else f"model-{variant_name(recipe)}")
+
+
+def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path | None:
     """Train, then write and calibrate the model folder; with recipe "compare" only measure what there is.
 
-    With a manifest it learns from the manifest's pairs, else from phantoms.
+    With a manifest it learns from the manifest's pairs, else from phantoms. None = trained, and there is no model
+    to write: the network was shown one image only, or folds are lacking.
     """
-    if order.recipe == COMPARE:
+    if order.recipe.startswith(COMPARE):
         compare_variants(order, folder)
         return folder
     if order.recipe == OUTLINES:
@@ -90,9 +104,9 @@ def train_and_package(order: CesmOrder, folder: Path, *, version: str) -> Path:
     if order.manifest is not None:
         return train_on_manifest(order, recipe, folder, version=version)
     runs = train_cesm(order)
-    if recipe.name.startswith("paper") or recipe.energies != "both" or not recipe.network.cbam:
-        _LOG.info("trained %s; the model that is packaged is recipe small with attention", order.recipe)
-        return folder
+    if recipe.energies != "both":
+        _LOG.info("trained %s to be compared: a model is made of networks that see both images", order.recipe)
+        return None
     return package_run(order, recipe, runs, folder, version=version)
 
 
@@ -101,7 +115,7 @@ def package_run(
 ) -> Path:
     """Write the model folder of trained weights, calibrated on held-out folds and validation phantoms."""
     segmenter = SegmenterRecipe(preprocessing=recipe.preprocessing)
-    weights = order.out / "segmenter" / "best.safetensors"
+    weights = _segmenter_run(order.out, recipe) / "best.safetensors"
     if not runs or not weights.is_file():
         raise InferenceError(
             f"Run {order.out.name}: expected weights of the segmenter and of a fold, found {len(runs)} folds and "
@@ -136,9 +150,14 @@ def _case_folder(cache: Path, folder: Path) -> Path:
 
 def compare_variants(order: CesmOrder, folder: Path) -> dict[str, Any]:
     """Compare the variants found in ``order.out`` on test phantoms with true masks; writes the model's card."""
-    found = {name: cesm_recipe(word) for name, word in _VARIANTS.items()}
+    base = order.recipe.removeprefix(COMPARE).removeprefix("-") or "small"
+    found = {name: cesm_recipe(base + word) for name, word in _VARIANTS.items()}
     variants = {name: (recipe, fold_weights(order.out, recipe)) for name, recipe in found.items()}
     variants = {name: value for name, value in variants.items() if value[1]}
+    if "cbam" not in variants:
+        raise InferenceError(
+            f"Run {order.out.name}: expected a fold of recipe {base} trained to its end, found none; train it first."
+        )
     recipe = found["cbam"]
     kept = cesm_cache(order.cache, recipe.preprocessing)
     learn = _lesions(crop_set(kept, cesm_seeds("train", recipe.train_exams), recipe.preprocessing))

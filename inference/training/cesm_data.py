@@ -23,7 +23,6 @@ from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
 from inference.exam.phantom_spec import PhantomLesion
 from inference.preprocessing.cesm import (
     CANVAS,
-    CESM_PAPER,
     WORK_MM,
     PreparedPair,
     lesion_crop,
@@ -162,17 +161,17 @@ def prepared_cesm(phantom: PhantomExam, preprocessing: str, seed: int) -> CesmEx
             for lesion, mask in lesion_masks(phantom, ready)
         ]
         views.append(MarkedView(pair=ready, view=view, marks=tuple(marks)))
-    return cut_exam(case, views, preprocessing, np.random.default_rng([seed, 91]))
+    return cut_exam(case, views, np.random.default_rng([seed, 91]))
 
 
-def cut_exam(
-    case_id: str, views: Iterable[MarkedView], preprocessing: str, rng: np.random.Generator
-) -> CesmExam:
-    """Cut lesions and decoys out of marked views and lay the views on the segmenter's canvas."""
+def cut_exam(case_id: str, views: Iterable[MarkedView], rng: np.random.Generator) -> CesmExam:
+    """Cut lesions and decoys out of marked views and lay the views on the segmenter's canvas.
+
+    Nothing is equalised here: a square must not be by what lies about it.
+    """
     crops: list[NDArray[np.uint8]] = []
     samples: list[LesionSample] = []
     canvases, masks = [np.zeros((0, 2, *CANVAS), np.uint8)], [np.zeros((0, *CANVAS), np.uint8)]
-    alone = preprocessing == CESM_PAPER
     for marked in views:
         ready = marked.pair
         numbered = np.zeros(CANVAS, np.uint8)
@@ -181,12 +180,12 @@ def cut_exam(
             taken |= mask
             numbered[mask_on_canvas(ready, mask)] = number
             if sample is not None:
-                crops.append(lesion_crop(ready, mask, CROP, reach=REACH, equalise=alone))
+                crops.append(lesion_crop(ready, mask, CROP, reach=REACH))
                 samples.append(sample)
         if rng.random() < _DECOYS / 4:
             decoy = decoy_mask(ready, taken, rng)
             if decoy is not None:
-                crops.append(lesion_crop(ready, decoy, CROP, reach=REACH, equalise=alone))
+                crops.append(lesion_crop(ready, decoy, CROP, reach=REACH))
                 samples.append(
                     LesionSample(
                         case_id=case_id,

@@ -46,7 +46,7 @@ def fold_logits(recipe: CesmRecipe, weights: Path, data: CropSet, energies: str)
     digest = hashlib.sha256(weights.read_bytes() + data.crops.tobytes()).hexdigest()[:12]
     path = weights.parent / f"logits-{energies}-{digest}.npy"
     if not path.exists():
-        np.save(path, predict_logits(load_classifier(recipe, weights), data, energies=energies))
+        np.save(path, predict_logits(load_classifier(recipe, weights), data, recipe, energies=energies))
     return np.asarray(np.load(path), np.float64)
 
 

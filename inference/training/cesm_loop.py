@@ -106,21 +106,28 @@ def train_epoch(
     return float(np.mean(losses))
 
 
-def predict_logits(model: CropClassifier, data: CropSet, *, energies: str = "both") -> NDArray[np.float64]:
-    """Logits (n,) of the lesions' squares as they are."""
+def predict_logits(
+    model: CropClassifier, data: CropSet, recipe: CesmRecipe, *, energies: str | None = None
+) -> NDArray[np.float64]:
+    """Logits (n,) of the lesions' squares as they are; ``energies`` None = those that the recipe shows."""
     device = next(model.parameters()).device
     model.eval()
     out = []
     with torch.inference_mode(), autocast(device):
         for first in range(0, len(data), 32):
-            crops = inner_crops(data.crops[first : first + 32], model.config.size, energies)
+            crops = inner_crops(
+                data.crops[first : first + 32],
+                model.config.size,
+                energies or recipe.energies,
+                equalise=recipe.equalises,
+            )
             out.append(model(crops.to(device).contiguous(memory_format=torch.channels_last)).double().cpu())
     return torch.cat(out).numpy() if out else np.zeros(0)
 
 
 def validated(run: FoldRun, recipe: CesmRecipe, data: CropSet) -> dict[str, float]:
     """Loss and accuracy over all crops, AUC over the lesions."""
-    logits = predict_logits(run.model, data, energies=recipe.energies)
+    logits = predict_logits(run.model, data, recipe)
     truth = data.malignant
     loss = float(np.mean(np.logaddexp(0.0, np.where(truth, -logits, logits))))
     lesion = np.array([sample.is_lesion for sample in data.samples])

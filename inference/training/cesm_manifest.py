@@ -54,7 +54,7 @@ _START = "cesm-cbam"  # the model whose segmenter a fold's begins with
 _CHOOSE = 6  # one woman in so many of those learnt from chooses the segmenter's step
 
 
-def train_on_manifest(order: CesmOrder, recipe: CesmRecipe, folder: Path, *, version: str) -> Path:
+def train_on_manifest(order: CesmOrder, recipe: CesmRecipe, folder: Path, *, version: str) -> Path | None:
     """Train all folds on the pairs of ``order.manifest``, or go on with them, and write the model folder.
 
     Parameters
@@ -66,7 +66,7 @@ def train_on_manifest(order: CesmOrder, recipe: CesmRecipe, folder: Path, *, ver
 
     Returns
     -------
-    The model folder; ``left_out.csv`` in ``order.out`` says what was not learnt from.
+    The model folder, None when there is no model to write yet; ``left_out.csv`` in ``order.out`` says what was not learnt from.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def train_on_manifest(order: CesmOrder, recipe: CesmRecipe, folder: Path, *, ver
         runs[fold] = run_fold(recipe, data, fold, target, device=chosen_device(order.device))
     if order.fold is not None or recipe.energies != "both":
         _LOG.info("trained %s; a model is packaged of all folds that see both images", variant_name(recipe))
-        return folder
+        return None
     shipped = [runs[n] for n in sorted(runs)][: order.shipped]
     package(recipe, outlines, shipped, segmenters[0], folder, version=version, trained=len(runs))
     _note_origin(folder, order, recipe, outlines, source)

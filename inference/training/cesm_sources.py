@@ -352,6 +352,6 @@ def _prepared(
         raise InferenceError(notes[0])
     pairs = [prepare_pair(pair, preprocessing) for pair in read_pairs(exam)]
     rng = np.random.default_rng([_SEED, int(hashlib.sha256(case.case_id.encode()).hexdigest()[:8], 16)])
-    made = cut_exam(case.case_id, marked_views(case, pairs, given), preprocessing, rng)
+    made = cut_exam(case.case_id, marked_views(case, pairs, given), rng)
     save_exam(made, path)
     return made

@@ -202,6 +202,7 @@ def test_a_model_of_ones_own_pairs_is_trained_calibrated_and_packaged(
         lesions=folder / "lesions.csv", outline_steps=1, data="Phantoms as files", model_id="mine",
     )  # fmt: skip
     target = train_on_manifest(order, TINY, tmp_path / "model", version="0.1.0")
+    assert target is not None
     card = json.loads((target / "card.json").read_text(encoding="utf-8"))
     assert (card["id"], card["version"], card["architecture"]["members"]) == ("mine", "0.1.0", 2)
     assert card["training_data"].startswith("Phantoms as files: 5 exams of 5 women from images.csv")

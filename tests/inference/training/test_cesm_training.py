@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from inference.exam.contrast import contrast_pairs
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.model_card import ModelError
 from inference.models.crop_classifier import CropConfig
 from inference.models.lesion_segmenter import LesionSegmenter, SegmenterConfig
-from inference.preprocessing.cesm import CESM_PAIR, CESM_PAPER
+from inference.preprocessing.cesm import CESM_PAIR, CESM_PAPER, lesion_crop, prepare_pair
 from inference.training.cesm_baselines import pixel_mm_of, selected
 from inference.training.cesm_batch import inner_crops, rough_mask, training_crops, training_pictures
 from inference.training.cesm_cases import CesmCase, FoundLesion
-from inference.training.cesm_data import CROP, CropSet, cesm_spec, fold_of, prepared_cesm
+from inference.training.cesm_command import model_folder_of
+from inference.training.cesm_data import CROP, CropSet, cesm_spec, fold_of, lesion_masks, prepared_cesm
 from inference.training.cesm_evaluation import breast_scores
 from inference.training.cesm_loop import fold_parts, run_fold, start_fold, train_epoch
 from inference.training.cesm_packaging import by_lesion, operating_points
@@ -26,6 +28,7 @@ from inference.training.cesm_real_folds import fold_figures, run_real_fold
 from inference.training.cesm_recipe import (
     RECIPES,
     SMALL,
+    CesmOrder,
     SegmenterRecipe,
     cesm_recipe,
     variant_name,
@@ -112,6 +115,33 @@ def test_varied_crops_keep_the_lesion_under_its_mask(data: CropSet) -> None:
     inner = inner_crops(crops, 128)
     assert inner.shape == (6, 3, 128, 128)
     np.testing.assert_array_equal(inner[0, 2].numpy() > 0.5, disc[16:144, 16:144] > 127)
+
+
+@pytest.mark.parametrize(("chain", "size", "most"), [(CESM_PAPER, 224, 6.0), (CESM_PAIR, 112, 6.0)])
+def test_a_network_learns_from_the_squares_that_it_is_shown_later(chain: str, size: int, most: float) -> None:
+    """Cut with room, then inwards, as in training; or the square itself, as the engine does: the same greys."""
+    spec = PhantomSpec(
+        seed=4, cesm=True, pixel_mm=0.4, pathology=Pathology.MALIGNANT, finding=FindingType.MASS
+    )
+    phantom, alone = phantom_exam(spec), chain == CESM_PAPER
+    pairs = [prepare_pair(pair, chain) for pair in contrast_pairs(phantom.exam.images)]
+    pair, mask = next((pair, mask) for pair in pairs for _, mask in lesion_masks(phantom, pair))
+    kept = prepared_cesm(phantom, chain, 4)
+    first = next(n for n, sample in enumerate(kept.samples) if sample.is_lesion)
+    learnt = inner_crops(kept.crops[[first]], size, equalise=alone)[0].numpy() * 255
+    asked = lesion_crop(pair, mask, size, equalise=alone).astype(float)
+    for channel in range(2):
+        assert np.abs(learnt[channel] - asked[channel]).mean() < most
+        assert abs(learnt[channel].mean() - asked[channel].mean()) < 2.0
+
+
+def test_a_run_without_a_model_says_so_and_other_recipes_keep_their_own_folder() -> None:
+    order = CesmOrder(out=Path("run"), cache=Path("cache"))
+    assert model_folder_of(order) == Path("run/model")
+    assert model_folder_of(replace(order, recipe="compare-paper-xception")) == Path(
+        "run/model-paper-xception-cbam"
+    )
+    assert model_folder_of(replace(order, recipe="small-plain")) == Path("run/model-small-plain")
 
 
 def test_the_energies_a_network_is_not_shown_are_blank(data: CropSet) -> None:
