@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.state.ai_view import ModelWords, point_title, unread_views, why_words
+from app.state.ai_view import ModelWords, point_title
 from app.state.hanging_fill import partner_of
 from app.state.lesion_place import LesionPlace, lesion_place
-from app.state.terms import attribute_term, finding_term, image_term
+from app.state.terms import attribute_term, finding_term
 from inference.exam.types import ViewImage
 from inference.model_card import OperatingPoint
 from inference.results import ATTRIBUTES, ENERGIES, Detection, ExamResult
@@ -260,17 +260,3 @@ def count_words(findings: Sequence[AiFinding], threshold: float) -> str:
     else:
         words = _tr("{0} findings at {1:.2f}").format(shown, threshold)
     return words + (_tr(" ({0} below)").format(hidden) if hidden else "")
-
-
-def unread_words(result: ExamResult, images: Sequence[ViewImage]) -> tuple[str, ...]:
-    """One sentence a reason: which views of the current exam the AI did not read. Priors are said on the picture."""
-    reasons: dict[str, list[str]] = {}
-    shown = {image.key: image for image in images if "@P" not in image.qualifier}
-    for key, why in unread_views(result, images).items():
-        if key in shown:
-            label = shown[key].view.label  # named with the picture already
-            bare = why_words(why).removeprefix(f"{label}: ").removeprefix(f"{label}：")
-            reasons.setdefault(bare, []).append(image_term(key))
-    return tuple(
-        _tr("NOT READ by the AI: {0} ({1})").format(", ".join(names), why) for why, names in reasons.items()
-    )

@@ -82,7 +82,7 @@ def place_labels(
         place: PlacedLabel | None = None
         if _is_seen(box, ground):
             others = (*placed, *(other for other in boxes if other is not box))
-            place = _in_air(box, width, height, bands, ground, placed) or _beside(
+            place = _in_air(box, width, height, bands, ground, placed, boxes) or _beside(
                 box, width, height, ground, others
             )
         if place is not None:
@@ -121,18 +121,44 @@ def _is_seen(box: Rect, ground: Ground) -> bool:
 
 
 def _in_air(
-    box: Rect, width: float, height: float, bands: _Bands, ground: Ground, placed: Sequence[Rect]
+    box: Rect,
+    width: float,
+    height: float,
+    bands: _Bands,
+    ground: Ground,
+    placed: Sequence[Rect],
+    boxes: Sequence[Rect],
 ) -> PlacedLabel | None:
-    """The free place nearest to the height of the box; farther than half a viewport is too far."""
+    """The free place nearest to the height of the box; farther than half a viewport is too far.
+
+    Where a box reaches into the air the label stands beyond it, if there is room.
+    """
     away = np.abs(bands.top + (height - box.top - box.bottom) / 2)
     fits = np.flatnonzero((bands.room >= width) & (away <= ground.height / 2))
     for k in fits[np.argsort(away[fits], kind="stable")].tolist():
         near, top = float(bands.near[k]), float(bands.top[k])
         left = near - width if ground.air_left else ground.width - near
         rect = Rect(left=left, top=top, right=left + width, bottom=top + height)
+        rect = _beyond(rect, boxes, float(bands.room[k]) - width, ground)
         if not any(rect.meets(other) for other in placed):
             return PlacedLabel(rect=rect, in_air=True)
     return None
+
+
+def _beyond(rect: Rect, boxes: Sequence[Rect], room: float, ground: Ground) -> Rect:
+    """The same label farther out, clear of boxes in the air; unmoved where ``room`` pixels are not enough."""
+    shift = 0.0
+    for _ in range(len(boxes)):
+        moved = -shift if ground.air_left else shift
+        now = Rect(left=rect.left + moved, top=rect.top, right=rect.right + moved, bottom=rect.bottom)
+        met = [box for box in boxes if now.meets(box)]
+        if not met:
+            return now
+        edge = min(box.left for box in met) if ground.air_left else max(box.right for box in met)
+        shift = _BESIDE_PX + (rect.right - edge if ground.air_left else edge - rect.left)
+        if shift > room:
+            return rect
+    return rect
 
 
 def _beside(

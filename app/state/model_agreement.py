@@ -44,7 +44,8 @@ class Agreement:
         looked = len(self.mark) + len(self.silent)
         if looked < 2:
             return ""
-        return f"{_tr('{0} of {1} models mark this').format(len(self.mark), looked)}: {', '.join(self.mark)}"
+        words = _tr("{0} of {1} models mark this").format(len(self.mark), looked)
+        return words if len(self.mark) > 3 and not self.silent else f"{words}: {', '.join(self.mark)}"
 
     @property
     def silent_words(self) -> str:

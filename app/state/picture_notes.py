@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.state.ai_notes import read_on_partner
 from app.state.ai_view import unread_views, why_words
 from app.state.priors import all_images
 from app.state.side_by_side import Side
@@ -31,26 +32,41 @@ def picture_notes(
     findings : findings are called up, so a picture without one says so.
     """
     images = all_images(exam, tuple(priors))
-    lines: dict[str, list[tuple[str, bool]]] = {}
+    unread: dict[str, list[tuple[str, str, bool]]] = {}  # letter, reason, and whether it is a warning
+    empty: dict[str, list[Side]] = {}
     for side in sides:
-        unread = unread_views(side.result, tuple(images.values()))
-        for key, why in unread.items():
-            lines.setdefault(key, []).append((_not_read(side.letter, why_words(why)), True))
+        reasons = unread_views(side.result, tuple(images.values()))
+        partnered = read_on_partner(side.result, tuple(images.values()))
+        for key, why in reasons.items():
+            unread.setdefault(key, []).append((side.letter, why_words(why), key not in partnered))
         found = {one.image_key for one in side.result.detections if one.score >= side.threshold}
         for image in exam.images if findings else ():
-            if image.key not in found | set(unread):
-                words = _tr("AI: no finding ≥ {0:.2f}").format(side.threshold)
-                lines.setdefault(image.key, []).append((_named(side.letter, words), False))
-    return {
-        key: ("   ".join(dict.fromkeys(words for words, _ in said)), any(warns for _, warns in said))
-        for key, said in lines.items()
-    }
+            if image.key not in found | set(reasons):
+                empty.setdefault(image.key, []).append(side)
+    notes: dict[str, tuple[str, bool]] = {}
+    for key in (*unread, *(key for key in empty if key not in unread)):
+        said = [*_not_read(unread.get(key, ())), *_no_finding(empty.get(key, ()))]
+        notes[key] = "   ".join(said), any(warns for _, _, warns in unread.get(key, ()))
+    return notes
 
 
-def _not_read(letter: str, why: str) -> str:
-    short = len(why) <= LONG_REASON and not letter
-    words = _tr("AI: NOT READ ({0})").format(why) if short else _tr("AI: NOT READ")
-    return _named(letter, words)
+def _not_read(unread: Sequence[tuple[str, str, bool]]) -> list[str]:
+    if not unread:
+        return []
+    letters = ", ".join(filter(None, (letter for letter, _, _ in unread)))
+    why = unread[0][1]
+    words = (
+        _tr("AI: NOT READ") if letters or len(why) > LONG_REASON else _tr("AI: NOT READ ({0})").format(why)
+    )
+    return [_named(letters, words)]
+
+
+def _no_finding(sides: Sequence[Side]) -> list[str]:
+    if len(sides) < 2:
+        return [_named(side.letter, _tr("AI: no finding ≥ {0:.2f}").format(side.threshold)) for side in sides]
+    return [
+        _tr("AI: no finding {0}").format(", ".join(f"{one.letter} ≥ {one.threshold:.2f}" for one in sides))
+    ]
 
 
 def _named(letter: str, words: str) -> str:

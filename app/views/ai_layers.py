@@ -12,7 +12,8 @@ from typing import Protocol
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from app.control.reading import CaseView
-from app.state.ai_findings import AiFinding, listed, unread_words
+from app.state.ai_findings import AiFinding, listed
+from app.state.ai_notes import unread_lines
 from app.state.ai_view import AiPhase, AiView
 from app.state.overlays import OverlayPolicy
 from app.state.picture_notes import picture_notes
@@ -349,11 +350,7 @@ class AiLayers(QObject):
             count=self.sides.count_lines(),
             threshold=self.threshold,
             chosen=None if chosen is None else chosen.key,
-            unread=tuple(
-                f"{side.letter}  {line}".strip()
-                for side in (self.sides.shown if self.allowed else ())
-                for line in unread_words(side.result, images)
-            ),
+            unread=unread_lines(self.sides.shown if self.allowed else (), images),
         )
 
     def _ready_words(self, keys: Mapping[str, str]) -> str:

@@ -59,8 +59,9 @@ def paint_findings(painter: QPainter, items: Sequence[OverlayItem], canvas: Canv
     widths = [advance(canvas.font, line) + high * 1.1 + 2 * _PAD_PX for line in words]
     boxes = [_rect_of(rects[item.item_id]) for item in ranked]
     places = place_labels(boxes, widths, high, canvas.ground)
+    tags: list[QRectF] = []
     for item, line, place in zip(ranked, words, places, strict=True):
-        _paint_label(painter, item, line, place, rects[item.item_id], canvas)
+        _paint_label(painter, item, line, place, rects[item.item_id], canvas, tags)
 
 
 def _words(item: OverlayItem) -> str:
@@ -174,11 +175,17 @@ def _corners(rect: QRectF, scale: float) -> list[QLineF]:
 
 
 def _paint_label(
-    painter: QPainter, item: OverlayItem, words: str, place: PlacedLabel | None, rect: QRectF, canvas: Canvas
+    painter: QPainter,
+    item: OverlayItem,
+    words: str,
+    place: PlacedLabel | None,
+    rect: QRectF,
+    canvas: Canvas,
+    tags: list[QRectF],
 ) -> None:
     colour = theme.finding_colour(item.finding, ai=True)
     if place is None or place.in_air:
-        _paint_tag(painter, item, rect, canvas)
+        _paint_tag(painter, item, rect, canvas, tags)
     if place is None:
         return
     spot, high = place.rect, place.rect.bottom - place.rect.top
@@ -196,8 +203,10 @@ def _paint_label(
     text(painter, QPointF(spot.left + _PAD_PX + high * 1.1, baseline), words, colour)
 
 
-def _paint_tag(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas) -> None:
-    """The number at the box's outer upper corner, or the type's glyph where there is no number."""
+def _paint_tag(
+    painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canvas, tags: list[QRectF]
+) -> None:
+    """The number at the box's outer upper corner, below those that stand there; the type's glyph without a number."""
     colour = theme.finding_colour(item.finding, ai=True)
     metrics = QFontMetricsF(canvas.font)
     if not item.tag:
@@ -210,7 +219,15 @@ def _paint_tag(painter: QPainter, item: OverlayItem, rect: QRectF, canvas: Canva
         at = QPointF(rect.left() - advance(canvas.font, item.tag) - 2, rect.top() + metrics.capHeight() * 0.5)
     else:
         at = QPointF(rect.right() + 3, rect.top() + metrics.capHeight() * 0.5)
-    text(painter, at, item.tag, colour)
+    high = metrics.capHeight() + 3
+    spot = QRectF(at.x(), at.y() - metrics.capHeight(), advance(canvas.font, item.tag), high)
+    for _ in range(len(tags)):
+        under = next((one for one in tags if one.intersects(spot)), None)
+        if under is None:
+            break
+        spot.moveTop(under.bottom() + 1)
+    tags.append(spot)
+    text(painter, QPointF(spot.left(), spot.top() + metrics.capHeight()), item.tag, colour)
 
 
 def _paint_leader(painter: QPainter, spot: Rect, rect: QRectF, colour: QColor, canvas: Canvas) -> None:

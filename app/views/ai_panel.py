@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.state.ai_findings import AiFinding, detail_lines, listed
-from app.state.ai_told import told
+from app.state.ai_notes import UnreadLine, warning_lines
 from app.state.ai_view import AiPhase, AiView, ModelWords, RunState, point_title
 from app.state.side_by_side import ModelRow, Side
 from app.state.terms import image_term
@@ -56,7 +56,7 @@ class AiPanelState:
     count: str = ""  # what the thresholds do, in words
     threshold: float = 0.5
     chosen: str | None = None  # id of the detection that is lit
-    unread: tuple[str, ...] = ()
+    unread: tuple[UnreadLine, ...] = ()
 
     @property
     def card(self) -> ModelWords:
@@ -213,8 +213,10 @@ class AiPanel(QFrame):
         self.switch.setVisible(result is not None)
         self.switch.setChecked(state.on)
         self.switch.setText(_tr("on") if state.on else _tr("off"))
-        _say(self._unread, "\n".join(state.unread))
-        _say(self._warnings, "\n".join(_warning_lines(state)))
+        _say(self._unread, "\n".join(line.words for line in state.unread))
+        _set_role(self._unread, "secondary" if all(line.by_design for line in state.unread) else "error")
+        problems = () if state.rows else ai.problems  # several models say their own in the list
+        _say(self._warnings, "\n".join(f"⚠ {line}" for line in warning_lines(state.shown, problems)))
         self.models.set_rows(state.rows)
         shown = result if state.show_scores else None
         _say(self._scores, "" if shown is None else _score_table(state.shown))
@@ -292,32 +294,22 @@ def _set_role(label: QLabel, role: str) -> None:
         label.style().polish(label)
 
 
-def _warning_lines(state: AiPanelState) -> list[str]:
-    """What went wrong without ending an answer; where several models were asked, each says its own in the list."""
-    said: dict[str, list[str]] = {}
-    for note in () if state.rows else state.ai.problems:
-        said.setdefault(note, [])
-    for side in state.shown:
-        for note in side.result.warnings:
-            said.setdefault(note, []).append(side.letter)
-    return [
-        " ".join(filter(None, ("⚠", ", ".join(filter(None, letters)), told(note))))
-        for note, letters in said.items()
-    ]
-
-
 def _score_table(shown: Sequence[Side]) -> str:
     """Scores by exam and breast; one column a model on screen."""
+    many = len(shown) > 2  # more columns than two leave the name of a side the room of its letter
+    sides = {Laterality.RIGHT: _tr("Right breast"), Laterality.LEFT: _tr("Left breast")}
+    if many:
+        sides = {Laterality.RIGHT: "R", Laterality.LEFT: "L"}
     rows: list[tuple[str, list[float | None]]] = [(_tr("Exam"), [one.result.exam_score for one in shown])]
-    for side, name in ((Laterality.RIGHT, _tr("Right breast")), (Laterality.LEFT, _tr("Left breast"))):
-        rows.append((name, [one.result.breast_scores.get(side) for one in shown]))
+    rows += [(name, [one.result.breast_scores.get(side) for one in shown]) for side, name in sides.items()]
     head = ""
     if len(shown) > 1 or any(one.letter for one in shown):
         head = "<tr><td></td>" + "".join(f"<td align='right'>{one.letter}</td>" for one in shown) + "</tr>"
     cells = "".join(
-        f"<tr><td style='padding-right:16px'>{name}</td>"
+        f"<tr><td style='padding-right:{8 if many else 16}px'>{name}</td>"
         + "".join(
-            f"<td align='right' style='padding-left:10px'>{'–' if value is None else f'{value:.2f}'}</td>"
+            f"<td align='right' style='padding-left:{5 if many else 10}px'>"
+            f"{'–' if value is None else f'{value:.2f}'}</td>"
             for value in values
         )
         + "</tr>"

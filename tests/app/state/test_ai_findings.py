@@ -13,7 +13,6 @@ from app.state.ai_findings import (
     line_words,
     listed,
     seen_words,
-    unread_words,
 )
 from app.state.ai_view import AiPhase, AiView, ModelWords, unread_views, words_of_card
 from app.state.overlays import OverlayPolicy, overlay_items
@@ -112,12 +111,6 @@ def test_words_of_a_chosen_finding_say_what_each_number_means() -> None:
 
 def test_a_detection_on_an_image_that_the_exam_does_not_have_is_left_out() -> None:
     assert ai_findings(result(_one("a", "R-XCCL", 0.9)), exam().images) == ()
-
-
-def test_mg30_views_that_were_not_read_are_named_with_the_reason() -> None:
-    answer = replace(result(), unread={"L-MLO": "the picture holds no breast"})
-    assert unread_words(answer, exam().images) == ("NOT READ by the AI: L MLO (the picture holds no breast)",)
-    assert unread_words(result(), exam().images) == ()
 
 
 def test_mg30_images_that_left_no_trace_in_an_answer_count_as_not_read() -> None:

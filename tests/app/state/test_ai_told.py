@@ -11,7 +11,7 @@ import pytest
 
 from app.control.ai_exposure import state_record
 from app.engine_sentences import engine_sentences, templates_of
-from app.state.ai_findings import unread_words
+from app.state.ai_notes import unread_lines
 from app.state.ai_told import told
 from app.state.ai_view import AiView, ModelRun, RunState, unread_views
 from app.state.side_by_side import SideBySide
@@ -48,7 +48,10 @@ def test_ml31_a_view_that_is_not_read_says_why_in_chinese(chinese):
     blank = replace(exam.images[0], pixels=np.zeros_like(exam.images[0].pixels))
     unread = chosen_views(replace(exam, images=(blank, *exam.images[1:]))).unread
     result = replace(FakeEngine().analyse(exam, lambda *_: None, lambda: False), unread=unread)
-    line = unread_words(result, exam.images)[0]
+    sides = SideBySide()
+    sides.clear(exam.images, 0.5)
+    sides.take(AiView(result=result), own_points=False)
+    line = unread_lines(sides.sides, exam.images)[0].words
     assert "图像为空白" in line
     assert re.findall(r"[A-Za-z]{2,}", _LATIN.sub("", line.replace("AI", ""))) == []
     assert "blank" in unread_views(result, exam.images)[blank.key], "the log keeps the engine's own words"

@@ -90,3 +90,20 @@ def test_a_box_that_is_not_on_screen_gets_no_label() -> None:
     ground = breast()
     off = Rect(left=-80, top=10, right=-20, bottom=60)
     assert place_labels([off], [90.0], HEIGHT, ground) == (None,)
+
+
+@pytest.mark.parametrize("air_left", [True, False])
+def test_a_label_stands_beyond_a_box_that_reaches_into_the_air(air_left: bool) -> None:
+    ground = breast(air_left=air_left)
+    inner = 0.42 * ground.width  # the skin lies at 0.4 of the width from the chest wall's side at this height
+    wide = Rect(left=ground.width - 1.05 * ground.width * 0.62, top=200, right=ground.width - 20, bottom=330)
+    small = Rect(left=ground.width - inner, top=250, right=ground.width - inner + 30, bottom=280)
+    boxes = [wide, small]
+    if not air_left:
+        boxes = [
+            Rect(left=ground.width - b.right, top=b.top, right=ground.width - b.left, bottom=b.bottom)
+            for b in boxes
+        ]
+    placed = place_labels(boxes, [120.0, 120.0], HEIGHT, ground)
+    assert all(one is not None and one.in_air for one in placed)
+    assert not any(one.rect.meets(box) for one in placed if one is not None for box in boxes)
