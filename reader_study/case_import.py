@@ -10,17 +10,16 @@ import errno
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import yaml
 
 from reader_study.domain.study import Case, PriorExam
 from reader_study.errors import StudyError
+from resources.file_locks import held_now
 from resources.files import read_json
 
 EXAMS, MANIFEST = "exams", "cases.json"
@@ -203,29 +202,15 @@ def only_import(store: CaseStore) -> Iterator[None]:
     StudyError
         Another program imports into the same folder, or the folder cannot be written.
     """
-    path = store.root / ".import.lock"
-    with written(store.root):
-        store.root.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
-    with file:
-        try:
-            _lock(file)
-        except OSError as error:
+    with ExitStack() as holding:
+        with written(store.root):
+            store.root.mkdir(parents=True, exist_ok=True)
+            ours = holding.enter_context(held_now(store.root / ".import.lock"))
+        if not ours:
             raise StudyError(
                 f"{store.root}: expected one import at a time, found another going on; wait until it has ended."
-            ) from error
-        yield  # the empty file stays: taking it away would let two others hold two locks
-
-
-def _lock(file: BinaryIO) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            )
+        yield
 
 
 @contextmanager

@@ -70,27 +70,26 @@ class TruthPanel(QFrame):
         self._go_on()
 
 
-class BreakPage(QWidget):
-    """Offers a break, then waits until the reader goes on; no case is open meanwhile."""
+class _WaitingPage(QWidget):
+    """A sentence in the middle of the screen with buttons under it; the last one goes on, and so does Enter."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, button: QPushButton, *others: QPushButton, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self.setObjectName("breakPage")
+        self.setObjectName(name)
         self._go_on: Callable[[], object] = _nothing
         self.words = QLabel("")
         self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.words.setWordWrap(True)
-        self.take = QPushButton(_tr("Take a break   Pause"))
-        self.take.setObjectName("takeBreak")
-        self.button = QPushButton(_tr("Go on reading   Enter"))
-        self.button.setObjectName("goOn")
-        self.button.setProperty("role", "primary")
-        self.take.clicked.connect(self.take_break)
-        self.button.clicked.connect(self.enter)
+        self.words.setTextFormat(Qt.TextFormat.PlainText)
+        self.button = button
+        button.setProperty("role", "primary")
+        button.clicked.connect(self.enter)
         row = QHBoxLayout()
         row.addStretch(1)
-        row.addWidget(self.take)
-        row.addWidget(self.button)
+        for part in (*others, button):
+            row.addWidget(part)
         row.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setSpacing(20)
@@ -98,6 +97,21 @@ class BreakPage(QWidget):
         layout.addWidget(self.words)
         layout.addLayout(row)
         layout.addStretch(3)
+
+    def enter(self) -> None:
+        self._go_on()
+
+
+class BreakPage(_WaitingPage):
+    """Offers a break, then waits until the reader goes on; no case is open meanwhile."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self.take = QPushButton(_tr("Take a break   Pause"))
+        self.take.setObjectName("takeBreak")
+        go_on = QPushButton(_tr("Go on reading   Enter"))
+        go_on.setObjectName("goOn")
+        super().__init__("breakPage", go_on, self.take, parent=parent)
+        self.take.clicked.connect(self.take_break)
 
     def offer(self, minutes: float, go_on: Callable[[], object]) -> None:
         """Ask whether the reader wants to rest after so many minutes of reading."""
@@ -113,40 +127,16 @@ class BreakPage(QWidget):
         self.words.setText(_tr("Break. No case is open and no reading time runs. Press Enter to go on."))
         self.button.setFocus(Qt.FocusReason.OtherFocusReason)
 
-    def enter(self) -> None:
-        self._go_on()
 
-
-class RetryPage(QWidget):
+class RetryPage(_WaitingPage):
     """Says why the next case does not come, and lets the reader try again."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("retryPage")
-        self._go_on: Callable[[], object] = _nothing
-        self.words = QLabel("")
-        self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.words.setWordWrap(True)
-        self.words.setTextFormat(Qt.TextFormat.PlainText)
-        self.button = QPushButton(_tr("Try again   Enter"))
-        self.button.setObjectName("tryAgain")
-        self.button.setProperty("role", "primary")
-        self.button.setToolTip(_tr("Open the next case once more  (Enter or F12)"))
-        self.button.clicked.connect(self.enter)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.button)
-        row.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setSpacing(20)
-        layout.addStretch(2)
-        layout.addWidget(self.words)
-        layout.addLayout(row)
-        layout.addStretch(3)
+        again = QPushButton(_tr("Try again   Enter"))
+        again.setObjectName("tryAgain")
+        again.setToolTip(_tr("Open the next case once more  (Enter or F12)"))
+        super().__init__("retryPage", again, parent=parent)
 
     def show_why(self, sentence: str, go_on: Callable[[], object]) -> None:
         self._go_on = go_on
         self.words.setText(sentence)
-
-    def enter(self) -> None:
-        self._go_on()
