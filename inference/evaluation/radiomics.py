@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
+PIXEL_MM = 0.25  # of every lesion that is measured, whatever it was stored at
 _BINS = 32
 _STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # distance 1; the matrices are symmetric
 
@@ -114,25 +115,52 @@ def _glcm_features(p: NDArray[np.float64]) -> dict[str, float]:
 
 
 def shape_features(mask: NDArray[np.bool_], pixel_mm: float) -> dict[str, float]:
-    """Size and form of a region in the plane; lengths in mm, areas in mm2."""
-    lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    largest = max(lines, key=cv2.contourArea)
-    area = float(mask.sum()) * pixel_mm**2
-    perimeter = float(cv2.arcLength(largest, True)) * pixel_mm
-    hull = cv2.convexHull(largest)[:, 0].astype(np.float64)
-    at = np.argwhere(mask) * pixel_mm
-    spread = np.sort(np.linalg.eigvalsh(np.cov(at.T)))[::-1] if len(at) > 2 else np.zeros(2)
-    major, minor = (4.0 * float(np.sqrt(max(v, 0.0))) for v in spread)
+    """Size and form of a region in the plane; lengths in mm, areas in mm2.
+
+    Parameters
+    ----------
+    mask
+        (rows, cols) with at least one pixel set.
+
+    Notes
+    -----
+    As IBSI section 3.1 in two dimensions: area, perimeter and hull are those of one mesh, the line half-way between
+    a pixel inside and its neighbour outside (marching squares), so that circularity and solidity cannot exceed 1
+    however small the region is. Several parts count together; pixels that touch at a corner are joined. The axes
+    are 4 times the root of the eigenvalues of the pixel centres' population covariance.
+    """
+    area, perimeter = (value * pixel_mm**power for value, power in zip(_mesh(mask), (2, 1), strict=True))
+    inside = np.argwhere(mask).astype(np.float64)
+    # every corner of the mesh lies half a pixel above, below or beside a pixel's centre
+    around = inside[:, None] + 0.5 * np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
+    hull = cv2.convexHull(around.reshape(-1, 2).astype(np.float32))[:, 0]
+    spread = (
+        np.sort(np.linalg.eigvalsh(np.cov(inside.T, bias=True)))[::-1] if len(inside) > 1 else np.zeros(2)
+    )
+    major, minor = (4.0 * float(np.sqrt(max(v, 0.0))) * pixel_mm for v in spread)
     return {
         "area": area,
         "perimeter": perimeter,
-        "greatest diameter": float(pdist(hull).max()) * pixel_mm if len(hull) > 1 else pixel_mm,
+        "greatest diameter": float(pdist(hull.astype(np.float64)).max()) * pixel_mm,
         "major axis": major,
         "minor axis": minor,
         "elongation": minor / major if major > 0 else 1.0,
-        "circularity": 4 * np.pi * area / perimeter**2 if perimeter > 0 else 1.0,
-        "solidity": area / max(float(cv2.contourArea(cv2.convexHull(largest))) * pixel_mm**2, 1e-9),
+        "circularity": 4 * np.pi * area / perimeter**2,
+        "solidity": area / (float(cv2.contourArea(hull)) * pixel_mm**2),
     }
+
+
+def _mesh(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Area and length of the line half-way between pixels inside and outside, in pixels; holes are left out."""
+    set_ = np.pad(mask, 1).astype(np.int64)
+    # the four pixels round each corner: how many are inside, and whether two stand across from each other
+    of_four = set_[:-1, :-1] + set_[:-1, 1:] + set_[1:, :-1] + set_[1:, 1:]
+    across = (of_four == 2) & (set_[:-1, :-1] == set_[1:, 1:])
+    count = np.bincount(of_four.ravel(), minlength=5)
+    diagonal = int(across.sum())
+    area = count[1] / 8 + (count[2] - diagonal) / 2 + diagonal * 0.75 + count[3] * 0.875 + count[4]
+    length = (count[1] + count[3] + 2 * diagonal) * np.sqrt(0.5) + (count[2] - diagonal)
+    return float(area), float(length)
 
 
 def lesion_features(
@@ -140,13 +168,42 @@ def lesion_features(
 ) -> dict[str, float]:
     """All features of a lesion: shape once, first-order and co-occurrence of each named image.
 
+    Images and mask are brought to pixels of ``PIXEL_MM`` first (IBSI section 2.4): texture at distance 1 means the
+    same only where a pixel is of one size for all lesions.
+
     Raises
     ------
     ValueError
         The mask is empty.
     """
-    out = {f"shape {name}": value for name, value in shape_features(mask, pixel_mm).items()}
+    images = {title: resampled(image, pixel_mm) for title, image in images.items()}
+    mask = resampled_mask(mask, pixel_mm)
+    out = {f"shape {name}": value for name, value in shape_features(mask, PIXEL_MM).items()}
     for title, image in images.items():
         out |= {f"{title} {name}": value for name, value in first_order(image[mask]).items()}
         out |= {f"{title} glcm {name}": value for name, value in cooccurrence(levels_of(image, mask)).items()}
     return out
+
+
+def resampled(image: NDArray[np.float64], pixel_mm: float) -> NDArray[np.float64]:
+    """An image of pixels of ``pixel_mm`` at pixels of ``PIXEL_MM``: averaged down, or interpolated up."""
+    scale = pixel_mm / PIXEL_MM
+    rows, cols = (max(1, round(n * scale)) for n in image.shape)
+    if (rows, cols) == image.shape:
+        return image
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (cols, rows), interpolation=way), np.float64)
+
+
+def resampled_mask(mask: NDArray[np.bool_], pixel_mm: float) -> NDArray[np.bool_]:
+    """A mask at pixels of ``PIXEL_MM``, half covered is inside; one that would vanish keeps its fullest pixel.
+
+    Raises
+    ------
+    ValueError
+        The mask is empty.
+    """
+    if not mask.any():
+        raise ValueError("region: expected at least one pixel, found none")
+    share = resampled(mask.astype(np.float64), pixel_mm)
+    return np.asarray(share >= min(0.5, float(share.max())), bool)

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from inference.evaluation.radiomics import lesion_features
 from inference.preprocessing.cesm import MARGIN_MM
-from inference.training.cesm_data import CropSet
+from inference.training.cesm_data import REACH, CropSet
 
 _ALIKE = 0.9  # Spearman correlation above which the later of two features goes
 _SIGNIFICANT = 0.05
@@ -48,7 +48,7 @@ def pixel_mm_of(mask: NDArray[np.bool_]) -> float:
     """Millimetres per pixel of a kept crop, from its mask: 5 mm lie between the lesion and the square's side."""
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     extent = max(rows[-1] + 1 - rows[0], cols[-1] + 1 - cols[0])
-    inner = len(mask) / 1.25
+    inner = len(mask) / REACH
     return float(2.0 * MARGIN_MM / max(inner - extent, 1.0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from inference.evaluation.radiomics import (
     first_order,
     lesion_features,
     levels_of,
+    resampled_mask,
     shape_features,
 )
 
@@ -58,8 +60,76 @@ def test_a_disc_has_the_size_and_form_of_a_disc() -> None:
     assert found["greatest diameter"] == pytest.approx(30, rel=0.01)
     assert found["major axis"] == pytest.approx(30, rel=0.01)
     assert found["elongation"] == pytest.approx(1, rel=0.01)
-    assert found["solidity"] == pytest.approx(1, abs=0.03)
-    assert 0.85 < found["circularity"] < 1.02  # a line of pixels is a little longer than the circle
+    assert 0.97 < found["solidity"] <= 1
+    assert 0.85 < found["circularity"] <= 1  # a line between pixels is a little longer than the circle
+
+
+def test_the_shape_of_a_small_square_is_what_the_mesh_between_its_pixels_gives() -> None:
+    # 5 x 5 pixels: the line half-way to the neighbours is a square of side 5 whose corners are cut by half a pixel
+    mask = np.zeros((9, 9), bool)
+    mask[2:7, 2:7] = True
+    found = shape_features(mask, 0.5)
+    assert found["area"] == pytest.approx((25 - 4 / 8) * 0.25)
+    assert found["perimeter"] == pytest.approx((4 * 4 + 4 * np.sqrt(0.5)) * 0.5)
+    assert found["solidity"] == pytest.approx(1.0)  # it is convex
+    assert found["greatest diameter"] == pytest.approx(np.sqrt(5**2 + 4**2) * 0.5)
+    assert found["major axis"] == pytest.approx(4 * np.sqrt(2.0) * 0.5)  # population variance of -2..2 is 2
+
+
+def test_a_hole_and_a_second_part_count_in_area_and_perimeter_and_a_corner_joins() -> None:
+    ring = np.ones((3, 3), bool)
+    ring[1, 1] = False
+    found = shape_features(ring, 1.0)
+    assert found["area"] == pytest.approx(9 - 0.5 - 0.5)  # the hole is a diamond of half a pixel
+    assert found["perimeter"] == pytest.approx(8 + 8 * np.sqrt(0.5))
+    two = np.eye(2, dtype=bool)
+    assert shape_features(two, 1.0)["area"] == pytest.approx(6 / 8 + 0.75)
+    one = shape_features(np.ones((1, 1), bool), 1.0)
+    assert (one["area"], one["solidity"]) == (pytest.approx(0.5), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 4, 6, 10, 20])
+def test_no_disc_however_small_is_rounder_or_more_solid_than_can_be(radius: int) -> None:
+    r, c = np.mgrid[:60, :60]
+    found = shape_features((r - 30) ** 2 + (c - 30) ** 2 <= radius**2, 0.1)
+    assert 0.75 < found["circularity"] <= 1  # the line goes round the pixels, a little longer than the circle
+    assert 0.9 < found["solidity"] <= 1
+    assert found["elongation"] == pytest.approx(1)
+
+
+def test_no_ragged_region_is_rounder_or_more_solid_than_can_be() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        mask = rng.random((6, 7)) < 0.6
+        mask[3, 3] = True
+        found = shape_features(mask, 0.25)
+        assert 0 < found["circularity"] <= 1
+        assert 0 < found["solidity"] <= 1 + 1e-9
+
+
+def test_texture_does_not_depend_on_the_size_that_a_lesions_crop_was_kept_at() -> None:
+    rng = np.random.default_rng(2)
+    field = cv2.GaussianBlur(
+        rng.normal(size=(320, 320)), (0, 0), 6.0
+    )  # 40 mm at 0.125 mm, blurred over 0.75 mm
+    r, c = np.mgrid[:320, :320]
+    whole = ((r - 160) ** 2 + (c - 160) ** 2 <= 120**2).astype(np.float64)
+    found = []
+    for size in (320, 200, 160):
+        image, share = (cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (field, whole))
+        found.append(lesion_features({"low": image}, share >= 0.5, 40.0 / size))
+    for name in ("correlation", "inverse difference", "joint entropy"):
+        values = [one[f"low glcm {name}"] for one in found]
+        assert values == pytest.approx([values[0]] * 3, rel=0.03), name
+    assert [one["shape area"] for one in found] == pytest.approx([np.pi * 15**2] * 3, rel=0.01)
+
+
+def test_a_lesion_smaller_than_a_pixel_keeps_one_and_an_empty_mask_is_refused() -> None:
+    mask = np.zeros((50, 50), bool)
+    mask[21, 21] = True
+    assert resampled_mask(mask, 0.05).sum() == 1
+    with pytest.raises(ValueError, match="found none"):
+        lesion_features({}, np.zeros((4, 4), bool), 0.25)
 
 
 def test_levels_span_the_regions_own_range() -> None:
