@@ -14,6 +14,8 @@ from inference.engine import InferenceCancelled
 from inference.exam.types import Exam, InferenceError, ViewImage, exam_digest
 from inference.lesions import GivenLesion, LesionEngine
 from inference.model_card import ModelError
+from inference.model_facts import model_facts
+from inference.preprocessing.calcification import cut, prepare_view
 from inference.registry import load_card, why_not
 from inference.results import ExamResult
 from inference.training.calcification_page import document
@@ -95,6 +97,30 @@ def test_the_scores_are_the_most_suspicious_group_and_repeat_exactly(
     assert result.view_scores[phantom.image.key] == pytest.approx(most)
     again = engine.analyse(exam_of(phantom.image), lambda _f, _t: None, lambda: False)
     assert again.detections == result.detections
+
+
+def test_a_film_of_coarse_pixels_is_read_with_its_own_calibration_and_the_reader_is_told(
+    engine: CalcificationEngine, result: ExamResult
+) -> None:
+    film = group_view(SEED, difficult=True, coarse=True)
+    told = engine.analyse(exam_of(film.image), lambda _f, _t: None, lambda: False).warnings
+    assert any("pixels of 0.20 mm" in text and film.image.view.label in text for text in told)
+    assert not any("pixels of" in text for text in result.warnings)
+    crop = cut(prepare_view(film.image), 200.0, 200.0)[None]
+    assert engine.judged(crop, coarse=True)[0][0] != engine.judged(crop)[0][0]
+
+
+def test_the_card_tells_how_fast_it_is_and_its_points_differ(engine: CalcificationEngine) -> None:
+    assert model_facts(engine.card).seconds_per_exam is not None
+    for level in ("box", "lesion"):
+        values = [p.threshold for p in engine.card.operating_points if p.level == level]
+        assert len(set(values)) == len(values) == 3, f"{level}: each name is a point of its own"
+
+
+def test_every_member_is_better_than_chance_on_every_kind_of_phantom(engine: CalcificationEngine) -> None:
+    for world in ("group", "exam", "traps", "coarse"):
+        for row in engine.card.evaluation["phantom"][world]["members"]:
+            assert row["auc"]["lo"] > 0.5, f"{row['name']} on {world}"
 
 
 def test_given_groups_are_scored_and_other_lesions_left_out(
