@@ -18,6 +18,7 @@ ENGINES = (
     "preprocessing/calcification", "preprocessing/cesm", "preprocessing/four_view", "preprocessing/input_checks",
     "preprocessing/pipeline", "preprocessing/pixel_size", "registry", "torch_engine", "worker",
 )  # fmt: skip
+_BESIDE = ("app/model_shelf.py", "resources/files.py")  # what else says why a model cannot run
 _NOT_SHOWN = frozenset({"ValueError", "compile", "debug", "info", "warning", "error", "exception", "define"})
 _LEAST_LETTERS = 6
 _WORDS = re.compile(r"[A-Za-z]{2,}[^A-Za-z{}]* [^{}]*[A-Za-z]{2,}|\w+ \{|\} \w{2,}")
@@ -25,8 +26,8 @@ _WORDS = re.compile(r"[A-Za-z]{2,}[^A-Za-z{}]* [^{}]*[A-Za-z]{2,}|\w+ \{|\} \w{2
 
 def engine_sentences() -> Iterator[str]:
     """Yield every template of the engines' modules; a module that is gone raises FileNotFoundError."""
-    for name in ENGINES:
-        yield from templates_of((ROOT / "inference" / f"{name}.py").read_text(encoding="utf-8"))
+    for name in (*(f"inference/{name}.py" for name in ENGINES), *_BESIDE):
+        yield from templates_of((ROOT / name).read_text(encoding="utf-8"))
 
 
 def templates_of(source: str) -> Iterator[str]:
@@ -71,6 +72,8 @@ def _not_shown(tree: ast.Module) -> Iterator[ast.AST]:
                         for x in ast.walk(part.format_spec))  # fmt: skip
         elif isinstance(node, ast.ClassDef):
             yield from (x for part in node.body if isinstance(part, ast.Assign) for x in ast.walk(part))
+        elif isinstance(node, ast.Compare):
+            yield from node.comparators
         elif isinstance(node, ast.Call) and _called(node) in _NOT_SHOWN:
             yield from (x for part in node.args for x in ast.walk(part))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):

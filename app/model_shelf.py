@@ -1,7 +1,8 @@
 """Looks into the model folders, checks and times their models, and makes engines of those that are chosen.
 
 A model that is chosen in the settings is asked from the next exam on; one that is no longer chosen gives its process back.
-Nothing of a damaged folder is hidden: the list has it with the reason.
+Nothing of a damaged folder is hidden: the list has it with the reason, in English as the engines speak; the screen
+translates it.
 """
 
 from __future__ import annotations
@@ -37,15 +38,10 @@ from inference.registry import why_not
 from inference.results import ExamResult
 from inference.worker import EngineSpec, WorkerEngine
 from resources.files import UserFacingError
-from resources.translation import translate
 
 log = logging.getLogger(__name__)
 
 MEASURES_FILE = "model_times.json"
-
-
-def _tr(text: str) -> str:
-    return translate("models", text)
 
 
 class Measures:
@@ -289,14 +285,19 @@ class FolderShelf:
             try:
                 card = self._card(folder)
             except UserFacingError as error:
-                problem = error if folder.name == model else problem
+                if folder.name == model:
+                    problem = error
                 continue
             if card.model_id == model:
                 return card
-        words = _tr(
-            "Model {0}: expected its folder on this station, found none; choose another in the settings."
+        if problem is not None:
+            raise UserFacingError(
+                f"Model {model}: its card cannot be read ({problem}); copy the model folder again or choose another "
+                "model in the settings."
+            ) from problem
+        raise UserFacingError(
+            f"Model {model}: expected its folder on this station, found none; choose another in the settings."
         )
-        raise problem or UserFacingError(words.format(model))
 
     def _card(self, folder: Path) -> ModelCard:
         """A card, read once as long as its file is the same: models are looked up on the window's thread."""
@@ -317,18 +318,17 @@ def _standing(card: ModelCard, *, needs_cuda: bool, cuda: bool) -> tuple[Standin
     if card.weights_path.is_file():
         found = file_sha256(card.weights_path)
         if found != card.weights_sha256:
-            words = _tr(
-                "Model {0}: weights {1}: expected SHA-256 {2}…, found {3}…; the file was changed or is damaged, "
-                "copy the model folder again."
+            sentence = (
+                f"Model {card.model_id}: weights {card.weights_file}: expected SHA-256 {card.weights_sha256[:12]}..., "
+                f"found {found[:12]}...; the file was changed or is damaged, copy the model folder again."
             )
-            sentence = words.format(card.model_id, card.weights_file, card.weights_sha256[:12], found[:12])
             return Standing.DAMAGED, sentence
     reason = why_not(card)
     if reason is not None:
         return Standing.CANNOT, reason
     if needs_cuda and not cuda:
-        words = _tr("Model {0}: it needs a CUDA device, and this computer has none that works.")
-        return Standing.CANNOT, words.format(card.model_id)
+        sentence = f"Model {card.model_id}: it needs a CUDA device, and this computer has none that works."
+        return Standing.CANNOT, sentence
     return Standing.RUNS, ""
 
 
@@ -338,8 +338,10 @@ def _named_once(models: Sequence[InstalledModel]) -> tuple[InstalledModel, ...]:
     made: list[InstalledModel] = []
     for one in models:
         if one.model_id and one.model_id in seen:
-            words = _tr("Model {0}: its id is already that of the folder {1}; give one of them another id.")
-            reason = words.format(one.model_id, seen[one.model_id])
+            reason = (
+                f"Model {one.model_id}: its id is already that of the folder {seen[one.model_id]}; give one of them "
+                "another id."
+            )
             made.append(
                 InstalledModel(
                     folder=one.folder,

@@ -174,8 +174,10 @@ class AiAsking:
         failed = [run.why for run in ended if run.state is RunState.FAILED]
         if failed:
             words = _tr("AI not available, the analysis failed: {0}")
-            return AiView(failure=words.format(" ".join(told(why) for why in failed)), runs=runs)
-        absent = " ".join(told(run.why) for run in ended) or _tr("no model is chosen")
+            return AiView(
+                failure=words.format(" ".join(dict.fromkeys(told(why) for why in failed))), runs=runs
+            )
+        absent = " ".join(dict.fromkeys(told(run.why) for run in ended)) or _tr("no model is chosen")
         return AiView(absent=_tr("AI not available for this exam: {0}").format(absent), runs=runs)
 
 

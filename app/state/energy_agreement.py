@@ -207,7 +207,8 @@ def _line(lesion: LesionAgreement) -> str:
 
 
 def alone_words(findings: Sequence[AiFinding], points: Sequence[OperatingPoint]) -> tuple[str, ...]:
-    """Say lesion by lesion whether each image of the pair alone calls it malignant, the rule last.
+    """Say lesion by lesion what each image of the pair alone and both together make of it and whether the two
+    agree at the card's point, the rule last.
 
     Parameters
     ----------
@@ -226,14 +227,15 @@ def alone_words(findings: Sequence[AiFinding], points: Sequence[OperatingPoint])
             continue
         low, recombined = scores["low"], scores["recombined"]
         where = {
-            (True, True): _tr("BOTH"),
-            (True, False): _tr("low energy only"),
-            (False, True): _tr("recombined only"),
-            (False, False): _tr("neither alone"),
+            (True, True): _tr("agree: malignant"),
+            (True, False): _tr("disagree: low energy only"),
+            (False, True): _tr("disagree: recombined only"),
+            (False, False): _tr("agree: not malignant"),
         }[(low >= cut, recombined >= cut)]
+        both = _tr(", both {0:.0f} %").format(100 * scores["both"]) if "both" in scores else ""
         lines.append(
-            f"{one.tag}  {one.laterality.value}  {100 * low:.0f} % / {100 * recombined:.0f} %  {where}"
+            f"{one.tag}  {one.laterality.value}  {100 * low:.0f} % / {100 * recombined:.0f} %{both}  {where}"
         )
     if not lines:
         return ()
-    return (*lines, _tr("malignancy from each image alone, {0:.2f} or above").format(cut))
+    return (*lines, _tr("malignancy from each image alone, malignant from {0:.2f} on").format(cut))

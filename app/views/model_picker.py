@@ -160,7 +160,9 @@ class ModelPicker(QWidget):
         self.found = found
         self.again.setEnabled(True)
         broken = sum(one.standing is not Standing.RUNS for one in found.models)
-        words = _tr("{0} models installed, {1} of them cannot run.").format(len(found.models), broken)
+        words = _tr("{0} models installed, all of them can run.").format(len(found.models))
+        if broken:
+            words = _tr("{0} models installed, {1} of them cannot run.").format(len(found.models), broken)
         self.note.setText(words if found.models else _tr("No model is installed."))
         if not found.devices:
             self.note.setText(f"{self.note.text()}  {_tr('Trying the devices …')}")

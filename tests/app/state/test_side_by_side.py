@@ -175,9 +175,13 @@ def test_a_lesion_on_both_images_of_an_exposure_is_one_finding_with_malignancy_a
     assert "≥ high sensitivity (0.20), ≥ highest Youden index (0.50), < high specificity (0.90)" in words
     assert "Malignancy by image: low energy alone 31 %, recombined alone 86 %, both 80 %" in words
     assert alone_words(found, points) == (
-        f"1  {found[0].laterality.value}  31 % / 86 %  recombined only",
-        "malignancy from each image alone, 0.50 or above",
+        f"1  {found[0].laterality.value}  31 % / 86 %, both 80 %  disagree: recombined only",
+        "malignancy from each image alone, malignant from 0.50 on",
     )
+    sure = (replace(points[1], threshold=0.2),)
+    assert alone_words(found, sure)[0].endswith("both 80 %  agree: malignant")
+    unsure = (replace(points[1], threshold=0.9),)
+    assert alone_words(found, unsure)[0].endswith("both 80 %  agree: not malignant")
     assert alone_words(ai_findings(BASE, EXAM.images), points) == ()
     assert malignancy_words(found[0]) == ""
     assert malignancy_words(replace(found[0], judged=True)) == "malignancy 80 %"
