@@ -26,7 +26,7 @@ from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
 from inference.model_card import ModelError, checked_weights, read_card
 from inference.models.calcification import CalcificationNet, answers, looked_at, member_state, networks_of
-from inference.preprocessing.calcification import CROP_PX, WORK_MM, CalcificationView, cut, prepare_view
+from inference.preprocessing.calcification import CROP_PX, CalcificationView, cut, prepare_view
 from inference.preprocessing.calcification_candidates import MOST, Candidate, find_candidates
 from inference.preprocessing.layout import box_to_canvas, box_to_stored, map_to_stored, point_to_stored
 from inference.results import Detection, ExamResult, Heatmap
@@ -301,8 +301,8 @@ def _coarse_words(views: Sequence[tuple[str, float]]) -> list[str]:
         return []
     names = ", ".join(dict.fromkeys(label for label, _ in views))
     return [
-        f"{names}: pixels of {max(mm for _, mm in views):.2f} mm blur calcifications; the model learnt from "
-        f"{WORK_MM:.1f} mm, and its chances here are set on simulated film alone: groups may be missed or mistaken."
+        f"{names}: pixels of {max(mm for _, mm in views):.2f} mm blur calcifications; of such pixels the model has "
+        "met simulated film alone: groups may be missed or mistaken."
     ]
 
 
