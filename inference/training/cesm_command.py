@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 
 from inference.cesm_engine import CesmEngine
@@ -218,15 +217,18 @@ def measured_page(
 
 
 def seconds_per_exam(folder: Path) -> float:
-    """Median time of three four-view exams of 0.1 mm pixels on the CPU, the model loaded and used once before."""
+    """Least time of five four-view exams of 0.1 mm pixels on the CPU, the model loaded and used once before.
+
+    Other work on the computer can only make it longer, so the least is nearest to what the model costs.
+    """
     engine = CesmEngine(folder, "cpu")
     times = []
-    for seed in cesm_seeds("test", 4):
+    for seed in cesm_seeds("test", 6):
         exam = phantom_exam(PhantomSpec(seed=seed, cesm=True, pixel_mm=0.1, lesions=2)).exam
         begun = time.perf_counter()
         engine.analyse(exam, lambda _fraction, _text: None, lambda: False)
         times.append(time.perf_counter() - begun)
-    return round(float(np.median(times[1:])), 2)
+    return round(min(times[1:]), 2)
 
 
 def note_real(folder: Path, figures: Mapping[str, Any]) -> None:

@@ -128,23 +128,30 @@ def operating_points(
     specific = float(np.nextafter(well[int(np.ceil(_SURE * len(well) - 1e-9)) - 1], 2.0))
     middle = youden_threshold(truth, scores)
     counts = f"{int(truth.sum())} positive and {int((~truth).sum())} negative"
-    crossed = "; the point of the highest Youden index has it too, and is taken"
+    crossed = ": the point of the highest Youden index, which has it too and lies on the safe side"
     made = (
         (
             "high sensitivity",
             min(sensitive, middle),
-            f"highest threshold of sensitivity {_SURE} or more{crossed if sensitive > middle else ''}",
+            f"highest threshold of sensitivity {_SURE} or more",
+            sensitive > middle,
         ),
-        ("youden", middle, "highest Youden index"),
+        ("youden", middle, "highest Youden index", False),
         (
             "high specificity",
             max(min(specific, 1.0), middle),
-            f"lowest threshold of specificity {_SURE} or more{crossed if specific < middle else ''}",
+            f"lowest threshold of specificity {_SURE} or more",
+            specific < middle,
         ),
     )
     return [
-        {"name": name, "level": level, "threshold": round(value, 5), "how_set": f"{how} on {where}, {counts}"}
-        for name, value, how in made
+        {
+            "name": name,
+            "level": level,
+            "threshold": round(value, 5),
+            "how_set": f"{how} on {where}, {counts}{crossed if moved else ''}",
+        }
+        for name, value, how, moved in made
     ]
 
 
@@ -195,7 +202,7 @@ def calibrate_presence(
     raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     marks, truth = _marks(measured)
     slope, intercept = presence_scale(measured)
-    chance = np.array([scaled(x.presence, (slope, intercept)) for x in marks])
+    chance = np.array([scaled(x.presence, (slope, intercept)) for x in marks], np.float64)
     images = sum(case.views for case in measured)
     where = f"{len(measured)} {of}"
 
@@ -255,7 +262,7 @@ def presence_scale(measured: Sequence[CesmCase]) -> tuple[float, float]:
 def _marks(measured: Sequence[CesmCase]) -> tuple[list[FoundLesion], NDArray[np.bool_]]:
     """Candidates and whether each hits a lesion; those on harmless structures are left out."""
     marks = [x for case in measured for x in case.found if x.hits or not x.harmless]
-    return marks, np.array([bool(x.hits) for x in marks])
+    return marks, np.array([bool(x.hits) for x in marks], dtype=np.bool_)
 
 
 def logit(p: NDArray[np.float64]) -> NDArray[np.float64]:

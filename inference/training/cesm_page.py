@@ -181,10 +181,10 @@ def _alone(against: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if low is None or low.get("hi") is None or low["hi"] >= 0:
         return []
     return [
-        "Networks trained on the low-energy image alone are BETTER than those that are shown both: phantoms draw the "
-        "edge of every malignant lesion softer than that of a benign one on the low-energy image, whatever its type, and "
-        "networks that are shown enhancement, too, learn less of that in as many epochs. This says nothing of what "
-        "iodine adds in life; both images are shipped because real lesions need not differ so."
+        "Networks trained on the low-energy image alone are BETTER than those that are shown both: by construction "
+        "phantoms draw malignant lesions of every type otherwise than benign ones on that image (spicules, strands, "
+        "density, edge), and networks that are shown enhancement, too, learn less of it in as many epochs. This says "
+        "nothing of what iodine adds in life; the model that ships is shown both, for real lesions need not differ so.",
     ]
 
 

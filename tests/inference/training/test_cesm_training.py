@@ -213,7 +213,7 @@ def test_operating_points_of_kinds_that_hardly_overlap_do_not_cross() -> None:
     points = {p["name"]: p for p in operating_points(truth, scores, "breast", "here")}
     assert points["high sensitivity"]["threshold"] <= points["youden"]["threshold"]
     assert points["youden"]["threshold"] <= points["high specificity"]["threshold"]
-    assert "Youden index has it too" in points["high specificity"]["how_set"]
+    assert "Youden index, which has it too" in points["high specificity"]["how_set"]
     assert (scores[truth] >= points["high sensitivity"]["threshold"]).mean() >= 0.95
     assert (scores[~truth] < points["high specificity"]["threshold"]).mean() >= 0.95
 
