@@ -12,7 +12,7 @@ from pathlib import Path
 from inference.calcification_engine import CalcificationEngine
 from inference.device import chosen_device
 from inference.model_card import ModelError, read_card
-from inference.training.calcification_data import EXAM, GROUP, joined, phantom_crops
+from inference.training.calcification_data import COARSE, EXAM, GROUP, TRAPS, joined, phantom_crops
 from inference.training.calcification_loop import train_member
 from inference.training.calcification_packaging import (
     calibrate,
@@ -55,7 +55,8 @@ def ordered(order: EnsembleOrder) -> EnsembleRecipe:
         members = (members[order.member],)
     if order.steps is not None:
         members = tuple(
-            replace(m, steps=order.steps, validate_every=min(m.validate_every, order.steps)) for m in members
+            replace(m, steps=order.steps, harder_steps=0, validate_every=min(m.validate_every, order.steps))
+            for m in members
         )
     return replace(recipe, members=members)
 
@@ -72,6 +73,15 @@ def train_ensemble(order: EnsembleOrder) -> list[Path]:
         )
         for first, counts in ((TRAIN_SEEDS, recipe.train), (VALIDATION_SEEDS, recipe.validation))
     )
+    harder = tuple(
+        joined(
+            [
+                phantom_crops(world, range(first, first + count), order.cache, workers=order.workers)
+                for world, count in zip((TRAPS, COARSE), counts, strict=True)
+            ]
+        )
+        for first, counts in ((TRAIN_SEEDS, recipe.harder), (VALIDATION_SEEDS, recipe.harder_validation))
+    )
     _LOG.info("%d crops to learn from, %d to validate with", len(learning), len(validation))
     return [
         train_member(
@@ -80,6 +90,7 @@ def train_ensemble(order: EnsembleOrder) -> list[Path]:
             validation,
             order.out / member.name,
             device=chosen_device(order.device),
+            harder=(harder[0], harder[1]) if member.harder_steps else None,
             nothing_share=recipe.nothing_share,
         )
         for member in recipe.members

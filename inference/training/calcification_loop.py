@@ -26,7 +26,7 @@ from inference.metrics import delong_auc
 from inference.models.calcification import CalcificationNet, answers, crops_tensor
 from inference.models.crop_classifier import start_from_imagenet
 from inference.preprocessing.calcification import CROP_PX
-from inference.training.calcification_data import NONE, STORED_PX, Crops
+from inference.training.calcification_data import NONE, STORED_PX, Crops, joined
 from inference.training.calcification_recipe import MemberRecipe
 
 _LOG = logging.getLogger(__name__)
@@ -79,7 +79,10 @@ def _settle(model: CalcificationNet, recipe: MemberRecipe, crops: Crops) -> None
 
 
 def rate(recipe: MemberRecipe, step: int) -> float:
-    """Learning rate of a step: linear warm-up, then a cosine to a hundredth."""
+    """Learning rate of a step: linear warm-up, then a cosine to a hundredth; from half again in the second part."""
+    if step >= recipe.steps:
+        done = min(1.0, (step - recipe.steps) / max(1, recipe.harder_steps))
+        return recipe.learning_rate * 0.5 * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
     if step < recipe.warmup:
         return recipe.learning_rate * (step + 1) / recipe.warmup
     done = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
@@ -126,8 +129,12 @@ def middle(planes: NDArray[np.uint8], move: tuple[int, int] = (0, 0)) -> NDArray
     return planes[:, :, r : r + CROP_PX, c : c + CROP_PX]
 
 
-def train_step(recipe: MemberRecipe, run: Run, crops: Crops, nothing_share: float = 0.3) -> float:
-    """Take one step; returns the loss."""
+def train_step(
+    recipe: MemberRecipe, run: Run, crops: Crops, nothing_share: float = 0.3, harder: Crops | None = None
+) -> float:
+    """Take one step; returns the loss. ``harder`` crops are drawn from in every second step of the second part."""
+    if harder is not None and run.step >= recipe.steps and run.step % 2:
+        crops = harder
     rng = np.random.default_rng([recipe.seed, 2, run.step])
     torch.manual_seed(recipe.seed * 1_000_003 + run.step)
     run.model.train()
@@ -197,10 +204,18 @@ def train_member(
     validation: Crops,
     folder: Path,
     *,
+    harder: tuple[Crops, Crops] | None = None,
     device: str = "cpu",
     nothing_share: float = 0.3,
 ) -> Path:
-    """Run a member's recipe in ``folder``, resuming when it holds a checkpoint; returns its best weights."""
+    """Run a member's recipe in ``folder``, resuming when it holds a checkpoint; returns its best weights.
+
+    Parameters
+    ----------
+    harder
+        Difficult crops of the second part: to learn from, and to validate with beside the plain ones. What was best
+        in the first part is then no longer asked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     run = start(recipe, crops, device)
     path = folder / "history.json"
@@ -209,11 +224,15 @@ def train_member(
     history = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     history = [entry for entry in history if entry["step"] <= run.step]
     recent: list[float] = []
-    while run.step < recipe.steps:
-        recent.append(train_step(recipe, run, crops, nothing_share))
-        if run.step % recipe.validate_every == 0 or run.step == recipe.steps:
+    ends = {recipe.steps, recipe.all_steps}
+    while run.step < recipe.all_steps:
+        if run.step == recipe.steps:
+            run.best = -1.0
+        recent.append(train_step(recipe, run, crops, nothing_share, harder[0] if harder else None))
+        if run.step % recipe.validate_every == 0 or run.step in ends:
             entry = {"step": run.step, "loss": float(np.mean(recent))}
-            entry |= validated(run.average, validation, run.device)
+            asked = joined([validation, harder[1]]) if harder and run.step > recipe.steps else validation
+            entry |= validated(run.average, asked, run.device)
             recent = []
             history.append(entry)
             _LOG.info("%s: %s", recipe.name, {k: round(v, 4) for k, v in entry.items()})
@@ -222,7 +241,7 @@ def train_member(
                 run.best = mark
                 save_weights(run.average, folder / "best.safetensors")
             path.write_text(json.dumps(history, indent=1), encoding="utf-8")
-        if run.step % recipe.checkpoint_every == 0 or run.step == recipe.steps:
+        if run.step % recipe.checkpoint_every == 0 or run.step in ends:
             save_checkpoint(run, folder)
     return folder / "best.safetensors"
 

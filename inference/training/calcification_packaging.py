@@ -50,7 +50,7 @@ from inference.training.calcification_points import (
     malignancy_points,
     measured_points,
 )
-from inference.training.calcification_recipe import EnsembleRecipe
+from inference.training.calcification_recipe import EnsembleRecipe, MemberRecipe
 from inference.training.data import TEST_SEEDS, TRAIN_SEEDS, VALIDATION_SEEDS
 from resources.files import read_json
 from resources.vocabulary import FindingType
@@ -81,19 +81,21 @@ def package(recipe: EnsembleRecipe, runs: Path, folder: Path, *, version: str) -
     target = folder / WEIGHTS
     safetensors.torch.save_file(state, target)
     target.chmod(0o644)  # it is written for its owner alone, but a model folder is for all users
-    steps = {m.name: _kept(runs / m.name / "history.json", m.steps) for m in trained}
+    steps = {m.name: _kept(runs / m.name / "history.json", m) for m in trained}
     raw = _card(recipe, [asdict(m.network) for m in trained], version, file_sha256(target), steps)
     return write_card(folder, raw)
 
 
-def _kept(path: Path, wanted: int) -> str:
+def _kept(path: Path, member: MemberRecipe) -> str:
     entries = read_json(path) if path.is_file() else []
     if not isinstance(entries, list) or not entries:
         return "no history"
+    last = entries[-1]["step"]
     best = max(
-        entries, key=lambda e: e["validation_malignancy_auc"] + 0.25 * e.get("validation_group_auc", 0.0)
+        [e for e in entries if e["step"] > member.steps] or entries,
+        key=lambda e: e["validation_malignancy_auc"] + 0.25 * e.get("validation_group_auc", 0.0),
     )
-    return f"{entries[-1]['step']} of {wanted} steps run, step {best['step']} kept"
+    return f"{last} of {member.all_steps} steps run, step {best['step']} kept"
 
 
 def judged(engine: CalcificationEngine, crops: Crops) -> Judged:
@@ -294,8 +296,9 @@ def _card(
         "malignant; both as calibrated on synthetic phantoms, half of whose groups are malignant; not "
         "probabilities for a patient.",
         "training_data": f"{recipe.train[0]} synthetic views with 2 to 5 groups each, benign and malignant drawn to "
-        f"overlap, and {recipe.train[1]} four-view phantoms with calcifications (seeds from 0; pixels of 0.1 mm); "
-        f"{kept}. EfficientNet-Lite members started from ImageNet weights (Apache-2.0), the others from random "
+        f"overlap, and {recipe.train[1]} four-view phantoms with calcifications (seeds from 0; pixels of 0.1 mm); in the last steps every second "
+        f"batch from {recipe.harder[0]} views with faint groups, lone specks and fibres and {recipe.harder[1]} such views as "
+        f"scanned film of 0.2 mm; {kept}. EfficientNet-Lite members started from ImageNet weights (Apache-2.0), the others from random "
         "ones. No patient's image was used.",
         "licence": "Apache-2.0, weights included",
         "known_limits": [
@@ -306,7 +309,7 @@ def _card(
             "Seeks groups of at least three spots within 10 mm; single calcifications and larger areas are not "
             "gathered, and a group wider than the crop of 12.8 mm is judged by its middle.",
             "Judges every view by itself; CC and MLO are not matched.",
-            "Pixels of 0.1 mm were learnt from; coarser ones blur the specks that it judges by. Above 0.15 mm the chances "
+            "Mostly pixels of 0.1 mm were learnt from; coarser ones blur the specks that it judges by. Above 0.15 mm the chances "
             "have a calibration of their own, from simulated film of 0.2 mm, but the thresholds are those of fine pixels: "
             "what they give there is in the table of coarse views, and every such result says so.",
             "The least height of a spot on coarse pixels was chosen by looking at fifty films of mini-MIAS, so its "

@@ -18,7 +18,8 @@ class MemberRecipe:
     name: str
     network: CropConfig
     imagenet: str
-    steps: int
+    steps: int  # on plain views
+    harder_steps: int = 0  # then, every second one on difficult views, from half the rate down
     learning_rate: float
     weight_decay: float = 1e-3
     warmup: int = 30
@@ -28,6 +29,11 @@ class MemberRecipe:
     validate_every: int = 100
     checkpoint_every: int = 50
     seed: int = 2021
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of both parts."""
+        return self.steps + self.harder_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class EnsembleRecipe:
     train: tuple[int, int] = (220, 16)
     validation: tuple[int, int] = (50, 8)  # choose the steps kept
     calibration: tuple[int, int, int, int] = (50, 20, 60, 80)  # set calibration and operating points
+    harder: tuple[int, int] = (80, 120)  # views with traps, and as film, of the second part
+    harder_validation: tuple[int, int] = (20, 20)  # with the plain ones they choose its step
     nothing_share: float = 0.3  # of a batch: false candidates
 
 
@@ -49,6 +57,7 @@ def _lite(number: int) -> MemberRecipe:
         network=CropConfig(backbone=name, level=3, cbam=False, size=128, dropout=0.2, frozen_depthwise=True),
         imagenet="package",
         steps=400,
+        harder_steps=150,
         learning_rate=1.5e-3,
         settled=True,
         seed=2021 + number,
@@ -71,6 +80,7 @@ SMALL = EnsembleRecipe(
             network=CropConfig(backbone="resnet18d", level=1, cbam=False, size=128, dropout=0.1),
             imagenet="none",
             steps=600,
+            harder_steps=150,
             learning_rate=2e-3,
             seed=2024,
         ),
@@ -79,6 +89,7 @@ SMALL = EnsembleRecipe(
             network=CropConfig(backbone="resnet10t", level=2, cbam=False, size=128, dropout=0.1),
             imagenet="none",
             steps=600,
+            harder_steps=150,
             learning_rate=2e-3,
             seed=2025,
         ),
@@ -92,6 +103,7 @@ def _paper(backbone: str, size: int, number: int) -> MemberRecipe:
         network=CropConfig(backbone=backbone, level=4, cbam=False, size=size, dropout=0.2),
         imagenet="timm",
         steps=6000,
+        harder_steps=2000,
         learning_rate=1e-4,
         weight_decay=1e-4,
         warmup=200,
@@ -116,6 +128,8 @@ PAPER = EnsembleRecipe(
     train=(3000, 300),
     validation=(300, 60),
     calibration=(300, 60, 200, 200),
+    harder=(1000, 1000),
+    harder_validation=(60, 60),
 )
 
 RECIPES = {SMALL.name: SMALL, PAPER.name: PAPER}

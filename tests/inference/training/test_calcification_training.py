@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from inference.training.calcification_film import as_film
 from inference.training.calcification_loop import (
     drawn_batch,
     load_checkpoint,
+    rate,
     save_checkpoint,
     start,
     train_member,
@@ -138,6 +140,31 @@ def test_a_run_that_was_cut_off_equals_one_that_never_stopped(tmp_path: Path) ->
         assert torch.equal(value, second["average"][name]), name
     assert whole.is_file()
     assert resumed.is_file()
+
+
+def test_the_second_part_learns_from_harder_crops_too_and_keeps_a_step_of_its_own(tmp_path: Path) -> None:
+    crops, harder = made_crops(), made_crops(12)
+    two = replace(TINY, steps=2, harder_steps=2)
+    first = train_member(replace(TINY, steps=2), crops, crops, tmp_path / "run")
+    begun = first.read_bytes()
+    train_member(two, crops, crops, tmp_path / "run", harder=(harder, harder))
+    history = json.loads((tmp_path / "run" / "history.json").read_text(encoding="utf-8"))
+    assert [entry["step"] for entry in history] == [2, 4]
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() != begun, (
+        "best anew, whatever was best before"
+    )
+    whole = train_member(two, crops, crops, tmp_path / "whole", harder=(harder, harder))
+    assert whole.read_bytes() == (tmp_path / "run" / "best.safetensors").read_bytes()
+
+
+def test_the_second_part_draws_every_other_batch_from_the_harder_crops() -> None:
+    crops, harder = made_crops(), made_crops()
+    harder.pixels[:] = 0
+    two = replace(TINY, steps=2, harder_steps=2)
+    run, other = start(two, crops), start(two, crops)
+    losses = [(train_step(two, run, crops, 0.3, harder), train_step(two, other, crops)) for _ in range(4)]
+    assert [a == b for a, b in losses] == [True, True, True, False]
+    assert [rate(two, k) for k in range(2, 5)] == pytest.approx([5e-4, 2.55e-4, 1e-5])
 
 
 def test_a_batch_holds_both_kinds_alike_and_crops_of_the_networks_size() -> None:
