@@ -259,4 +259,9 @@ def count_words(findings: Sequence[AiFinding], threshold: float) -> str:
         words = _tr("1 finding at {0:.2f}").format(threshold)
     else:
         words = _tr("{0} findings at {1:.2f}").format(shown, threshold)
-    return words + (_tr(" ({0} below)").format(hidden) if hidden else "")
+    return words + below_words(hidden)
+
+
+def below_words(hidden: int) -> str:
+    """How many findings a threshold hides; empty for none."""
+    return _tr(" ({0} below)").format(hidden) if hidden else ""

@@ -65,9 +65,9 @@ def unread_lines(sides: Sequence[Side], images: Sequence[ViewImage]) -> tuple[Un
             said.setdefault((tuple(keys), words, design), []).append(side.letter)
     recombined = {key for key, image in shown.items() if image.kind is ImageKind.CESM_RECOMBINED}
     made = []
-    for (keys, words, design), letters in said.items():
-        whole = len(recombined) > 1 and set(keys) == recombined
-        names = _tr("all recombined images") if whole else ", ".join(image_term(key) for key in keys)
+    for (images_of, words, design), letters in said.items():
+        whole = len(recombined) > 1 and set(images_of) == recombined
+        names = _tr("all recombined images") if whole else ", ".join(image_term(key) for key in images_of)
         line = _tr("NOT READ by the AI: {0} ({1})").format(names, words)
         if design:
             line = _tr("Not read: {0} ({1})").format(names, words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.state.ai_findings import AiFinding, ai_findings, count_words, listed
+from app.state.ai_findings import AiFinding, ai_findings, below_words, count_words, listed
 from app.state.ai_told import told
 from app.state.ai_view import AiView, ModelRun, ModelWords, RunState
 from app.state.model_agreement import Agreement, Answerer, agreements
@@ -337,8 +337,8 @@ class SideBySide:
             said = _tr("read, no finding at {0:.2f}")
         index = next(n for n, one in enumerate(self.sides) if one is side)
         return ModelRow(
-            letter=letter, title=title, state=state, words=said.format(side.threshold, count), shown=side.shown,
-            front=side is self.front_side, index=index,
+            letter=letter, title=title, state=state, shown=side.shown, front=side is self.front_side, index=index,
+            words=said.format(side.threshold, count) + below_words(len(side.findings) - count),
         )  # fmt: skip
 
     def record(self) -> dict[str, object]:

@@ -33,6 +33,8 @@ from resources.vocabulary import Laterality
 
 ENERGY_LINES = 10  # lines on the agreement of the energies; more stand in the tooltip
 
+_FEW_LINES = 2  # of warnings; more stand in small letters
+
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate("findings", text)
@@ -183,7 +185,7 @@ class AiPanel(QFrame):
 
     def set_cad(self, words: str, *, failed: bool) -> None:
         """Name other vendors' CAD while its marks are on screen: algorithm, version, state, what is not drawn."""
-        _set_role(self._cad, "error" if failed else "secondary")
+        _set(self._cad, "role", "error" if failed else "secondary")
         _say(self._cad, words)
 
     def set_energies(self, lines: Sequence[str]) -> None:
@@ -214,9 +216,11 @@ class AiPanel(QFrame):
         self.switch.setChecked(state.on)
         self.switch.setText(_tr("on") if state.on else _tr("off"))
         _say(self._unread, "\n".join(line.words for line in state.unread))
-        _set_role(self._unread, "secondary" if all(line.by_design for line in state.unread) else "error")
+        _set(self._unread, "role", "secondary" if all(line.by_design for line in state.unread) else "error")
         problems = () if state.rows else ai.problems  # several models say their own in the list
-        _say(self._warnings, "\n".join(f"⚠ {line}" for line in warning_lines(state.shown, problems)))
+        warnings = warning_lines(state.shown, problems)
+        _say(self._warnings, "\n".join(f"⚠ {line}" for line in warnings))
+        _set(self._warnings, "dense", len(warnings) > _FEW_LINES)
         self.models.set_rows(state.rows)
         shown = result if state.show_scores else None
         _say(self._scores, "" if shown is None else _score_table(state.shown))
@@ -249,7 +253,8 @@ class AiPanel(QFrame):
         point = state.card.point_at(state.threshold)
         fixed = point is not None and not state.may_choose  # a named point that is chosen is a pressed button
         name = f"  ·  {point_title(point.name)}" if point and fixed else ""
-        _say(self._count, state.count + name if shown else "")
+        count = "" if state.rows else state.count  # of several models each line says its own
+        _say(self._count, f"{count}{name}".removeprefix("  ·  ") if shown else "")
         if self.threshold is not None:
             self.threshold.setVisible(shown)
             front = next((row.letter for row in state.rows if row.front), "")
@@ -287,9 +292,10 @@ def _say(label: QLabel, words: str) -> None:
     label.setVisible(bool(words))
 
 
-def _set_role(label: QLabel, role: str) -> None:
-    if label.property("role") != role:
-        label.setProperty("role", role)
+def _set(label: QLabel, name: str, value: object) -> None:
+    """Give a label a property by which the style knows it."""
+    if label.property(name) != value:
+        label.setProperty(name, value)
         label.style().unpolish(label)
         label.style().polish(label)
 

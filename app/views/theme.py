@@ -162,7 +162,7 @@ QLabel#aiState[phase="running"] {{ border-left-color: {ACCENT_DIM}; }}
 QLabel#aiState[phase="failed"] {{ color: {ERROR}; border-left-color: {ERROR}; }}
 QLabel#aiState[phase="absent"] {{ color: {TEXT}; border-left: {px(2)} dashed {TEXT_SECONDARY}; }}
 QLabel#aiState[phase="stopped"] {{ color: {ACCENT}; border-left-color: {ACCENT}; }}
-QLabel#modelState {{ font-size: {px(SMALL_PX)}; }}
+QLabel#modelState, QLabel#aiWarnings[dense="true"] {{ font-size: {px(SMALL_PX)}; }}
 QFrame#modelLine {{ border-left: {px(2)} solid transparent; }}
 QFrame#modelLine[role="front"] {{ border-left: {px(2)} solid {ACCENT}; }}
 QLabel#aiDetail {{ background: {CHROME_RAISED}; border: 1px solid {HAIRLINE}; border-radius: {px(3)};

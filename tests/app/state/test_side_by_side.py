@@ -150,7 +150,7 @@ def test_a_later_answer_leaves_what_the_reader_chose(  # the second model is slo
     waiting = ModelRun(model_id="two", state=RunState.RUNNING, fraction=0.4)
     made.take(AiView(result=ONE.result, runs=(ONE, waiting)), own_points=True)
     made.threshold = 0.85
-    assert [row.words for row in made.rows()] == ["1 finding at 0.85", "at work, 40 %"]
+    assert [row.words for row in made.rows()] == ["1 finding at 0.85 (1 below)", "at work, 40 %"]
     made.take(AiView(result=ONE.result, others=(TWO.result,), runs=(ONE, TWO)), own_points=True)  # type: ignore[arg-type]
     assert [side.threshold for side in made.sides] == [0.85, 0.5]
     assert [side.letter for side in made.shown] == ["A"]
