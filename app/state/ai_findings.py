@@ -218,9 +218,15 @@ def point_words(value: float, points: Sequence[OperatingPoint]) -> str:
     )
 
 
+def energy_scores_of(finding: AiFinding) -> Mapping[str, float] | None:
+    """Malignancy from each image of a contrast pair and from both, of the view whose malignancy the finding has."""
+    told = [one for one in finding.detections if one.energy_scores]
+    return max(told, key=lambda one: one.malignancy or 0.0).energy_scores if told else None
+
+
 def energy_words(finding: AiFinding) -> str:
     """Malignancy from each image of a contrast pair alone and from both; empty where the model does not say."""
-    scores = next((one.energy_scores for one in finding.detections if one.energy_scores), None)
+    scores = energy_scores_of(finding)
     if scores is None:
         return ""
     names = {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.state.ai_findings import AiFinding
+from app.state.ai_findings import AiFinding, energy_scores_of
 from app.state.hanging_fill import partner_of
 from app.state.terms import finding_term
 from inference.exam.types import Box, ViewImage
@@ -222,7 +222,7 @@ def alone_words(findings: Sequence[AiFinding], points: Sequence[OperatingPoint])
     cut = next((point.threshold for point in points if point.name.casefold() == "youden"), EVEN_ODDS)
     lines = []
     for one in findings:
-        scores = next((d.energy_scores for d in one.detections if d.energy_scores), None)
+        scores = energy_scores_of(one)
         if scores is None or not {"low", "recombined"} <= set(scores):
             continue
         low, recombined = scores["low"], scores["recombined"]

@@ -178,6 +178,13 @@ def test_a_lesion_on_both_images_of_an_exposure_is_one_finding_with_malignancy_a
         f"1  {found[0].laterality.value}  31 % / 86 %, both 80 %  disagree: recombined only",
         "malignancy from each image alone, malignant from 0.50 on",
     )
+    other = replace(
+        told[0], detection_id="x", score=0.95, malignancy=0.1, energy_scores={"low": 0.1, "recombined": 0.1}
+    )
+    two_views = replace(found[0], detections=(other, *found[0].detections))
+    assert alone_words((two_views,), points) == alone_words(
+        found, points
+    )  # of the view with the malignancy shown
     sure = (replace(points[1], threshold=0.2),)
     assert alone_words(found, sure)[0].endswith("both 80 %  agree: malignant")
     unsure = (replace(points[1], threshold=0.9),)
