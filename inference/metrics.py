@@ -7,6 +7,7 @@ with this.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from inference.exam.types import Box
+
+_NO_WIDTH = 1e-12  # a variance or a width under it is rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,9 @@ def delong_auc(
     Notes
     -----
     DeLong, DeLong and Clarke-Pearson 1988, by mid-ranks after Sun and Xu 2014. Assumes independent cases. The
-    interval is clipped to [0, 1].
+    interval is clipped to [0, 1]. DeLong's variance is 0 where every positive lies above every negative (or
+    below): an AUC of 1 or 0 then has ``exact_interval`` of as many cases as the smaller class has. Any other
+    AUC of no variance, as of scores that are all alike, has no interval.
 
     Raises
     ------
@@ -64,8 +69,35 @@ def delong_auc(
     auc = float(v10.mean())
     if m < 2 or n < 2:
         return Estimate(value=auc, lo=None, hi=None, n_pos=m, n_neg=n)
-    half = norm.ppf(0.5 + confidence / 2) * np.sqrt(v10.var(ddof=1) / m + v01.var(ddof=1) / n)
+    variance = float(v10.var(ddof=1) / m + v01.var(ddof=1) / n)
+    if variance < _NO_WIDTH:
+        lo, hi = exact_interval(auc, min(m, n), confidence=confidence)
+        return Estimate(value=auc, lo=lo, hi=hi, n_pos=m, n_neg=n)
+    half = float(norm.ppf(0.5 + confidence / 2)) * math.sqrt(variance)
     return Estimate(value=auc, lo=max(0.0, auc - half), hi=min(1.0, auc + half), n_pos=m, n_neg=n)
+
+
+def exact_interval(
+    value: float, units: int | None, *, confidence: float = 0.95
+) -> tuple[float | None, float | None]:
+    """Interval of a figure that has no spread to take one from.
+
+    Parameters
+    ----------
+    value
+        The figure; a share, or an area between 0 and 1.
+    units
+        Number of independent units that all agree; None where the figure is no share, as a difference is none.
+
+    Returns
+    -------
+    (lo, hi): for 0 or 1 Clopper and Pearson's (1934) of none or all of ``units``, whose one free limit is
+    ``(alpha / 2) ** (1 / units)`` or 1 less that; (None, None) for any other figure.
+    """
+    if not units or value not in (0.0, 1.0):
+        return None, None
+    limit = float(((1 - confidence) / 2) ** (1 / units))
+    return (limit, 1.0) if value == 1.0 else (0.0, 1.0 - limit)
 
 
 def roc_points(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,7 +181,8 @@ def bootstrap_interval(
     *,
     rng: np.random.Generator,
     rounds: int = 500,
-) -> tuple[float, float]:
+    units: int | None = None,
+) -> tuple[float | None, float | None]:
     """95 % percentile interval of a statistic when patients, not images, are drawn again.
 
     Parameters
@@ -159,10 +192,14 @@ def bootstrap_interval(
     statistic
         From the chosen item indices (with repeats) to a figure; ValueError = this draw has none and is left
         out.
+    units
+        For a share or an AUC: how many patients it is counted over (of an AUC, of the smaller class). None for
+        anything else, as a difference or a median.
 
     Returns
     -------
-    (lo, hi).
+    (lo, hi). Where every draw gives 0, or every draw 1, that of ``exact_interval`` for ``units``; (None, None)
+    where the draws are alike otherwise.
     """
     names = sorted(set(patients))
     members = {name: np.array([i for i, p in enumerate(patients) if p == name]) for name in names}
@@ -175,8 +212,15 @@ def bootstrap_interval(
             continue
     if not values:
         raise ValueError("bootstrap: expected at least one draw with a value, found none")
-    lo, hi = np.percentile(values, [2.5, 97.5])
-    return float(lo), float(hi)
+    return percentile_interval(np.array(values), units)
+
+
+def percentile_interval(
+    values: NDArray[np.float64], units: int | None = None
+) -> tuple[float | None, float | None]:
+    """95 % percentile interval of (draws,) finite values, at least one; of draws all alike ``exact_interval``."""
+    lo, hi = (float(v) for v in np.percentile(values, [2.5, 97.5]))
+    return exact_interval(lo, units) if hi - lo < _NO_WIDTH else (lo, hi)
 
 
 def pointing_hit(values: NDArray[np.float32], lesions: Sequence[Box], image_shape: tuple[int, int]) -> bool:

@@ -219,10 +219,17 @@ def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
     def breast_auc(index: NDArray[np.int64]) -> float:
         return delong_auc(breast_truth[index], breast_score[index]).value
 
-    lo, hi = bootstrap_interval(run.breast_patient, breast_auc, rng=rng, rounds=300)
+    sides = [
+        {p for p, t in zip(run.breast_patient, breast_truth, strict=True) if t == c} for c in (True, False)
+    ]
+    lo, hi = bootstrap_interval(
+        run.breast_patient, breast_auc, rng=rng, rounds=300, units=min(len(side) for side in sides)
+    )
     breast = delong_auc(breast_truth, breast_score)
     hits = np.array(run.pointing, dtype=float)
-    p_lo, p_hi = bootstrap_interval(run.pointing_patient, lambda i: float(hits[i].mean()), rng=rng)
+    p_lo, p_hi = bootstrap_interval(
+        run.pointing_patient, lambda i: float(hits[i].mean()), rng=rng, units=len(set(run.pointing_patient))
+    )
     by_type = {}
     for finding in FindingType:
         kept = np.array([not f or finding in f for f in run.exam_findings])
@@ -233,13 +240,13 @@ def summary(run: PhantomRun, rng: np.random.Generator) -> dict[str, Any]:
         "n_exams": len(truth),
         "auc_exam": _as_dict(delong_auc(truth, score)),
         "roc_exam": [[round(float(x), 4) for x in corner] for corner in roc_points(truth, score)],
-        "auc_breast": _as_dict(breast) | {"lo": round(lo, 4), "hi": round(hi, 4)},
+        "auc_breast": _as_dict(breast) | {"lo": _short(lo), "hi": _short(hi)},
         "auc_exam_by_type": by_type,
         "froc_centre": {str(rate): round(v, 4) for rate, v in froc(run.images).items()},
         "froc_lesions": sum(len(image.lesions) for image in run.images),
         "froc_images": len(run.images),
         "pointing_game": {
-            "value": round(float(hits.mean()), 4), "lo": round(p_lo, 4), "hi": round(p_hi, 4), "n": len(hits),
+            "value": round(float(hits.mean()), 4), "lo": _short(p_lo), "hi": _short(p_hi), "n": len(hits),
         },
         "pointing_game_by_type": _pointing_by_type(run),
         "peak_offset_px": [
@@ -263,16 +270,17 @@ def _pointing_by_type(run: PhantomRun) -> dict[str, dict[str, float | int]]:
 
 
 def _as_dict(estimate: Estimate) -> dict[str, float | int | None]:
-    def short(value: float | None) -> float | None:
-        return None if value is None else round(value, 4)
-
     return {
-        "value": short(estimate.value),
-        "lo": short(estimate.lo),
-        "hi": short(estimate.hi),
+        "value": _short(estimate.value),
+        "lo": _short(estimate.lo),
+        "hi": _short(estimate.hi),
         "n_pos": estimate.n_pos,
         "n_neg": estimate.n_neg,
     }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _sensitivity_specificity(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> dict[str, float]:

@@ -46,7 +46,7 @@ def calibrate_scores(
     except ValueError as error:
         raise EvaluationError(f"{run.name}, level {level}: {error}; name a run on more cases.") from error
     area = delong_auc(flags, scores)
-    if area.lo is not None and area.lo <= 0.5:
+    if area.value < 1.0 and (area.value if area.lo is None else area.lo) <= 0.5:
         notes.append(
             f"level {level}: the AUC is {area}: on these data the score does not tell malignant from other, "
             "and a calibrated probability is little more than their share."

@@ -167,7 +167,7 @@ def _difference(once: NDArray[np.float64], draws: NDArray[np.float64]) -> dict[s
     gaps = draws[:, 0] - draws[:, 1]
     lo, hi = interval(gaps)
     real = gaps[np.isfinite(gaps)]
-    p = None
+    p = 1.0 if len(real) and not real.any() else None  # of draws that are all alike there is no interval
     if lo is not None:
         # counts the observed draw itself, so that p is never 0 (Davison and Hinkley 1997, 4.2.3)
         tail = min(int((real <= 0).sum()), int((real >= 0).sum()))

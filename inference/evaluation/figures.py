@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.evaluation import ROUNDS
-from inference.metrics import Estimate
+from inference.metrics import Estimate, percentile_interval
 
 Weights = NDArray[np.float64]
 
@@ -59,13 +59,16 @@ def bootstrap(
     return np.array([statistic(patients.draw(rng)) for _ in range(rounds)])
 
 
-def interval(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """95 % percentile interval of (rounds,) values; None where fewer than half of the draws had one."""
+def interval(values: NDArray[np.float64], units: int | None = None) -> tuple[float | None, float | None]:
+    """95 % percentile interval of (rounds,) values; None where fewer than half of the draws had one.
+
+    Draws that are all alike have no width to tell of: a share of 0 or 1 then has the exact interval of the
+    ``units`` (patients) that it was counted over, any other figure none (see ``metrics.exact_interval``).
+    """
     real = values[np.isfinite(values)]
     if not len(values) or len(real) * 2 < len(values):
         return None, None
-    lo, hi = np.percentile(real, [2.5, 97.5])
-    return float(lo), float(hi)
+    return percentile_interval(real, units)
 
 
 def number(value: float | None) -> float | None:
@@ -84,7 +87,9 @@ def estimate_json(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def share_json(value: float, draws: NDArray[np.float64], **counts: int) -> dict[str, Any]:
-    """A share or mean with its bootstrap interval and what it was counted over."""
-    lo, hi = interval(draws)
+def share_json(
+    value: float, draws: NDArray[np.float64], *, units: int | None = None, **counts: int
+) -> dict[str, Any]:
+    """A share or mean with its bootstrap interval and what it was counted over; ``units`` as of ``interval``."""
+    lo, hi = interval(draws, units)
     return {"value": number(value), "lo": number(lo), "hi": number(hi), **counts}

@@ -157,7 +157,8 @@ def froc_json(froc: Froc, patients: Patients, *, seed: int, rounds: int = ROUNDS
     draws = bootstrap(patients, curves.figures, seed=seed, rounds=rounds)
     out: dict[str, Any] = {}
     for k, kind in enumerate(kinds):
-        lows_highs = [interval(draws[:, k, r]) for r in range(width)]
+        units = len(np.unique(froc.hit_patient[masks[k]]))
+        lows_highs = [interval(draws[:, k, r], units) for r in range(width)]
         out["all" if kind is None else kind.value] = {
             **{f"{rate:g}": number(values[k, r]) for r, rate in enumerate(FROC_RATES)},
             "n_lesions": int(masks[k].sum()),

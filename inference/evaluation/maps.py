@@ -150,7 +150,8 @@ def _by_type(
     draws = bootstrap(patients, both, seed=seed, rounds=rounds)
     out: dict[str, Any] = {}
     for k, finding in enumerate(present):
-        entry = share_json(once[k], draws[:, k], n=int(masks[k].sum()))
+        units = None if median else len(np.unique(owner[masks[k]]))
+        entry = share_json(once[k], draws[:, k], units=units, n=int(masks[k].sum()))
         if median:
             drawn = values[masks[k]]
             drawn = drawn[np.isfinite(drawn)]

@@ -103,6 +103,15 @@ def measures(truth: NDArray[np.bool_], called: NDArray[np.bool_], weights: Weigh
     )
 
 
+def patients_behind(
+    truth: NDArray[np.bool_], called: NDArray[np.bool_], patients: Sequence[str] | NDArray[np.int64]
+) -> tuple[int | None, ...]:
+    """Patients that each of ``MEASURES`` is counted over, (units,) inputs; None for F1, which is no share."""
+    names = np.asarray(patients)
+    asked = (truth, ~truth, called, ~called, np.ones(len(truth), bool))
+    return (*(len(np.unique(names[kept])) for kept in asked), None)
+
+
 def operating_json(
     units: Mapping[str, Sequence[Unit]],
     thresholds: Sequence[Threshold],
@@ -137,8 +146,9 @@ def operating_json(
             "n_pos": int(truth.sum()),
             "n_neg": int((~truth).sum()),
         }
+        behind = patients_behind(truth, called, owner)
         for k, name in enumerate(MEASURES):
-            lo, hi = interval(draws[:, k])
+            lo, hi = interval(draws[:, k], behind[k])
             entry[name] = {"value": number(once[k]), "lo": number(lo), "hi": number(hi)}
         out.setdefault(threshold.level, {})[threshold.name] = entry
     return out

@@ -30,12 +30,14 @@ class Sheet:
 
 
 def figure(entry: dict[str, Any] | None, digits: int = 3) -> str:
-    """A value with its interval in words, "-" when there is none."""
+    """A value with its interval in words, or that it has none; "-" when there is no value."""
     if not entry or entry.get("value") is None:
         return "-"
     text = f"{entry['value']:.{digits}f}"
     if entry.get("lo") is not None and entry.get("hi") is not None:
         text += f" ({entry['lo']:.{digits}f} to {entry['hi']:.{digits}f})"
+    elif "lo" in entry:
+        text += " (no interval)"
     return text
 
 

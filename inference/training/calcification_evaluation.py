@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from inference.evaluation.operating import measures
+from inference.evaluation.operating import measures, patients_behind
 from inference.metrics import FROC_RATES, Estimate, bootstrap_interval, delong_auc, youden_threshold
 from inference.models.calcification import Answers
 from inference.training.calcification_data import FEATURES, NONE, Crops
@@ -90,7 +90,7 @@ def _measured(
     truth: NDArray[np.bool_], called: NDArray[np.bool_], cases: Sequence[str], rng: np.random.Generator
 ) -> dict[str, Any]:
     out = {}
-    once = measures(truth, called, np.ones(len(truth)))
+    once, behind = measures(truth, called, np.ones(len(truth))), patients_behind(truth, called, cases)
     for k, name in enumerate(MEASURES):
 
         def one(index: NDArray[np.int64], k: int = k) -> float:
@@ -99,8 +99,8 @@ def _measured(
                 raise ValueError("nothing to divide by")
             return value
 
-        lo, hi = bootstrap_interval(cases, one, rng=rng, rounds=300)
-        out[name] = {"value": round(float(once[k]), 4), "lo": round(lo, 4), "hi": round(hi, 4)}
+        lo, hi = bootstrap_interval(cases, one, rng=rng, rounds=300, units=behind[k])
+        out[name] = {"value": round(float(once[k]), 4), "lo": _short(lo), "hi": _short(hi)}
     return out
 
 
@@ -121,7 +121,11 @@ def gain(names: Sequence[str], test: Judged, rng: np.random.Generator) -> dict[s
         [str(c) for c in test.crops.case[test.given]], difference, rng=rng, rounds=_ROUNDS
     )
     value = difference(np.arange(len(truth)))
-    return {"best_member": best, "value": round(value, 4), "lo": round(lo, 4), "hi": round(hi, 4)}
+    return {"best_member": best, "value": round(value, 4), "lo": _short(lo), "hi": _short(hi)}
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def baselines(train: Crops, test: Crops) -> list[dict[str, Any]]:
@@ -251,8 +255,8 @@ def estimate(found: Estimate) -> dict[str, Any]:
     """An AUC as the card keeps it."""
     return {
         "value": round(found.value, 4),
-        "lo": None if found.lo is None else round(found.lo, 4),
-        "hi": None if found.hi is None else round(found.hi, 4),
+        "lo": _short(found.lo),
+        "hi": _short(found.hi),
         "n_pos": found.n_pos,
         "n_neg": found.n_neg,
     }

@@ -119,7 +119,7 @@ def _world(title: str, found: Mapping[str, Any]) -> list[str]:
         "",
         f"Targets: AUC of the ensemble at least {_TARGET:.2f}: {_met(value >= _TARGET)}. Ensemble at least its best "
         f"member ({gain['best_member']}, best on these very groups): {_met(ahead)}; difference {gain['value']:+.4f} "
-        f"({gain['lo']:+.4f} to {gain['hi']:+.4f}).",
+        f"({_limits(gain)}).",
         "",
         *_points(found.get("points", ())),
         "Plain baselines on the same groups, without a network. The first three are drawn alike for both kinds of groups on "
@@ -207,6 +207,12 @@ def _cell(figure: Mapping[str, Any]) -> str:
     if figure.get("lo") is None:
         return f"{figure['value']:.3f}"
     return f"{figure['value']:.3f} ({figure['lo']:.3f} to {figure['hi']:.3f})"
+
+
+def _limits(gain: Mapping[str, Any]) -> str:
+    if gain.get("lo") is None:
+        return "no interval: the same in every draw of views"
+    return f"{gain['lo']:+.4f} to {gain['hi']:+.4f}"
 
 
 def _share(value: float | None) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inference.cesm_engine import scaled
 from inference.evaluation.compare import paired_delong
 from inference.evaluation.figures import Patients, bootstrap, estimate_json, number, share_json
-from inference.evaluation.operating import MEASURES, measures
+from inference.evaluation.operating import MEASURES, measures, patients_behind
 from inference.evaluation.subgroups import category
 from inference.metrics import FROC_RATES, delong_auc
 from inference.models.crop_classifier import CropClassifier
@@ -191,7 +191,7 @@ def _measured(
     patients = Patients(cases)
     owner = patients.indices(cases)
     draws = bootstrap(patients, lambda w: measures(truth, called, w[owner]), seed=7, rounds=_ROUNDS)
-    once = measures(truth, called, np.ones(len(truth)))
+    once, behind = measures(truth, called, np.ones(len(truth))), patients_behind(truth, called, owner)
     return {
         "threshold": threshold,
         "confusion": [
@@ -200,7 +200,7 @@ def _measured(
             int((~called & truth).sum()),
             int((~called & ~truth).sum()),
         ],
-        **{name: share_json(once[k], draws[:, k]) for k, name in enumerate(MEASURES)},
+        **{name: share_json(once[k], draws[:, k], units=behind[k]) for k, name in enumerate(MEASURES)},
     }
 
 

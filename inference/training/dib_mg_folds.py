@@ -258,6 +258,10 @@ def _figures(views: Sequence[RealView], named: dict[str, Named]) -> dict[str, An
             women,
             lambda i, s=scores: delong_auc(truth[i], s[i]).value,  # type: ignore[misc]
             rng=np.random.default_rng(SEED),
+            units=min(
+                len({w for w, c in zip(women, truth, strict=True) if bool(c) is kind})
+                for kind in (True, False)
+            ),
         )
         entry: dict[str, Any] = {"auc": {"value": auc, "lo": lo, "hi": hi}}
         asked = np.flatnonzero(hits >= 0)
@@ -267,6 +271,7 @@ def _figures(views: Sequence[RealView], named: dict[str, Named]) -> dict[str, An
                 [women[i] for i in asked],
                 lambda i, m=met: float(m[i].mean()),  # type: ignore[misc]
                 rng=np.random.default_rng(SEED),
+                units=len({women[i] for i in asked}),
             )
             entry["pointing"] = {"value": float(met.mean()), "lo": lo, "hi": hi, "n": len(met)}
         out["rows"][name] = entry

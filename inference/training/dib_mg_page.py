@@ -148,7 +148,7 @@ def _variant_lines(card: ModelCard, e: dict[str, Any]) -> list[str]:
 
 def _difference(d: dict[str, float | None]) -> str:
     if d["value"] is None or d["lo"] is None or d["hi"] is None:
-        return f"{d['value'] or 0.0:+.3f}"
+        return f"{d['value'] or 0.0:+.3f} (no interval)"
     tested = f", p = {d['p']:.3f}" if d.get("p") is not None else ""
     return f"{d['value']:+.3f} ({d['lo']:+.3f} to {d['hi']:+.3f}{tested})"
 
@@ -166,6 +166,8 @@ def _millimetres(f: dict[str, Any]) -> str:
 
 def _figures(f: dict[str, Any]) -> list[str]:
     def cell(e: dict[str, Any]) -> str:
+        if e["lo"] is None or e["hi"] is None:
+            return f"{e['value']:.3f} (no interval)"
         return f"{e['value']:.3f} ({e['lo']:.3f} to {e['hi']:.3f})"
 
     exam, pointing = f["auc_exam"], f["pointing_game"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.metrics import FROC_RATES, Estimate, delong_auc
+from inference.metrics import FROC_RATES, Estimate, delong_auc, percentile_interval
 from inference.training.four_view_data import FINDINGS
 from inference.training.four_view_evaluation import PhantomCase
 from inference.training.four_view_measures import (
@@ -169,7 +169,8 @@ def at_rate(
     out: dict[str, Any] = {"threshold": round(threshold_at(images, rate, rule), 5)}
     for name, part in groups.items():
         value = float(found[part].mean()) if part.any() else None
-        lo, hi = np.percentile(draws[name], [2.5, 97.5]) if draws[name] else (None, None)
+        units = sum(bool(_groups(exam.lesions)[name].any()) for exam in counted)
+        lo, hi = percentile_interval(np.array(draws[name]), units) if draws[name] else (None, None)
         out[name] = {"value": _short(value), "lo": _short(lo), "hi": _short(hi), "n": int(part.sum())}
     return out
 
@@ -193,7 +194,8 @@ def compared(
 
     Returns
     -------
-    For each variant ``name``, ``value``, and against the last ``difference`` with ``lo`` and ``hi`` (95 %).
+    For each variant ``name``, ``value``, and against the last ``difference`` with ``lo`` and ``hi`` (95 %;
+    None where every draw gives the same).
     """
     rng = np.random.default_rng(seed)
     count = len(variants[0].exams)
@@ -211,14 +213,15 @@ def compared(
     out = []
     for variant in variants:
         difference = table[variant.name] - table[last.name]
-        lo, hi = np.nanpercentile(difference, [2.5, 97.5])
+        known = difference[np.isfinite(difference)]
+        lo, hi = percentile_interval(known) if len(known) else (None, None)
         out.append(
             {
                 "name": variant.name,
                 "value": round(value(variant, everything), 4),
                 "difference": round(value(variant, everything) - value(last, everything), 4),
-                "lo": round(float(lo), 4),
-                "hi": round(float(hi), 4),
+                "lo": _short(lo),
+                "hi": _short(hi),
             }
         )
     return out

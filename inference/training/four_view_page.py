@@ -240,7 +240,7 @@ def _fusion(found: Mapping[str, Any]) -> list[str]:
     if "fusion" not in found:
         return []
     first, harsher = found["fusion"][0], found["fusion_strict"]
-    clear = "reached" if first["lo"] > 0 else "NOT reached"
+    clear = "reached" if (first["lo"] or 0.0) > 0 else "NOT reached"
     return [
         "Fusion parts switched off in the same weights (each subset was trained), sensitivity at 0.2 false marks per "
         "image, difference to none with its paired bootstrap interval over exams:",
@@ -258,6 +258,8 @@ def _fusion(found: Mapping[str, Any]) -> list[str]:
 
 
 def _difference(row: Mapping[str, Any]) -> str:
+    if row.get("lo") is None:
+        return f"{row['difference']:+.3f} (no interval)"
     return f"{row['difference']:+.3f} ({row['lo']:+.3f} to {row['hi']:+.3f})"
 
 

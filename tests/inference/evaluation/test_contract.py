@@ -463,8 +463,8 @@ def test_a_run_against_itself_differs_by_nothing(folder: Folder, capsys: pytest.
     }
     assert report["froc"]["iou"]["all"]["area"]["difference"] == {
         "value": 0.0,
-        "lo": 0.0,
-        "hi": 0.0,
+        "lo": None,
+        "hi": None,
         "p": 1.0,
     }
 

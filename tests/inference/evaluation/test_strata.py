@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inference.__main__ import main
-from inference.evaluation.strata import Case, chi_square, gee, share, strata_json
+from inference.evaluation.strata import Case, fisher, gee, independent_test, share, strata_json
 from inference.evaluation.strata_cases import age_group, size_group, strata_sheets
 from inference.run_output import DETECTION_COLUMNS, SCORE_COLUMNS
 
@@ -26,7 +26,7 @@ def _alone(table: list[tuple[str, bool]]) -> list[tuple[str, str, bool]]:
 
 
 def test_b_chi_square_of_two_strata_is_pearsons_formula() -> None:
-    found = chi_square(_alone(_TABLE))
+    found = independent_test(_alone(_TABLE))
     # n (ad - bc)^2 / product of the margins
     assert found["statistic"] == pytest.approx(80 * (30 * 20 - 10 * 20) ** 2 / (40 * 40 * 50 * 30), rel=1e-5)
     assert found["df"] == 1
@@ -35,9 +35,9 @@ def test_b_chi_square_of_two_strata_is_pearsons_formula() -> None:
 
 
 def test_b_chi_square_says_when_counts_are_small_and_gives_no_p_where_all_are_found() -> None:
-    few = chi_square(_alone([("a", True)] * 6 + [("a", False)] * 2 + [("b", True)] * 3 + [("b", False)] * 3))
+    few = independent_test(_alone([("a", True)] * 6 + [("a", False)] * 2 + [("b", True)] * 3 + [("b", False)] * 3))
     assert few["note"].startswith("smallest expected count 2.1")  # 6 of 14, of which 5 missed
-    assert chi_square(_alone([("a", True)] * 4 + [("b", True)] * 4))["p"] is None
+    assert independent_test(_alone([("a", True)] * 4 + [("b", True)] * 4))["p"] is None
 
 
 def test_b_gee_of_women_with_one_cancer_each_is_the_odds_ratio_with_woolfs_interval() -> None:
@@ -95,7 +95,7 @@ def test_b_a_mass_with_calcifications_counts_in_both_strata_and_is_tested_by_gee
     assert set(groups["mass"]) == {"sensitivity"}
     assert found["type"]["tests"]["sensitivity"]["test"] == "GEE logistic regression"
     assert found["density"]["groups"]["d"]["specificity"]["met"] == 3  # 100, 104, 108 were called
-    assert found["density"]["tests"]["specificity"]["test"] == "chi-square"
+    assert found["density"]["tests"]["specificity"]["test"] == "Fisher's exact"  # 12 women
     assert {note.split(":")[0] for note in notes} == {
         "strata.age", "strata.manufacturer", "strata.invasiveness", "strata.size",
     }  # fmt: skip
