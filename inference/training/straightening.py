@@ -28,7 +28,8 @@ def mirror_offset(
     Parameters
     ----------
     least
-        Views whose map or mirrored map peaks lower than this (logits) show nothing to compare.
+        Views whose map or mirrored map peaks lower than this (logits) in the breast show nothing to compare.
+        What a network answers to air was never asked for and counts for nothing.
 
     Returns
     -------
@@ -43,20 +44,22 @@ def mirror_offset(
             plain = model(canvas)[0].float()
             rows = model(canvas.flip(-2))[0].flip(-2).float()
             cols = model(canvas.flip(-1))[0].flip(-1).float()
-            if float(torch.stack([plain.max(), rows.max(), cols.max()]).min()) < least:
+            peaks = [_peak(evidence.numpy(), item.counted) for evidence in (plain, rows, cols)]
+            if min(height for height, _, _ in peaks) < least:
                 continue
-            here = _peak(plain.numpy())
-            down.append(0.5 * (here[0] - _peak(rows.numpy())[0]))
-            right.append(0.5 * (here[1] - _peak(cols.numpy())[1]))
+            down.append(0.5 * (peaks[0][1] - peaks[1][1]))
+            right.append(0.5 * (peaks[0][2] - peaks[2][2]))
     if not down:
         return (0.0, 0.0), 0
     return (float(np.median(down)), float(np.median(right))), len(down)
 
 
-def _peak(evidence: NDArray[np.float32]) -> tuple[float, float]:
-    """Row and column of the highest point, canvas pixels."""
+def _peak(evidence: NDArray[np.float32], counted: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Height, row and column of the highest point in what counts of the canvas, canvas pixels."""
     factor = STRIDE // _FINE
     size = (evidence.shape[1] * factor, evidence.shape[0] * factor)
     fine = cv2.resize(evidence, size, interpolation=cv2.INTER_CUBIC)
+    inside = cv2.resize(counted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    fine = np.where(inside, fine, -np.inf)
     row, col = np.unravel_index(int(np.argmax(fine)), fine.shape)
-    return (float(row) + 0.5) * _FINE, (float(col) + 0.5) * _FINE
+    return float(fine[row, col]), (float(row) + 0.5) * _FINE, (float(col) + 0.5) * _FINE

@@ -56,3 +56,24 @@ def test_half_the_distance_between_a_map_and_its_mirror_is_the_offset() -> None:
 
 def test_views_that_show_nothing_give_no_offset() -> None:
     assert mirror_offset(_Squinting(CamConfig(width=4)), [_view(200, 100, 0.0)]) == ((0.0, 0.0), 0)
+
+
+class _LoudInAir(_Squinting):
+    """Answers louder still at the far end of the canvas, where there is no breast."""
+
+    def forward(self, canvas: Tensor) -> Tensor:
+        evidence = super().forward(canvas).clone()
+        evidence[:, -1, -1] = 99.0
+        return evidence
+
+
+def test_what_a_network_answers_to_air_does_not_move_its_maps() -> None:
+    items = [_view(row, col, 1.0) for row, col in ((200, 100), (150, 60), (300, 130))]
+    for item in items:
+        item.mask[-2 * STRIDE :] = False
+        item.mask[:, -2 * STRIDE :] = False
+        item.mask[: 2 * STRIDE] = False
+        item.mask[:, : 2 * STRIDE] = False
+    (down, right), used = mirror_offset(_LoudInAir(CamConfig(width=4)), items)
+    assert used == len(items)
+    assert (down, right) == (pytest.approx(2 * STRIDE, abs=4), pytest.approx(-STRIDE, abs=4))
