@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from inference.exam.contrast import ContrastPair
 from inference.exam.types import Box, InferenceError, ViewImage
-from inference.preprocessing.breast import find_breast
+from inference.preprocessing.breast import BreastRegion, find_breast
 from inference.preprocessing.intensity import displayed_grey
+from inference.preprocessing.pixel_size import believed_stored_mm, disbelieved_words
 
 _T = TypeVar("_T", np.uint8, np.float32)
 CESM_PAIR, CESM_PAPER = "cesm-pair/1", "cesm-paper/1"
@@ -79,18 +80,10 @@ def prepare_pair(pair: ContrastPair, preprocessing_id: str = CESM_PAIR) -> Prepa
             f"{low.pixels.shape} and {recombined.pixels.shape}; choose the matching pair."
         )
     rows, cols = low.pixels.shape
-    spacing, warnings = low.spacing, list[str]()
-    if spacing is None:
-        mm = ASSUMED_HEIGHT_MM / max(rows, cols)
-        per_row = per_col = mm / WORK_MM
-        warnings.append(
-            f"{low.view.label}: no pixel size is recorded; {ASSUMED_HEIGHT_MM:.0f} mm were assumed for the picture's "
-            "longer side, so the 5 mm margin about a lesion is approximate."
-        )
-    else:
-        per_row, per_col = spacing.row_mm / WORK_MM, spacing.col_mm / WORK_MM
-    shape = (max(8, round(rows * per_row)), max(8, round(cols * per_col)))
-    breast = find_breast(displayed_grey(low)).mask
+    region = find_breast(displayed_grey(low))
+    breast = region.mask
+    (mm_row, mm_col), warnings = _pixel_mm(low, region)
+    shape = (max(8, round(rows * (mm_row / WORK_MM))), max(8, round(cols * (mm_col / WORK_MM))))
     mask = _resized(breast.astype(np.float32), shape) >= 0.5
     if not mask.any():
         mask[:] = True
@@ -107,8 +100,30 @@ def prepare_pair(pair: ContrastPair, preprocessing_id: str = CESM_PAIR) -> Prepa
         breast=mask,
         scale=(shape[0] / rows, shape[1] / cols),
         stored_shape=(rows, cols),
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
+
+
+def _pixel_mm(low: ViewImage, region: BreastRegion) -> tuple[tuple[float, float], tuple[str, ...]]:
+    """Millimetres along the file's rows and columns, and what must be said where they are assumed."""
+    believed = believed_stored_mm(low, region)
+    if believed is not None:
+        return believed, ()
+    mm = ASSUMED_HEIGHT_MM / max(low.pixels.shape)
+    if low.spacing is None:
+        sentence = (
+            f"{low.view.label}: no pixel size is recorded; {ASSUMED_HEIGHT_MM:.0f} mm were assumed for the picture's "
+            "longer side, so the 5 mm margin about a lesion is approximate."
+        )
+    else:
+        made = (region.shape[0] * low.spacing.row_mm, region.shape[1] * low.spacing.col_mm)
+        made = made[::-1] if low.orientation.transpose else made
+        end = (
+            f"from the picture's longer side ({ASSUMED_HEIGHT_MM:.0f} mm), so the 5 mm margin about a lesion is "
+            "approximate."
+        )
+        sentence = disbelieved_words(low, made, f"{mm:.3f}", end)
+    return (mm, mm), (sentence,)
 
 
 def _values(image: ViewImage) -> NDArray[np.float32]:

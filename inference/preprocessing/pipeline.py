@@ -21,6 +21,13 @@ from inference.preprocessing.breast import BreastRegion, find_breast
 from inference.preprocessing.film import counted_area, film_breast
 from inference.preprocessing.intensity import displayed_grey
 from inference.preprocessing.layout import Placement, draw_on_canvas, to_canonical
+from inference.preprocessing.pixel_size import (
+    ASSUMED_BREAST_MM,
+    believed_mm,
+    breast_mm,
+    disbelieved_words,
+    recorded_mm,
+)
 from inference.preprocessing.spots import COARSEST_MM, SPOT_MM, spot_counts
 from resources.vocabulary import ImageKind, Laterality
 
@@ -31,7 +38,6 @@ DIB_MG_PAPER = "dib-mg-paper/1"
 PAPER_SIDE = 1600
 CANVAS_SHAPE = (512, 320)
 CANVAS_MM = 0.45
-ASSUMED_BREAST_MM = 170.0  # height of a breast in the picture when nothing says how large a pixel is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,14 +185,19 @@ def _prepare(
 
 
 def _pixel_mm(image: ViewImage, region: BreastRegion, warnings: list[str]) -> tuple[float, float]:
-    if image.spacing is not None:
-        pair = (image.spacing.row_mm, image.spacing.col_mm)
-        return pair[::-1] if image.orientation.transpose else pair
+    believed = believed_mm(image, region)
+    if believed is not None:
+        return believed
     estimate = ASSUMED_BREAST_MM / region.shape[0]
-    warnings.append(
-        f"{image.view.label}: no pixel spacing; {estimate:.3f} mm was assumed from the breast's height "
-        f"({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."
-    )
+    if image.spacing is None:
+        warnings.append(
+            f"{image.view.label}: no pixel spacing; {estimate:.3f} mm was assumed from the breast's height "
+            f"({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."
+        )
+    else:
+        made = breast_mm(region, recorded_mm(image) or (0.0, 0.0))
+        end = f"from the breast's height ({ASSUMED_BREAST_MM:.0f} mm), so sizes are approximate."
+        warnings.append(disbelieved_words(image, made, f"{estimate:.3f}", end))
     return (estimate, estimate)
 
 

@@ -17,6 +17,7 @@ LARGEST_BREAST_MM = (
     330.0,
     240.0,
 )  # the largest detectors are 300 x 240 mm; beyond it a spacing is not believed
+LARGEST_PICTURE_MM = 500.0  # no detector or film is so long: a picture that would be has a wrong spacing
 LEAST_BREAST_CM2 = 45.0  # height times breadth of a whole breast; docs/models/places.md
 _SHORTEST_SHARE = (
     0.5  # of the assumed height: a breast that the exam's guess makes shorter has pixels of its own
@@ -71,6 +72,47 @@ def believed_mm(image: ViewImage, region: Extent) -> tuple[float, float] | None:
     if mm is None or (region.found and is_absurd(breast_mm(region, mm))):
         return None
     return mm
+
+
+def believed_stored_mm(image: ViewImage, region: Extent) -> tuple[float, float] | None:
+    """As ``believed_mm``, with ``region`` in the picture as it is stored, and rows and columns of the stored file.
+
+    What a spacing makes of the whole picture counts too, so that no working grid grows beyond all bounds.
+    """
+    turned = image.orientation.transpose
+    mm = believed_mm(image, _Turned(shape=region.shape[::-1] if turned else region.shape, found=region.found))
+    if mm is None:
+        return None
+    stored = mm[::-1] if turned else mm
+    sides = (n * each for n, each in zip(image.pixels.shape, stored, strict=True))
+    return None if max(sides) > LARGEST_PICTURE_MM else stored
+
+
+def disbelieved_words(image: ViewImage, made_mm: tuple[float, float], guess: str, end: str) -> str:
+    """One sentence on a recorded spacing that is not believed: what it would make of the breast, what was assumed.
+
+    Parameters
+    ----------
+    made_mm
+        Height and breadth of the breast by the recorded spacing.
+    guess
+        The pixel size that was assumed, mm.
+    end
+        Whence it was taken and what follows, with the full stop.
+    """
+    recorded = max(recorded_mm(image) or (0.0, 0.0))
+    return (
+        f"{image.view.label}: with the recorded pixel spacing of {recorded:.3f} mm the breast would be "
+        f"{made_mm[0]:.0f} mm high and {made_mm[1]:.0f} mm wide; {guess} mm was assumed instead {end}"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turned:
+    """A breast's extent with rows and columns changed about."""
+
+    shape: tuple[int, int]
+    found: bool
 
 
 def pixel_sizes(pairs: Iterable[tuple[ViewImage, Extent]]) -> Mapping[str, PixelSize]:

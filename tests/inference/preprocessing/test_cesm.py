@@ -10,7 +10,7 @@ import pytest
 
 from inference.exam.contrast import ContrastPair, contrast_pairs
 from inference.exam.phantom import PhantomSpec, phantom_exam
-from inference.exam.types import Box, InferenceError
+from inference.exam.types import Box, InferenceError, Spacing
 from inference.preprocessing.cesm import (
     ASSUMED_HEIGHT_MM,
     CANVAS,
@@ -51,6 +51,36 @@ def test_without_a_pixel_size_a_height_is_assumed_and_said(pair: ContrastPair) -
     ready = prepare_pair(bare)
     assert max(ready.low.shape) == round(ASSUMED_HEIGHT_MM / WORK_MM)
     assert "no pixel size is recorded" in ready.warnings[0]
+
+
+@pytest.mark.parametrize("wrong", [3.0, 0.01])
+def test_a_spacing_that_makes_an_impossible_breast_is_not_believed_and_the_grid_stays_small(
+    pair: ContrastPair, wrong: float
+) -> None:
+    spacing = Spacing(row_mm=wrong, col_mm=wrong, method="file")
+    absurd = ContrastPair(
+        low=replace(pair.low, spacing=spacing), recombined=replace(pair.recombined, spacing=spacing)
+    )
+    bare = ContrastPair(
+        low=replace(pair.low, spacing=None), recombined=replace(pair.recombined, spacing=None)
+    )
+    ready, assumed = prepare_pair(absurd), prepare_pair(bare)
+    assert max(ready.low.shape) == round(ASSUMED_HEIGHT_MM / WORK_MM)
+    assert (ready.low == assumed.low).all()
+    assert f"with the recorded pixel spacing of {wrong:.3f} mm the breast would be" in ready.warnings[0]
+    assert len(ready.warnings) == 1
+
+
+def test_a_wrong_spacing_cannot_blow_up_a_picture_whose_breast_was_not_found(pair: ContrastPair) -> None:
+    spacing = Spacing(row_mm=3.0, col_mm=3.0, method="file")
+    blank = np.zeros_like(pair.low.pixels)
+    ready = prepare_pair(
+        ContrastPair(
+            low=replace(pair.low, spacing=spacing, pixels=blank),
+            recombined=replace(pair.recombined, spacing=spacing, pixels=blank),
+        )
+    )
+    assert max(ready.low.shape) == round(ASSUMED_HEIGHT_MM / WORK_MM)
 
 
 def test_images_of_unequal_size_are_no_pair(pair: ContrastPair) -> None:
