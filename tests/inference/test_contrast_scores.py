@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from inference.cesm_engine import CesmEngine
