@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from inference.exam.types import Box
@@ -90,6 +91,27 @@ def test_bootstrap_draws_patients_whole() -> None:
     lo, hi = bootstrap_interval(["a", "a", "b", "b"], mean, rng=np.random.default_rng(1))
     assert seen == {0.0, 0.5, 1.0}  # never 0.25: a patient's images stay together
     assert (lo, hi) == (0.0, 1.0)
+
+
+def test_an_auc_of_one_or_nought_has_the_exact_bound_of_the_smaller_class() -> None:
+    truth = np.arange(30) < 10
+    best, worst = delong_auc(truth, truth * 1.0), delong_auc(truth, truth * -1.0)
+    # Clopper and Pearson's limits of 10 of 10 and of 0 of 10 (published tables: 69.2 % and 30.8 %)
+    exact = binomtest(10, 10).proportion_ci(0.95, "exact")
+    assert (best.lo, best.hi) == (pytest.approx(exact.low), 1.0)
+    assert best.lo == pytest.approx(0.692, abs=5e-4)
+    assert (worst.lo, worst.hi) == (0.0, pytest.approx(0.308, abs=5e-4))
+    alike = delong_auc(truth, np.ones(30))
+    assert (alike.value, alike.lo, alike.hi) == (0.5, None, None)
+
+
+def test_draws_that_are_all_alike_give_an_exact_bound_of_a_share_and_none_of_a_difference() -> None:
+    women = [f"w{k}" for k in range(35)]
+    rng = np.random.default_rng(0)
+    lo, hi = bootstrap_interval(women, lambda index: 0.0, rng=rng, rounds=20, units=35)
+    assert (lo, hi) == (0.0, pytest.approx(binomtest(0, 35).proportion_ci(0.95, "exact").high))
+    assert bootstrap_interval(women, lambda index: 0.0, rng=rng, rounds=20) == (None, None)
+    assert bootstrap_interval(women, lambda index: 0.4, rng=rng, rounds=20, units=35) == (None, None)
 
 
 def test_youden_threshold_separates_what_can_be_separated() -> None:

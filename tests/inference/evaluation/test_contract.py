@@ -13,7 +13,7 @@ import pytest
 
 from inference.__main__ import main
 from inference.evaluation.compare import paired_delong
-from inference.evaluation.operating import found_thresholds, measures
+from inference.evaluation.operating import found_thresholds, measures, patients_behind
 from inference.evaluation.report import Question, evaluate
 from inference.metrics import delong_auc
 from inference.run_output import DETECTION_COLUMNS, SCORE_COLUMNS
@@ -480,7 +480,7 @@ def test_ablations_are_rows_against_the_first_run_on_a_page_with_its_command(
     assert main(words) == 0
     text = page.read_text(encoding="utf-8")
     assert text.splitlines()[2].startswith("Made by `negatoscope compare ")
-    assert text.count("| run | 0.667 | 0.000 (0.000 to 0.000) |") == 2
+    assert text.count("| run | 0.667 | 0.000 (no interval) |") == 2
     assert main([*words, "--rate", "7"]) == 1
     assert "--rate: expected one of 0.05" in capsys.readouterr().out
 
@@ -524,6 +524,7 @@ def test_delong_agrees_with_the_reader_studies_own() -> None:
 def test_measures_weigh_cases_and_say_nothing_where_a_denominator_is_zero() -> None:
     truth, called = np.array([True, False]), np.array([True, False])
     assert measures(truth, called, np.array([3.0, 1.0])).tolist() == [1.0] * 6
+    assert patients_behind(truth, called, ["a", "b"]) == (1, 1, 1, 1, 2, None)
     assert np.isnan(measures(truth, ~truth & called, np.array([3.0, 0.0]))[[1, 2]]).all()
 
 

@@ -35,7 +35,9 @@ def test_b_chi_square_of_two_strata_is_pearsons_formula() -> None:
 
 
 def test_b_chi_square_says_when_counts_are_small_and_gives_no_p_where_all_are_found() -> None:
-    few = independent_test(_alone([("a", True)] * 6 + [("a", False)] * 2 + [("b", True)] * 3 + [("b", False)] * 3))
+    few = independent_test(
+        _alone([("a", True)] * 6 + [("a", False)] * 2 + [("b", True)] * 3 + [("b", False)] * 3)
+    )
     assert few["note"].startswith("smallest expected count 2.1")  # 6 of 14, of which 5 missed
     assert independent_test(_alone([("a", True)] * 4 + [("b", True)] * 4))["p"] is None
 
@@ -66,6 +68,51 @@ def test_b_gee_says_so_where_every_cancer_of_a_stratum_was_found() -> None:
     three = gee([*_alone(_TABLE), *((f"v{k}", "distortion", True) for k in range(5))])
     assert three["p"] == pytest.approx(gee(_alone(_TABLE))["p"], rel=1e-6)
     assert "distortion" in three["note"]
+
+
+def test_b_small_counts_are_tested_by_fisher_and_by_name() -> None:
+    # the lady tasting tea (Fisher, The Design of Experiments, 1935): two-sided 34 of 70 ways
+    tea = independent_test(
+        _alone([("milk", True)] * 3 + [("milk", False)] + [("tea", True)] + [("tea", False)] * 3)
+    )
+    assert (tea["test"], tea["p"]) == ("Fisher's exact", pytest.approx(34 / 70, abs=1e-6))
+    assert "statistic" not in tea
+    one = independent_test(_alone([("a", True)] + [("b", False)] * 9))
+    assert one["p"] == pytest.approx(
+        1 / 10, abs=1e-6
+    )  # the one found is equally likely each of ten; Pearson: 0.0016
+
+
+def test_b_fishers_test_of_three_groups_is_freeman_and_haltons_counted_in_whole_numbers() -> None:
+    sizes, met = (6, 8, 3), (0, 3, 2)
+    ways = {
+        (a, b, 5 - a - b): math.comb(6, a) * math.comb(8, b) * math.comb(3, 5 - a - b)
+        for a in range(6)
+        for b in range(6 - a)
+    }
+    expected = sum(w for w in ways.values() if w <= ways[met]) / sum(ways.values())
+    table = np.array([[m, n - m] for m, n in zip(met, sizes, strict=True)])
+    name, p = fisher(table)
+    assert name == "Fisher's exact (Freeman-Halton)"
+    assert p == pytest.approx(expected, rel=1e-9)
+    drawn, rough = fisher(table, most=2)
+    assert "100000 tables drawn" in drawn
+    assert rough == pytest.approx(expected, abs=0.004)  # four standard errors
+    assert fisher(table, most=2)[1] == rough  # the same tables each time
+    assert fisher(np.array([[1, 1], [1, 1], [1, 1]]))[1] == pytest.approx(1.0)
+
+
+# What is seen in each of 34 women: masses, calcifications, distortions, asymmetries; w1, w8 and w15 were missed
+_SEEN = "c mc d m m c c c m a m m m m ma c a cd m m ma mcd mcd md cd m mca m a c mc m m m"
+
+
+def test_b_too_few_women_for_a_robust_test_are_said_and_no_traceback() -> None:
+    rows = [(f"w{k}", kind, k not in {1, 8, 15}) for k, seen in enumerate(_SEEN.split(" ")) for kind in seen]
+    found = gee(rows)
+    assert (found["n"], found["women"], found["p"]) == (47, 34, None)
+    assert found["note"].endswith("too few women to tell")
+    assert "a, d" in found["note"]
+    assert found["odds_ratios"] == {}
 
 
 def test_b_wilsons_interval_of_half_of_ten() -> None:
