@@ -45,7 +45,9 @@ def templates_of(source: str) -> Iterator[str]:
 def _is_sentence(text: str) -> bool:
     """True for words that a person reads; a pattern, or a joining word between values, is none."""
     letters = sum(c.isalpha() for c in re.sub(r"\{\d*\}", "", text))
-    return letters >= _LEAST_LETTERS and _WORDS.search(text) is not None and not text.startswith("[")
+    if text.startswith("[") or ("{" not in text and re.search(r"\w_\w", text)):
+        return False  # a pattern, names of a card's fields
+    return letters >= _LEAST_LETTERS and _WORDS.search(text) is not None
 
 
 def _template(node: ast.AST) -> str:

@@ -83,7 +83,7 @@ def _model_words() -> Iterator[tuple[str, str]]:
     """What the packaged models do, what their scores mean and what they are for."""
     for path in sorted((ROOT / "resources" / "models").glob("*/card.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("score_meaning", "task", "intended_use"):
+        for name in ("name", "licence", "score_meaning", "task", "intended_use"):
             yield "model", str(card[name])
 
 

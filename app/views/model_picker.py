@@ -272,7 +272,7 @@ class ModelCardRow(QFrame):
 
     def _facts(self) -> QVBoxLayout:
         model = self.model
-        title = _line(model.title)
+        title = _line(QCoreApplication.translate("model", model.title))
         title.setObjectName("cardTitle")
         origin = _tr("yours") if model.own else _tr("ships with the program")
         name = "  ·  ".join(filter(None, (f"{model.model_id} {model.version}".strip(), origin)))
@@ -291,12 +291,13 @@ class ModelCardRow(QFrame):
         grid.setHorizontalSpacing(14)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(1, 1)
+        licence = QCoreApplication.translate("model", model.licence)
         rows = (
             (_tr("Does"), _line(QCoreApplication.translate("model", model.task))),
             (_tr("Finds"), _line(finds_words(model))),
             (_tr("Reads"), _line(needs_words(model))),
             (_tr("Runs on"), self._where),
-            (_tr("Licence"), _line(f"{model.licence}  ·  {size_words(model.size_bytes)}")),
+            (_tr("Licence"), _line(f"{licence}  ·  {size_words(model.size_bytes)}")),
             (_tr("Use"), _line(QCoreApplication.translate("model", model.intended_use), role="accent")),
         )
         for number, (said, words) in enumerate(rows):
