@@ -22,7 +22,7 @@ from inference.batch.private_list import PrivateList
 from inference.batch.public_words import row_note
 from inference.batch.reporting import TerminalReporter
 from inference.batch.run import Run, Summary
-from inference.batch.run_folder import SOURCE_PREFIX, BatchError, Job, RunFolder
+from inference.batch.run_folder import SOURCE_PREFIX, BatchError, Job, RunFolder, check_writable
 from inference.batch.units import Listing, Unit, list_units
 from inference.batch.watching import Watch
 from inference.batch.work import WorkSpec
@@ -165,6 +165,7 @@ def carry_out(order: Order) -> int:
     private = PrivateList(order.problems, order.folder, order.sr)
     spec, lesion_problems = _spec(order)
     lesion_notes = [row_note("Lesions", one) for one in lesion_problems]
+    check_writable(order.folder)
     folder = RunFolder(order.folder, objects=order.sr)
     with stopping_by_signal() as stopping, Claims(order.folder, stale_s=order.stale_s) as claims:
         _prepare_folder(order, folder, claims)

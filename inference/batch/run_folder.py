@@ -73,6 +73,21 @@ _WORDS = {
 _DEFAULTS = {part.name: part.default for part in fields(Job) if part.default is not MISSING}
 
 
+def check_writable(folder: Path) -> None:
+    """Make a run's folder; BatchError where nothing can be written, before anything is read."""
+    found = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = "a file" if folder.is_file() else str(error.strerror)
+    else:
+        found = "" if os.access(folder, os.W_OK | os.X_OK) else "one that is read only"
+    if found:
+        raise BatchError(
+            f"--out {folder}: expected a folder that can be written, found {found}; name another."
+        )
+
+
 class RunFolder:
     """One run's folder on a disk or a share."""
 

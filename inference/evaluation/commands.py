@@ -90,7 +90,7 @@ def evaluate_run(
     from rich.console import Console
 
     from inference.evaluation.report import evaluate
-    from inference.evaluation.tables import markdown, print_sheets, sheets_of
+    from inference.evaluation.tables import markdown, print_sheets, sheets_of, write_page
 
     question = replace(
         _question(manifest, run, lesions, negatives, targets, kind, split, rounds, seed),
@@ -106,7 +106,7 @@ def evaluate_run(
     sheets = sheets_of(report)
     if markdown_page is not None:
         command = _typed("evaluate")
-        _write(
+        write_page(
             markdown_page,
             markdown(f"Evaluation of {run.name} on {manifest.name}", command, sheets, report["warnings"]),
         )
@@ -140,7 +140,7 @@ def compare_runs(
     from rich.console import Console
 
     from inference.evaluation.compare import ablation_sheet, compare, comparison_sheets
-    from inference.evaluation.tables import markdown, print_sheets
+    from inference.evaluation.tables import markdown, print_sheets, write_page
 
     question = _question(manifest, run_a, lesions, negatives, targets, kind, split, rounds, seed)
     report = compare(question, run_b)
@@ -153,7 +153,7 @@ def compare_runs(
         report["ablation"] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     if markdown_page is not None:
         title = f"{names[0]} against {names[1]} on {manifest.name}"
-        _write(markdown_page, markdown(title, _typed("compare"), sheets, report["warnings"]))
+        write_page(markdown_page, markdown(title, _typed("compare"), sheets, report["warnings"]))
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return
@@ -220,16 +220,6 @@ def _typed(command: str) -> str:
 
     words = sys.argv[1:]
     return command_line(command, words[words.index(command) + 1 :] if command in words else ())
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.BadParameter(
-            f"{path}: expected a file that can be written, found {error.strerror}."
-        ) from error
 
 
 def register(app: typer.Typer) -> None:

@@ -40,7 +40,7 @@ def strata_run(
     from rich.console import Console
 
     from inference.evaluation.strata_cases import strata_of_run, strata_sheets
-    from inference.evaluation.tables import command_line, markdown, print_sheets
+    from inference.evaluation.tables import command_line, markdown, print_sheets, write_page
 
     report = strata_of_run(
         manifest,
@@ -58,8 +58,7 @@ def strata_run(
     if markdown_page is not None:
         words = sys.argv[1:]
         command = command_line("strata", words[words.index("strata") + 1 :] if "strata" in words else ())
-        markdown_page.parent.mkdir(parents=True, exist_ok=True)
-        markdown_page.write_text(markdown(title, command, sheets, report["warnings"]), encoding="utf-8")
+        write_page(markdown_page, markdown(title, command, sheets, report["warnings"]))
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.evaluation.operating import MEASURES
+from inference.exam.types import InferenceError
 from inference.metrics import FROC_RATES
 
 _SHORT = {
@@ -179,3 +180,14 @@ def command_line(command: str, words: Sequence[str | Path | None]) -> str:
         path = Path(word)
         out.append(shlex.quote("/".join(path.parts[-2:]) if path.is_absolute() else str(word)))
     return " ".join(out)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page, its folder made; InferenceError in one sentence where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InferenceError(
+            f"{path}: expected a file that can be written, found {error.strerror}; name another."
+        ) from error
