@@ -232,6 +232,9 @@ def alone_words(findings: Sequence[AiFinding], points: Sequence[OperatingPoint])
             (False, True): _tr("disagree: recombined only"),
             (False, False): _tr("agree: not malignant"),
         }[(low >= cut, recombined >= cut)]
+        together = scores.get("both", low) >= cut
+        if (low >= cut) == (recombined >= cut) != together:
+            where += _tr("; together malignant") if together else _tr("; together not malignant")
         both = _tr(", both {0:.0f} %").format(100 * scores["both"]) if "both" in scores else ""
         lines.append(
             f"{one.tag}  {one.laterality.value}  {100 * low:.0f} % / {100 * recombined:.0f} %{both}  {where}"

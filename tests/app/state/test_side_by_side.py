@@ -187,6 +187,9 @@ def test_a_lesion_on_both_images_of_an_exposure_is_one_finding_with_malignancy_a
     )  # of the view with the malignancy shown
     sure = (replace(points[1], threshold=0.2),)
     assert alone_words(found, sure)[0].endswith("both 80 %  agree: malignant")
+    weak = replace(told[0], energy_scores={"low": 0.19, "recombined": 0.2, "both": 0.8})
+    summed = alone_words((replace(found[0], detections=(weak,)),), points)[0]
+    assert summed.endswith("19 % / 20 %, both 80 %  agree: not malignant; together malignant")
     unsure = (replace(points[1], threshold=0.9),)
     assert alone_words(found, unsure)[0].endswith("both 80 %  agree: not malignant")
     assert alone_words(ai_findings(BASE, EXAM.images), points) == ()
