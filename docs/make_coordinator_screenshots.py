@@ -20,6 +20,8 @@ import numpy as np
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtTest import QTest
 
+from app.model_shelf import FolderShelf
+from app.state.settings import Settings
 from app.views.coordinator.coordinator_view import CoordinatorView
 from app.views.main_window import MainWindow
 from app.views.start_cards import StartCards
@@ -54,6 +56,7 @@ class Story:
             database=scratch / "study.sqlite", study_id=None, cases=None, anchor=scratch / "anchor.jsonl",
             engine=FakeEngine(),
         )  # fmt: skip
+        self.station.models = FolderShelf(scratch / "cache", Settings, program_choice="dib-mg")
         self.window = MainWindow(self.station, version="docs")
         self.window.resize(*SIZE)
         self.window.show()
