@@ -14,19 +14,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
 from inference.device import chosen_device, device_words
 from inference.engine import Cancelled, Progress, check_cancelled
+from inference.engine_parts import check_chain, check_members, filled, number_of, understood, weights_of
 from inference.exam.types import Exam
 from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
-from inference.model_card import ModelError, checked_weights, read_card
+from inference.model_card import ModelError, read_card
 from inference.models.calcification import CalcificationNet, answers, looked_at, member_state, networks_of
-from inference.preprocessing.calcification import CROP_PX, CalcificationView, cut, prepare_view
+from inference.preprocessing.calcification import CALCIFICATION, CROP_PX, CalcificationView, cut, prepare_view
 from inference.preprocessing.calcification_candidates import MOST, Candidate, find_candidates
 from inference.preprocessing.layout import box_to_canvas, box_to_stored, map_to_stored, point_to_stored
 from inference.results import Detection, ExamResult, Heatmap
@@ -80,31 +79,33 @@ class CalcificationEngine:
         """
         self.card = read_card(card_folder)
         self.device = torch.device(chosen_device(device))
-        spec = self.card.architecture
+        check_chain(self.card, (CALCIFICATION,))
         self._maps = maps
-        self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
-        self._fine = _scales(spec, "", (1.0, 0.0), (1.0, 0.0))
-        self._coarse = _scales(spec, "_coarse", *self._fine)
+        self._floor = number_of(self.card, "floor", 0.05) if floor is None else floor
+        spec = self.card.architecture
+        with understood(self.card, "group_scale, malignancy_scale"):
+            self._fine = _scales(spec, "", (1.0, 0.0), (1.0, 0.0))
+            self._coarse = _scales(spec, "_coarse", *self._fine)
         self._networks = self._loaded()
 
     def _loaded(self) -> list[CalcificationNet]:
+        state = weights_of(self.card)
         try:
-            state = safetensors.torch.load(checked_weights(self.card))
-            networks = networks_of(self.card.architecture.get("members", ()))
-            for number, network in enumerate(networks):
-                network.load_state_dict(member_state(state, number))
-                network.eval()
-                network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        except (RuntimeError, safetensors.SafetensorError, ModelError) as error:
-            raise ModelError(
-                f"Model {self.card.model_id}: {str(error).splitlines()[0]}; copy the model folder again."
-            ) from error
+            with understood(self.card, "members"):
+                networks = networks_of(self.card.architecture.get("members", ()))
+        except ModelError as error:  # of one member: it does not know of which model
+            said_of = "" if str(error).startswith("Model ") else f"Model {self.card.model_id}: "
+            raise ModelError(f"{said_of}{str(error).splitlines()[0]}") from error
         if not networks:
             raise ModelError(
                 f"Model {self.card.model_id}: architecture/members: expected at least one, found none; correct "
                 "the card."
             )
-        return networks
+        check_members(self.card, state, len(networks))
+        return [
+            filled(self.card, network, member_state(state, at), self.device)
+            for at, network in enumerate(networks)
+        ]
 
     @property
     def networks(self) -> Sequence[CalcificationNet]:
@@ -292,7 +293,8 @@ def scaled(probability: NDArray[np.float64], scale: tuple[float, float]) -> NDAr
 def _scales(spec: Mapping[str, Any], suffix: str, group: _Scale, malignancy: _Scale) -> tuple[_Scale, _Scale]:
     """The card's calibrations of group and malignancy for fine pixels or, with the suffix, coarse ones."""
     first, second = spec.get(f"group_scale{suffix}", group), spec.get(f"malignancy_scale{suffix}", malignancy)
-    return (float(first[0]), float(first[1])), (float(second[0]), float(second[1]))
+    (a, b), (c, d) = first, second
+    return (float(a), float(b)), (float(c), float(d))
 
 
 def _coarse_words(views: Sequence[tuple[str, float]]) -> list[str]:

@@ -7,30 +7,40 @@ image; both views of a breast are fused. It has the port ``score_lesions`` for l
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from inference.cesm_judged import Judged, Seen, heatmaps_of, twins
 from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_outline, within_box
 from inference.device import chosen_device, device_words
 from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
+from inference.engine_parts import (
+    check_chain,
+    check_members,
+    filled,
+    matcher_of,
+    number_of,
+    part,
+    scale,
+    understood,
+    weights_of,
+)
 from inference.exam.contrast import ContrastPair, contrast_pairs
 from inference.exam.types import Exam, InferenceError
 from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
-from inference.matching import PREFIX, Matcher, load_matcher
-from inference.model_card import ModelCard, ModelError, checked_weights, read_card
+from inference.matching import Matcher
+from inference.model_card import ModelCard, ModelError, read_card
 from inference.models.crop_classifier import CropClassifier, CropConfig, grad_cam
 from inference.models.lesion_segmenter import LesionSegmenter, SegmenterConfig, autocast, lesion_probability
 from inference.preprocessing.cesm import (
+    CESM_CHAINS,
     CESM_PAPER,
     PreparedPair,
     box_on_grid,
@@ -44,7 +54,6 @@ from inference.preprocessing.input_checks import triage
 from inference.results import Detection, ExamResult
 from resources.vocabulary import FOUR_VIEWS, ImageKind, Laterality
 
-_T = TypeVar("_T", bound=nn.Module)
 _C = TypeVar("_C")
 _ALONE = ("low", "recombined")
 
@@ -82,45 +91,27 @@ class CesmEngine:
         """
         self.card = read_card(card_folder)
         self.device = torch.device(chosen_device(device))
-        spec = self.card.architecture
-        self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
-        self._presence = (float(spec.get("lesion_slope", 1.0)), float(spec.get("lesion_intercept", 0.0)))
-        self._malignancy = (
-            float(spec.get("malignancy_slope", 1.0)),
-            float(spec.get("malignancy_intercept", 0.0)),
-        )
-        try:
-            state = safetensors.torch.load(checked_weights(self.card))
-        except safetensors.SafetensorError as error:
-            raise ModelError(
-                f"Model {self.card.model_id}: the weights file cannot be read ({error}); copy the model folder "
-                "again."
-            ) from error
-        self._matcher: Matcher | None = None
-        if any(name.startswith(PREFIX) for name in state):
-            self._matcher = load_matcher({k: v.numpy() for k, v in state.items() if k.startswith(PREFIX)})
-        config = _configured(self.card, "segmenter", SegmenterConfig)
-        self.segmenter = self._filled(LesionSegmenter(config), _part(state, "segmenter."))
+        check_chain(self.card, CESM_CHAINS)
+        self._floor = number_of(self.card, "floor", 0.05) if floor is None else floor
+        self._presence, self._malignancy = scale(self.card, "lesion"), scale(self.card, "malignancy")
+        state = weights_of(self.card)
+        self._matcher: Matcher | None = matcher_of(state)
+        with understood(self.card, "segmenter"):
+            segmenter = LesionSegmenter(_configured(self.card, "segmenter", SegmenterConfig))
+        self.segmenter = filled(self.card, segmenter, part(state, "segmenter."), self.device)
         self.members: list[CropClassifier] = []
-        network = _configured(self.card, "network", CropConfig)
-        while part := _part(state, f"member{len(self.members)}."):
-            self.members.append(self._filled(CropClassifier(network), part))
+        while mine := part(state, f"member{len(self.members)}."):
+            with understood(self.card, "network"):
+                network = CropClassifier(_configured(self.card, "network", CropConfig))
+            self.members.append(filled(self.card, network, mine, self.device))
         if not self.members:
             raise ModelError(
                 f"Model {self.card.model_id}: expected tensors named member0.*, found none; copy the model folder "
                 "again."
             )
+        if "members" in self.card.architecture:
+            check_members(self.card, state, int(number_of(self.card, "members", 0)))
         self.members = self.members[:members]
-
-    def _filled(self, network: _T, state: dict[str, Tensor]) -> _T:
-        try:
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        except RuntimeError as error:
-            raise ModelError(
-                f"Model {self.card.model_id}: the weights do not fit the network that the card describes "
-                f"({str(error).splitlines()[0]}); copy the model folder again."
-            ) from error
-        return network.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     @property
     def device_name(self) -> str:
@@ -377,16 +368,7 @@ def _side(lesion: Judged) -> Laterality:
     return lesion.seen.images.low.view.laterality
 
 
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
 def _configured(card: ModelCard, name: str, maker: type[_C]) -> _C:
+    """A network's settings as the card has them."""
     spec = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.get(name, {}).items()}
-    try:
-        return maker(**spec)
-    except TypeError as error:
-        raise ModelError(
-            f"Model {card.model_id}: architecture/{name}: {error}; correct the card or install a program version "
-            "that knows it."
-        ) from error
+    return maker(**spec)

@@ -33,6 +33,13 @@ _NEEDS = {
     CESM_CBAM: ("torchvision", "timm", "captum"),
     CALCIFICATION: ("torchvision", "timm", "captum"),
 }
+# which preprocessing each family's networks read
+_CHAINS = {
+    CAM_CLASSIFIER: tuple(PIPELINES),
+    FOUR_VIEW: tuple(CHAINS),
+    CESM_CBAM: CESM_CHAINS,
+    CALCIFICATION: (CALCIFICATION_CHAIN,),
+}
 
 
 def user_models_dir() -> Path:
@@ -82,11 +89,14 @@ def why_not(card: ModelCard) -> str | None:
     if card.architecture.get("family") not in _FAMILIES:
         family = card.architecture.get("family")
         return f"Model {card.model_id}: this program does not know the network {family!r}."
-    if card.preprocessing not in {*PIPELINES, *CHAINS, *CESM_CHAINS, CALCIFICATION_CHAIN}:
+    if card.preprocessing not in _CHAINS[family_of(card)]:
         return f"Model {card.model_id}: this program does not have the preprocessing {card.preprocessing!r}."
     if not card.weights_path.is_file():
         return f"Model {card.model_id}: its weights file {card.weights_file} is missing."
-    for package in ("torch", "safetensors", *_NEEDS.get(family_of(card), ())):
+    needs = _NEEDS.get(family_of(card), ())
+    if family_of(card) == CAM_CLASSIFIER and "backbone" in card.architecture:
+        needs = ("torchvision", "timm")
+    for package in ("torch", "safetensors", *needs):
         if importlib.util.find_spec(package) is None:
             return f"Model {card.model_id}: the Python package {package} is not installed."
     return None
@@ -115,16 +125,22 @@ def build(card: ModelCard) -> CamNetwork:
             spots=bool(spec.get("spots", False)),
             flips=bool(spec.get("flips", False)),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"Model {card.model_id}: architecture: expected width and pooling, found {dict(spec)}; correct "
             f"the card."
         ) from error
-    if "backbone" not in spec:
-        return network_of(config)
-    from inference.models.dib_mg_modern import modern_of
+    try:
+        if "backbone" not in spec:
+            return network_of(config)
+        from inference.models.dib_mg_modern import modern_of
 
-    return modern_of(config, str(spec["backbone"]))
+        return modern_of(config, str(spec["backbone"]))
+    except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
+        raise ModelError(
+            f"Model {card.model_id}: architecture/{'backbone' if 'backbone' in spec else 'width'}: {error}; correct "
+            "the card or install a program version that knows it."
+        ) from error
 
 
 def build_four_view(card: ModelCard) -> FourViewDetector:

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from inference.device import chosen_device, device_words
 from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
+from inference.engine_parts import check_chain
 from inference.exam.types import Box, Exam, InferenceError, ViewImage
 from inference.four_view_choice import part_words
-from inference.model_card import ModelError, checked_weights, read_card
+from inference.model_card import ModelCard, ModelError, checked_weights, read_card
 from inference.models.cam_classifier import STRIDE, CamNetwork, breast_logit, fold_batch_norm, map_mask
 from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, map_to_stored
-from inference.preprocessing.pipeline import ModelInput, pipeline
+from inference.preprocessing.pipeline import PIPELINES, WITH_SPOTS, ModelInput, pipeline
 from inference.registry import build
 from inference.results import Detection, ExamResult, Heatmap
 from inference.signed_result import signed_result
@@ -63,6 +64,7 @@ class TorchEngine:
         """
         self.card = read_card(card_folder)
         self.device = torch.device(chosen_device(device))
+        check_chain(self.card, _chains_of(self.card))
         model = build(self.card)
         try:
             state = safetensors.torch.load(checked_weights(self.card))
@@ -177,6 +179,12 @@ class TorchEngine:
         values = 1.0 / (1.0 + np.exp(-z))
         inside = cv2.resize(item.counted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return np.asarray(values * inside, dtype=np.float32)
+
+
+def _chains_of(card: ModelCard) -> list[str]:
+    """The chains whose planes the card's network takes: the picture alone, or the picture and its bright spots."""
+    spots = bool(card.architecture.get("spots", False))
+    return [name for name in PIPELINES if (name in WITH_SPOTS) == spots]
 
 
 def standard_images(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[str]]:

@@ -66,7 +66,7 @@ def networks_of(network: Sequence[Mapping[str, Any]]) -> list[CalcificationNet]:
     for number, spec in enumerate(network):
         try:
             out.append(CalcificationNet(CropConfig(**spec)))
-        except (TypeError, RuntimeError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
             raise ModelError(
                 f"architecture/members/{number}: {error}; correct the card or install a program version that "
                 "knows it."

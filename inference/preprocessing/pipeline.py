@@ -240,6 +240,9 @@ PIPELINES: dict[str, Callable[[ViewImage], ModelInput]] = {
 }
 
 
+WITH_SPOTS = (DIB_MG_SMALL_SPOTS, DIB_MG_SMALL_FILM)  # the chains that give two planes
+
+
 def pipeline(preprocessing_id: str) -> Callable[[ViewImage], ModelInput]:
     """Return the chain of that name; InferenceError names the ones that exist."""
     try:

@@ -113,7 +113,7 @@ def test_mg12_missing_spacing_is_guessed_from_the_breast_and_said(upright: ViewI
 
 def test_a_breast_larger_than_the_canvas_is_read_coarser_and_said(upright: ViewImage) -> None:
     assert upright.spacing is not None
-    wide = replace(upright, spacing=replace(upright.spacing, row_mm=1.2, col_mm=1.2))
+    wide = replace(upright, spacing=replace(upright.spacing, row_mm=0.7, col_mm=0.7))
     item = dib_mg_small(wide)
     assert item.pixel_mm > 0.45
     assert any("larger than the model's field" in warning for warning in item.warnings)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
 
 from inference.exam.phantom import PhantomSpec, phantom_exam
 from inference.exam.types import Orientation, Spacing, ViewImage
-from inference.preprocessing.pixel_size import believed_mm, is_absurd, pixel_sizes, size_sentences
+from inference.preprocessing.pipeline import ModelInput, dib_mg_small, dib_mg_small_spots
+from inference.preprocessing.pixel_size import (
+    believed_mm,
+    believed_stored_mm,
+    is_absurd,
+    pixel_sizes,
+    size_sentences,
+)
 
 
 @dataclass(frozen=True)
@@ -74,3 +82,22 @@ def test_one_sentence_tells_of_all_images_with_one_reason(views: tuple[ViewImage
         "R MLO: with the recorded pixel spacing of 0.400 mm the breast would be 680 mm high and 360 mm wide; "
         "0.100 mm was assumed instead"
     )
+
+
+@pytest.mark.parametrize("chain", [dib_mg_small, dib_mg_small_spots])
+def test_a_chain_of_single_views_does_not_believe_a_spacing_that_makes_an_impossible_breast(
+    views: tuple[ViewImage, ...], chain: Callable[[ViewImage], ModelInput]
+) -> None:
+    absurd, bare = chain(_spaced(views[0], 3.0)), chain(_spaced(views[0], None))
+    assert (absurd.planes == bare.planes).all()
+    assert "with the recorded pixel spacing of 3.000 mm the breast would be" in absurd.warnings[0]
+    assert not any("larger than the model's field" in said for said in absurd.warnings)
+
+
+def test_a_turned_files_stored_rows_are_what_makes_the_breasts_breadth(views: tuple[ViewImage, ...]) -> None:
+    oblong = Spacing(row_mm=0.1, col_mm=0.2, method="file")
+    turned = replace(views[0], spacing=oblong, orientation=Orientation(transpose=True))
+    assert believed_stored_mm(turned, _Breast((900, 800))) == (0.1, 0.2)
+    assert believed_stored_mm(turned, _Breast((900, 1700))) is None  # 340 mm high by the stored columns
+    unseen = _Breast(views[0].pixels.shape, found=False)
+    assert believed_stored_mm(_spaced(views[0], 3.0), unseen) is None  # a picture of more than a metre
