@@ -13,6 +13,7 @@ from inference.calcification_engine import CalcificationEngine
 from inference.device import chosen_device
 from inference.model_card import ModelError, read_card
 from inference.training.calcification_data import COARSE, EXAM, GROUP, TRAPS, joined, phantom_crops
+from inference.training.calcification_exams import exam_figures, note_exams
 from inference.training.calcification_loop import train_member
 from inference.training.calcification_packaging import (
     calibrate,
@@ -122,6 +123,7 @@ def measured_page(
     recipe = ensemble_recipe(str(read_card(folder).architecture.get("recipe", "small")))
     counts = (views, max(4, 2 * views // 5), max(4, 3 * views // 5), max(4, 3 * views // 5))
     evaluate(folder, cache, counts=counts, recipe=recipe)
+    note_exams(folder, exam_figures(folder, counts[1]))
     if films is not None:
         note_real(
             folder, real_lines(CalcificationEngine(folder, "cpu", floor=0.0, maps=False), films, most=_FILMS)

@@ -47,19 +47,27 @@ class Judged:
         return {**dict(zip(names, per, strict=True)), ENSEMBLE: per.mean(axis=0)}
 
 
+def own_thresholds(names: Sequence[str], validation: Judged) -> dict[str, float]:
+    """Threshold of each member and of the plain mean: of the highest Youden index on validation phantoms, settled
+    between the cases on either side of it."""
+    known = validation.crops.kind[validation.given] == 1
+    return {
+        name: round(settled(scores, youden_threshold(known, scores)), 4)
+        for name, scores in validation.malignancy(names).items()
+    }
+
+
 def table(
-    names: Sequence[str], validation: Judged, test: Judged, rng: np.random.Generator
+    names: Sequence[str], thresholds: Mapping[str, float], test: Judged, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
     """One row a member and one for the ensemble: AUC with DeLong's interval, and the five measures with
-    bootstrap intervals over views, at the threshold of the highest Youden index on validation phantoms, settled
-    between the cases on either side of it."""
-    found, chosen = test.malignancy(names), validation.malignancy(names)
+    bootstrap intervals over views, at its own threshold."""
+    found = test.malignancy(names)
     truth = test.crops.kind[test.given] == 1
-    known = validation.crops.kind[validation.given] == 1
     cases = [str(c) for c in test.crops.case[test.given]]
     rows = []
     for name, scores in found.items():
-        threshold = settled(chosen[name], youden_threshold(known, chosen[name]))
+        threshold = float(thresholds[name])
         rows.append(
             {
                 "name": name,

@@ -41,6 +41,7 @@ from inference.training.calcification_evaluation import (
     candidate_stage,
     gain,
     group_table,
+    own_thresholds,
     table,
 )
 from inference.training.calcification_loop import middle
@@ -126,6 +127,7 @@ def calibrate(
     """
     raw: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     engine = CalcificationEngine(folder, "cpu")
+    names = [m["backbone"] for m in raw["architecture"]["members"]]
     fine, coarse = (judged(engine, c) for c in calibration_crops(cache, counts, workers=workers))
     group_scale, malignancy_scale = fitted(fine)
     group_coarse, malignancy_coarse = fitted(coarse)
@@ -139,6 +141,7 @@ def calibrate(
         "malignancy_scale": list(malignancy_scale),
         "group_scale_coarse": list(group_coarse),
         "malignancy_scale_coarse": list(malignancy_coarse),
+        "own_thresholds": {"fine": own_thresholds(names, fine), "coarse": own_thresholds(names, coarse)},
         "floor": round(min(_FLOOR, points["high sensitivity"][0]), 4),
     }
     hard, exams, traps, films = counts
@@ -173,18 +176,16 @@ def evaluate(
     counts
         Hard test views, test exams, test views with traps and coarse ones.
     recipe
-        Whose validation phantoms set the members' thresholds, and on whose training phantoms the baselines are
-        fitted: exams on exams, hard views and traps on hard views, coarse views on the validation's coarse ones.
+        On whose training phantoms the baselines are fitted: exams on exams, hard views and traps on hard views,
+        coarse views on coarse ones.
     """
     engine = CalcificationEngine(folder, "cpu")
     raw = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    fine, coarse = (judged(engine, c) for c in calibration_crops(cache, recipe.calibration, workers=workers))
     worlds: dict[str, Any] = {}
     for world, count in zip((GROUP, EXAM, TRAPS, COARSE), counts, strict=True):
-        chosen = coarse if world == COARSE else fine
-        known = coarse.crops if world == COARSE else _learnt(world, recipe, cache, workers)
+        known = _learnt(world, recipe, cache, workers)
         crops = phantom_crops(world, range(TEST_SEEDS, TEST_SEEDS + count), cache, workers=workers)
-        worlds[world] = {"cases": count, **_world(engine, raw, world, judged(engine, crops), chosen, known)}
+        worlds[world] = {"cases": count, **_world(engine, raw, world, judged(engine, crops), known)}
         _LOG.info("%s: %d cases measured", world, count)
     raw["evaluation"] = {
         **raw.get("evaluation", {}),
@@ -200,7 +201,8 @@ def evaluate(
 
 def _learnt(world: str, recipe: EnsembleRecipe, cache: Path, workers: int) -> Crops:
     """The groups of training phantoms on which a world's baselines are fitted; the other crops are let go."""
-    source, count = (EXAM, recipe.train[1]) if world == EXAM else (GROUP, recipe.train[0])
+    sources = {EXAM: (EXAM, recipe.train[1]), COARSE: (COARSE, recipe.harder[1])}
+    source, count = sources.get(world, (GROUP, recipe.train[0]))
     made = phantom_crops(source, range(TRAIN_SEEDS, TRAIN_SEEDS + count), cache, workers=workers)
     return made[made.given & (made.strength > 0)]
 
@@ -210,7 +212,6 @@ def _world(
     raw: dict[str, Any],
     world: str,
     test: Judged,
-    chosen: Judged,
     known: Crops,
 ) -> dict[str, Any]:
     """All figures of one kind of test phantoms."""
@@ -220,7 +221,9 @@ def _world(
     suffix = "_coarse" if world == COARSE else ""
     scales = tuple(raw["architecture"][f"{name}_scale{suffix}"] for name in ("group", "malignancy"))
     return {
-        "members": table(names, chosen, test, rng),
+        "members": table(
+            names, raw["architecture"]["own_thresholds"]["coarse" if world == COARSE else "fine"], test, rng
+        ),
         "gain": gain(names, test, rng),
         "points": measured_points(test, (scales[0], scales[1]), raw["operating_points"]),
         "baselines": baselines(known, test.crops),

@@ -86,14 +86,37 @@ def _phantom(card: ModelCard) -> list[str]:
         "exams for the rest. A member's threshold is that of the highest Youden index on the validation phantoms of fine pixels, "
         "all kinds together, or of coarse ones; it is on the plain mean or the member's own chance, before calibration. "
         "Baselines are fitted on training phantoms: exams on exams, hard views and traps on hard views, coarse views on "
-        "the validation's.",
+        "coarse ones.",
         "",
         *_speed(found),
     ]
     for world, title in _WORLDS.items():
         if world in found:
             out += _world(title, found[world])
-    return out
+    return [*out, *_exams(found.get("whole_exams"))]
+
+
+def _exams(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    harmless = found["harmless"]
+    return [
+        f"### Whole exams of four views, harmless calcifications included ({found['exams']})",
+        "",
+        f"Exam score, cancer with calcifications against benign and normal exams ({found['auc']['n_pos']} / "
+        f"{found['auc']['n_neg']}): AUC {_cell(found['auc'])}. Cancers without calcifications are not this model's.",
+        "",
+        "| exams | number | median exam score | with a mark shown | with a mark called malignant |",
+        "|---|---|---|---|---|",
+        *[
+            f"| {row['kind']} | {row['exams']} | {row['median_score']:.3f} | {row['shown']} | {row['called']} |"
+            for row in found["kinds"]
+        ],
+        "",
+        f"Of {harmless['groups']} harmless groups of normal tissue (each in each view), {harmless['shown']} are marked and "
+        f"{harmless['called']} called malignant. Thresholds: the card's first of boxes and its Youden point of lesions.",
+        "",
+    ]
 
 
 def _world(title: str, found: Mapping[str, Any]) -> list[str]:

@@ -32,6 +32,7 @@ from inference.training.calcification_evaluation import (
     attention,
     candidate_stage,
     gain,
+    own_thresholds,
     sensitivities,
     settled,
     table,
@@ -297,7 +298,10 @@ def judged(first: list[float], second: list[float]) -> Judged:
 def test_two_members_that_err_in_different_places_are_better_together_in_the_table() -> None:
     one, other = [0.9, 0.2, 0.8, 0.1, 0.3, 0.2], [0.7, 0.9, 0.4, 0.5, 0.1, 0.1]
     both = judged(one, other)
-    rows = {r["name"]: r for r in table(["a", "b"], both, both, np.random.default_rng(0))}
+    rows = {
+        r["name"]: r
+        for r in table(["a", "b"], own_thresholds(["a", "b"], both), both, np.random.default_rng(0))
+    }
     # pairs in order, by hand: a: 0.2 ties 0.2 and loses to 0.3 -> 7.5 of 9; b: 0.4 loses to 0.5 -> 8 of 9
     assert rows["a"]["auc"]["value"] == pytest.approx(7.5 / 9, abs=1e-4)
     assert rows["b"]["auc"]["value"] == pytest.approx(8 / 9, abs=1e-4)
