@@ -259,7 +259,7 @@ def training_words(recipe: Recipe, history: list[dict[str, float]]) -> str:
     )
     if recipe.easy_epochs:
         words += (
-            f", after {recipe.easy_epochs} epochs on {recipe.easy_exams} easy phantoms (fatty breasts, seeds "
+            f", after {recipe.easy_epochs} epoch{'s' * (recipe.easy_epochs > 1)} on {recipe.easy_exams} easy phantoms (fatty breasts, seeds "
             f"from {EASY_SEEDS})"
         )
     if recipe.look.film_share:
