@@ -46,7 +46,7 @@ def paired_delong(
     -----
     DeLong, DeLong and Clarke-Pearson 1988; assumes independent cases.
     """
-    parts = [_placements(truth, scores) for scores in (first, second)]
+    parts = [placements(truth, scores) for scores in (first, second)]
     gap = float(parts[0][0].mean() - parts[1][0].mean())
     v10, v01 = parts[0][0] - parts[1][0], parts[0][1] - parts[1][1]
     variance = 0.0
@@ -60,9 +60,10 @@ def paired_delong(
     return {"value": gap, "lo": gap - half, "hi": gap + half, "z": z, "p": float(2 * norm.sf(abs(z)))}
 
 
-def _placements(
+def placements(
     truth: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """DeLong's components: of each positive the share of negatives below it, of each negative that of positives above."""
     positive, negative = scores[truth], scores[~truth]
     ranks = rankdata(np.concatenate([positive, negative]))
     v10 = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
@@ -129,7 +130,7 @@ def _auc(first: dict[str, list[Unit]], second: dict[str, list[Unit]], warnings: 
             if not truth.any() or truth.all():
                 continue
             _, others = arrays([b for _, b in kept])
-            a, b = (float(_placements(truth, s)[0].mean()) for s in (scores, others))
+            a, b = (float(placements(truth, s)[0].mean()) for s in (scores, others))
             gap = {name: number(value) for name, value in paired_delong(truth, scores, others).items()}
             entry = {"a": number(a), "b": number(b), "difference": gap}
             counts = {"n_pos": int(truth.sum()), "n_neg": int((~truth).sum())}

@@ -18,11 +18,12 @@ from inference.training.cesm_recipe import CesmRecipe, SegmenterRecipe
 
 
 def shown(crops: Tensor, energies: str) -> Tensor:
-    """Blank the grey channel that "low" or "recombined" alone leaves out; "both" changes nothing."""
-    if energies == "both":
+    """Blank the grey channel that "low" or "recombined" alone leaves out, both of "neither"; "both" changes nothing."""
+    blank = {"both": [], "low": [1], "recombined": [0], "neither": [0, 1]}[energies]
+    if not blank:
         return crops
     kept = crops.clone()
-    kept[:, 1 if energies == "low" else 0] = 0.0
+    kept[:, blank] = 0.0
     return kept
 
 

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from inference.cesm_engine import scaled
-from inference.evaluation.compare import paired_delong
+from inference.evaluation.clustered import clustered_auc, clustered_difference
 from inference.evaluation.figures import Patients, bootstrap, estimate_json, number, share_json
 from inference.evaluation.operating import MEASURES, measures, patients_behind
 from inference.evaluation.subgroups import category
-from inference.metrics import FROC_RATES, delong_auc
+from inference.metrics import FROC_RATES
 from inference.models.crop_classifier import CropClassifier
 from inference.training.cesm_baselines import radiomics_scores
 from inference.training.cesm_cases import CesmCase
@@ -52,15 +52,19 @@ def fold_logits(recipe: CesmRecipe, weights: Path, data: CropSet, energies: str)
 
 def auc_json(data: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:
     """AUC per lesion, its views' mean."""
-    _, truth, fused = by_lesion(lesion_keys(data), data.malignant, scores)
-    return estimate_json(delong_auc(truth, fused))
+    keys, truth, fused = by_lesion(lesion_keys(data), data.malignant, scores)
+    return estimate_json(clustered_auc(truth, fused, [key[0] for key in keys]))
 
 
 def paired_json(data: CropSet, first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Any]:
-    """First minus second AUC per lesion with DeLong's interval and p."""
-    _, truth, one = by_lesion(lesion_keys(data), data.malignant, first)
+    """First minus second AUC per lesion with interval and p; lesions of a woman count together."""
+    keys, truth, one = by_lesion(lesion_keys(data), data.malignant, first)
     _, _, other = by_lesion(lesion_keys(data), data.malignant, second)
-    return {name: number(value) for name, value in paired_delong(truth, one, other).items()}
+    return _rounded(clustered_difference(truth, one, other, [key[0] for key in keys]))
+
+
+def _rounded(found: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: number(value) for name, value in found.items()}
 
 
 def mask_figures(
@@ -107,6 +111,9 @@ def mask_figures(
         blanked = ensemble(recipe, runs, test, energies)
         out["auc"][f"{energies} image alone"] = auc_json(test, blanked)
         out["against"][f"{energies} image alone"] = {**paired_json(test, best, blanked), "folds": len(runs)}
+    outline = ensemble(recipe, runs, test, "neither")
+    out["auc"]["outline alone"] = auc_json(test, outline)
+    out["against"]["outline alone"] = {**paired_json(test, best, outline), "folds": len(runs)}
     out |= _baselines(learn, test, best, recipe.seed)
     out["views"] = _views(test, best)
     out["subgroups"] = subgroups(test, best)
@@ -138,15 +145,14 @@ def _views(test: CropSet, scores: NDArray[np.float64]) -> dict[str, Any]:
         index = [n for n in both if test.samples[n].projection.value == view]
         out[view] = auc_json(test.part(index), scores[index])
         part = test.part(index)
-        _, truth, single = by_lesion(lesion_keys(part), part.malignant, scores[index])
-        names, _, _ = by_lesion(lesion_keys(part), part.malignant, scores[index])
+        names, truth, single = by_lesion(lesion_keys(part), part.malignant, scores[index])
         fused_names, _, fused = by_lesion(
             lesion_keys(test.part(both)), test.part(both).malignant, scores[both]
         )
         order = [fused_names.index(name) for name in names]
-        out[f"fused less {view}"] = {
-            k: number(v) for k, v in paired_delong(truth, fused[order], single).items()
-        }
+        out[f"fused less {view}"] = _rounded(
+            clustered_difference(truth, fused[order], single, [name[0] for name in names])
+        )
     return out
 
 
@@ -345,19 +351,19 @@ def _masks(
     manual = np.array([np.mean(true[k]) for k in keys])
     automatic = np.array([np.mean(auto.get(k, [0.0])) for k in keys])
     was = np.array([k in auto for k in keys])
+    women = np.array([k[0] for k in keys])
     out = {
-        "true_mask": estimate_json(delong_auc(truth, manual)),
-        "automatic_all": estimate_json(delong_auc(truth, automatic)),
-        "loss_all": {k: number(v) for k, v in paired_delong(truth, manual, automatic).items()},
+        "true_mask": estimate_json(clustered_auc(truth, manual, women.tolist())),
+        "automatic_all": estimate_json(clustered_auc(truth, automatic, women.tolist())),
+        "loss_all": _rounded(clustered_difference(truth, manual, automatic, women.tolist())),
         "found": int(was.sum()),
         "lesions": len(keys),
     }
     if truth[was].any() and not truth[was].all():
-        out["true_mask_found"] = estimate_json(delong_auc(truth[was], manual[was]))
-        out["automatic_found"] = estimate_json(delong_auc(truth[was], automatic[was]))
-        out["loss_found"] = {
-            k: number(v) for k, v in paired_delong(truth[was], manual[was], automatic[was]).items()
-        }
+        theirs = women[was].tolist()
+        out["true_mask_found"] = estimate_json(clustered_auc(truth[was], manual[was], theirs))
+        out["automatic_found"] = estimate_json(clustered_auc(truth[was], automatic[was], theirs))
+        out["loss_found"] = _rounded(clustered_difference(truth[was], manual[was], automatic[was], theirs))
     return out
 
 
@@ -365,6 +371,7 @@ def _breasts(
     measured: Sequence[CesmCase], judged: Sequence[NDArray[np.float64]], presence: tuple[float, float]
 ) -> dict[str, Any]:
     truth = np.array([cancer for case in measured for cancer in case.cancer.values()])
+    women = [case.case_id for case in measured for _ in case.cancer]
     out: dict[str, Any] = {}
     scores: dict[str, NDArray[np.float64]] = {}
     for name, view in (("fused", None), ("CC", "CC"), ("MLO", "MLO")):
@@ -372,8 +379,9 @@ def _breasts(
         scores[name] = np.array(
             [one[side] for case, one in zip(measured, found, strict=True) for side in case.cancer]
         )
-        out[name] = estimate_json(delong_auc(truth, scores[name]))
+        out[name] = estimate_json(clustered_auc(truth, scores[name], women))
     for view in ("CC", "MLO"):
-        gap = paired_delong(truth, scores["fused"], scores[view])
-        out[f"fused less {view}"] = {k: number(v) for k, v in gap.items()}
+        out[f"fused less {view}"] = _rounded(
+            clustered_difference(truth, scores["fused"], scores[view], women)
+        )
     return out

@@ -8,15 +8,18 @@ from typing import Any
 
 from inference.evaluation.radiomics import PIXEL_MM
 from inference.model_card import ModelCard, read_card
-from inference.training.model_page import card_sections
+from inference.training.cesm_cases import CASE_MM
+from inference.training.cesm_data import EVALUATION_MM
+from inference.training.model_page import card_sections, prevalence_words
 
 _WORDS = {
     "cbam": "with CBAM",
     "plain": "without CBAM",
     "low": "trained on the low-energy image alone",
     "recombined": "trained on the recombined image alone",
-    "low image alone": "same networks, recombined image blanked",
-    "recombined image alone": "same networks, low-energy image blanked",
+    "low image alone": "same networks, recombined image blanked, outline kept",
+    "recombined image alone": "same networks, low-energy image blanked, outline kept",
+    "outline alone": "same networks, both images blanked: size and outline alone",
 }
 
 
@@ -138,8 +141,9 @@ def _true_masks(card: ModelCard) -> list[str]:
         f"## Lesions outlined by their true masks: {found['n_exams']} held-out phantoms",
         "",
         "Synthetic validation only: these figures say nothing about patients. Per lesion, both views averaged, "
-        f"{best['n_pos']} malignant and {best['n_neg']} benign; areas under the ROC curve with DeLong's interval, "
-        "differences (the model minus the row) with his paired test on the folds that both have.",
+        f"{best['n_pos']} malignant and {best['n_neg']} benign, pixels of {EVALUATION_MM} mm; areas under the ROC curve and "
+        "differences (the model minus the row, on the folds that both have) with DeLong's components summed within a "
+        "phantom, because its lesions are not independent (Obuchowski 1997).",
         "",
         f"Target for the lesion AUC {_reached(best['value'], 0.92)} ({best['value']:.3f}). {verdict}",
         "",
@@ -171,7 +175,7 @@ def _true_masks(card: ModelCard) -> list[str]:
         "The paper's subgroup BI-RADS 4 has no counterpart: phantoms carry no category. Of a manifest with a column "
         "`birads` it is reported by `negatoscope evaluate` and, where a model is trained on one, here.",
         "",
-        *_operating_table(found["operating"]),
+        *_operating_table(found["operating"], (best["n_pos"], best["n_neg"])),
     ]
 
 
@@ -209,7 +213,7 @@ def _own(card: ModelCard) -> list[str]:
         "|---|---|---|",
         *[f"| {name} | {cell(value)} | {value['n_pos']} / {value['n_neg']} |" for name, value in rows],
         "",
-        *_operating_table(found["operating"]),
+        *_operating_table(found["operating"], (auc["n_pos"], auc["n_neg"])),
         *(
             []
             if median is None
@@ -224,8 +228,17 @@ def _own(card: ModelCard) -> list[str]:
     ]
 
 
-def _operating_table(operating: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Shares at each operating point."""
+def _operating_table(operating: Mapping[str, Mapping[str, Any]], counts: tuple[int, int]) -> list[str]:
+    """Shares at each operating point; ``counts`` malignant and benign."""
+    point = operating.get("youden")
+    words = (
+        [
+            prevalence_words(*counts, point["sensitivity"]["value"], point["specificity"]["value"], "youden"),
+            "",
+        ]
+        if point
+        else []
+    )
     return [
         "| operating point | threshold | sensitivity | specificity | PPV | NPV | accuracy | F1 | TP / FP / FN / TN |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -236,6 +249,7 @@ def _operating_table(operating: Mapping[str, Mapping[str, Any]]) -> list[str]:
             for name, o in operating.items()
         ],
         "",
+        *words,
     ]
 
 
@@ -269,6 +283,7 @@ def _end_to_end(card: ModelCard) -> list[str]:
         f"## End to end, from pixels to breasts: {found['n_exams']} held-out phantoms, {found['n_pairs']} pairs, shipped "
         "networks",
         "",
+        f"Pixels of {CASE_MM} mm, to spare time; the working grid is 0.25 mm whatever the file's pixels are. "
         f"Outlines: median Dice {found['dice']['pictures_median']:.3f} over {found['dice']['pictures']} pairs with a lesion "
         f"(map above one half against all lesions together), {found['dice']['found_median'] or 0:.3f} over "
         f"{found['dice']['found']} lesions found.",
