@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGINES = (
-    "cache", "calcification_engine", "cesm_engine", "device", "engine", "four_view_choice", "four_view_engine",
+    "cache", "calcification_engine", "cesm_engine", "device", "engine", "engine_parts", "four_view_choice", "four_view_engine",
     "lesion_places", "matching", "model_card", "models/calcification",
     "preprocessing/calcification", "preprocessing/cesm", "preprocessing/four_view", "preprocessing/input_checks",
     "preprocessing/pipeline", "preprocessing/pixel_size", "registry", "torch_engine", "worker",

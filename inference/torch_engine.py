@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from inference.device import chosen_device, device_words
 from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
 from inference.engine_parts import check_chain
+from inference.exam.grayscale import DEFAULT_VOI
 from inference.exam.types import Box, Exam, InferenceError, ViewImage
 from inference.four_view_choice import part_words
 from inference.model_card import ModelCard, ModelError, checked_weights, read_card
@@ -28,6 +29,7 @@ from inference.models.cam_classifier import STRIDE, CamNetwork, breast_logit, fo
 from inference.preprocessing.input_checks import triage
 from inference.preprocessing.layout import box_to_stored, map_to_stored
 from inference.preprocessing.pipeline import PIPELINES, WITH_SPOTS, ModelInput, pipeline
+from inference.preprocessing.pixel_size import listed
 from inference.registry import build
 from inference.results import Detection, ExamResult, Heatmap
 from inference.signed_result import signed_result
@@ -209,7 +211,24 @@ def standard_images(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[s
         raise InferenceError(
             f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
         )
-    return list(sound.images), unread, [*warnings, *sound.warnings]
+    return list(sound.images), unread, [*warnings, *sound.warnings, *_guessed_greys(sound.images)]
+
+
+def _guessed_greys(images: Sequence[ViewImage]) -> list[str]:
+    """One sentence on DICOM images without a window: a picture of film, which has none, is shown as it was learnt."""
+    blind = [
+        image.view.label
+        for image in images
+        if image.reference is not None
+        and image.kind is not ImageKind.FILM
+        and image.presentation.vois[0].label == DEFAULT_VOI
+    ]
+    if not blind:
+        return []
+    return [
+        f"{listed(blind)}: the file records no window, so the greys were guessed from the pixels and may differ from "
+        "those that the model learnt; its score is uncertain."
+    ]
 
 
 def readable_images(exam: Exam) -> tuple[list[ViewImage], list[str]]:

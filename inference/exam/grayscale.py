@@ -30,6 +30,9 @@ class Lut:
     label: str
 
 
+DEFAULT_VOI = "Default (from pixels)"  # label of the window of an image that declares none
+
+
 def apply_voi(
     values: NDArray[np.floating | np.integer], voi: Voi, out_max: float = 1.0
 ) -> NDArray[np.float64]:
@@ -208,7 +211,7 @@ def default_voi(pixels: NDArray[np.uint16], padding: tuple[int, int] | None) -> 
     if high <= low:
         low, high = float(sample.min()), float(max(sample.max(), sample.min() + 1))
     return Voi(
-        label="Default (from pixels)",
+        label=DEFAULT_VOI,
         function=VoiFunction.LINEAR,
         center=(low + high) / 2 + 0.5,
         width=high - low + 1.0,

