@@ -13,24 +13,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.device import chosen_device, device_words, has_bf16
 from inference.engine import Cancelled, Progress, check_cancelled
+from inference.engine_parts import check_chain, filled, matcher_of, number_of, scale, understood, weights_of
 from inference.exam.types import Box, Exam, ViewImage
 from inference.four_view_choice import chosen_views
 from inference.four_view_merging import merged, on_cpu, turned_back, upside_down
 from inference.lesion_places import describe
-from inference.matching import PREFIX, Matcher, load_matcher
-from inference.model_card import ModelError, checked_weights, read_card
+from inference.matching import PREFIX, Matcher
+from inference.model_card import read_card
 from inference.models.four_view import BOTH, FourViewDetector, Fused, Views
 from inference.models.four_view_heads import Found
 from inference.outlines import outline_of as drawn_outline
-from inference.preprocessing.four_view import PreparedView, prepare_exam
+from inference.preprocessing.four_view import CHAINS, PreparedView, prepare_exam
 from inference.preprocessing.layout import box_to_stored, canvas_affine
 from inference.registry import build_four_view
 from inference.results import Attribute, Detection, ExamResult
@@ -98,26 +97,18 @@ class FourViewEngine:
         self.card = read_card(card_folder)
         self.device = torch.device(chosen_device(device))
         spec = self.card.architecture
-        self._floor = float(spec.get("floor", 0.05)) if floor is None else floor
+        check_chain(self.card, CHAINS)
+        self._floor = number_of(self.card, "floor", 0.05) if floor is None else floor
         self._flips = bool(spec.get("flips", False)) if flips is None else flips
         self._fused = fused
         said = spec.get("outlines", {})
         self._outlines = {f: str(outlines or said.get(f.value, MASK_HEAD)) for f in FINDINGS}
-        self._lesion_scale = (float(spec.get("lesion_slope", 1.0)), float(spec.get("lesion_intercept", 0.0)))
-        self._malignancy_scale = (
-            float(spec.get("malignancy_slope", 1.0)),
-            float(spec.get("malignancy_intercept", 0.0)),
+        self._lesion_scale, self._malignancy_scale = (
+            scale(self.card, "lesion"),
+            scale(self.card, "malignancy"),
         )
-        try:
-            state = safetensors.torch.load(checked_weights(self.card))
-        except safetensors.SafetensorError as error:
-            raise ModelError(
-                f"Model {self.card.model_id}: the weights file cannot be read ({error}); copy the model "
-                "folder again."
-            ) from error
-        self._matcher: Matcher | None = None
-        if any(name.startswith(PREFIX) for name in state):
-            self._matcher = load_matcher({k: v.numpy() for k, v in state.items() if k.startswith(PREFIX)})
+        state = weights_of(self.card)
+        self._matcher: Matcher | None = matcher_of(state)
         self._networks = [self._network(part) for part in _members(state)]
 
     @property
@@ -131,16 +122,9 @@ class FourViewEngine:
         return device_words(self.device)
 
     def _network(self, state: dict[str, Tensor]) -> FourViewDetector:
-        network = build_four_view(self.card)
-        try:
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-        except RuntimeError as error:
-            raise ModelError(
-                f"Model {self.card.model_id}: the weights do not fit the network that the card describes "
-                f"({str(error).splitlines()[0]}); copy the model folder again."
-            ) from error
-        network.eval()
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        with understood(self.card, "network"):
+            network = build_four_view(self.card)
+        return filled(self.card, network, state, self.device)
 
     def analyse(self, exam: Exam, progress: Progress, cancelled: Cancelled) -> ExamResult:
         """Read one exam.
