@@ -264,7 +264,8 @@ def _note_origin(
             "women is unknown.",
             "Thresholds and figures are those of each fold's own networks; the model that is packaged is the mean of "
             f"{raw['architecture']['members']} of them, and was not measured on women of its own.",
-            "Lesions of one woman count as independent in the intervals of areas under the curve.",
+            "Lesions of one exam count together in the intervals of areas under the curve; several exams of one woman "
+            "count as independent.",
             "Lesions known by a box only were learnt as the ellipse in it.",
             "Outlines come from a map of 0.6 to 1 mm per pixel; lesions under 4 mm are passed over.",
             "Without a recorded pixel size the margin about a lesion is a guess.",
