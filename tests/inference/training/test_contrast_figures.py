@@ -33,7 +33,7 @@ def mark(side: str, presence: float, hits: str, dice: float, *, harmless: bool =
     )  # fmt: skip
 
 
-def crops(*probabilities: float) -> np.ndarray:  # type: ignore[type-arg]
+def crops(*probabilities: float) -> np.ndarray:
     greys = np.rint(np.array(probabilities) * 255).astype(np.uint8)
     return np.broadcast_to(greys[:, None, None, None], (len(greys), 3, 8, 8)).copy()
 
