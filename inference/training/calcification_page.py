@@ -9,7 +9,7 @@ from typing import Any
 from inference.model_card import ModelCard, read_card
 from inference.training.calcification_data import COARSE, EXAM, GROUP, TRAPS
 from inference.training.calcification_evaluation import ENSEMBLE, MEASURES, best_of
-from inference.training.model_page import card_sections
+from inference.training.model_page import card_sections, prevalence_words
 
 _WORLDS = {
     GROUP: "hard views: benign and malignant groups drawn to overlap",
@@ -143,6 +143,14 @@ def _world(title: str, found: Mapping[str, Any]) -> list[str]:
         f"Targets: AUC of the ensemble at least {_TARGET:.2f}: {_met(value >= _TARGET)}. Ensemble at least its best "
         f"member ({gain['best_member']}, best on these very groups): {_met(ahead)}; difference {gain['value']:+.4f} "
         f"({_limits(gain)}).",
+        "",
+        prevalence_words(
+            ensemble["auc"]["n_pos"],
+            ensemble["auc"]["n_neg"],
+            ensemble["sensitivity"]["value"],
+            ensemble["specificity"]["value"],
+            "ensemble",
+        ),
         "",
         *_points(found.get("points", ())),
         "Plain baselines on the same groups, without a network. The first three are drawn alike for both kinds of groups on "
