@@ -317,6 +317,8 @@ def _card(
             "what they give there is in the table of coarse views, and every such result says so.",
             "The least height of a spot on coarse pixels was chosen by looking at fifty films of mini-MIAS, so its "
             "sensitivity on films is somewhat flattered.",
+            "Marks most of the harmless groups of normal tissue too, which it did not learn as benign, and calls some "
+            "malignant: an exam without a cancer often has a score far above 0 (see the table of whole exams).",
             "Half of the groups that it learnt from were malignant, so scores are far above what screening would "
             "justify.",
         ],
