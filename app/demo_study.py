@@ -5,6 +5,7 @@ Everything lies in one folder of the user's data; a second start finds it made a
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -166,6 +167,17 @@ def _digests(
     return digests
 
 
+def _put_aside(database: Path, anchor: Path) -> None:
+    """Keep the study of a demo that had another password beside the new one: what was read in it is not lost."""
+    number = next(n for n in itertools.count(1) if not database.with_name(f"earlier-{n}").exists())
+    aside = database.with_name(f"earlier-{number}")
+    aside.mkdir()
+    for path in (*sorted(database.parent.glob(f"{database.name}*")), anchor):
+        if path.exists():
+            path.rename(aside / path.name)
+    log.info("the demo of an earlier version, with another password, was put into %s", aside.name)
+
+
 def prepare(folders: ProgramFolders, engine: InferenceEngine, say: Say) -> DemoStudy:
     """Make (or find) the demo study. Long: run it off the UI thread.
 
@@ -189,9 +201,12 @@ def prepare(folders: ProgramFolders, engine: InferenceEngine, say: Say) -> DemoS
     if done.exists() and database.exists():
         opened = open_database(database)
         try:
-            return DemoStudy(study=opened.study(STUDY_ID), database=database, exams=exams, anchor=anchor)
+            kept = opened.study(STUDY_ID)
         finally:
             opened.close()
+        if all(fits(one.password_hash, PASSWORD) for one in kept.readers):
+            return DemoStudy(study=kept, database=database, exams=exams, anchor=anchor)
+        _put_aside(database, anchor)
     say(0.0, "real mammograms")
     _write_exams(exams, say)
     source = FolderSource(exams)
