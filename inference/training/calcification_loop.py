@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from inference.models.crop_classifier import start_from_imagenet
 from inference.preprocessing.calcification import CROP_PX
 from inference.training.calcification_data import NONE, STORED_PX, Crops, joined
 from inference.training.calcification_recipe import MemberRecipe
+from inference.training.half_weights import save_weights
 
 _LOG = logging.getLogger(__name__)
 _MOVE_PX = 12  # a crop is moved by so much: candidates are not centred as the truth is
@@ -244,15 +244,6 @@ def train_member(
         if run.step % recipe.checkpoint_every == 0 or run.step in ends:
             save_checkpoint(run, folder)
     return folder / "best.safetensors"
-
-
-def save_weights(model: CalcificationNet, path: Path) -> None:
-    """Write the network as fp16 safetensors."""
-    state = {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in model.state_dict().items()
-    }
-    safetensors.torch.save_file(state, path)
 
 
 def save_checkpoint(run: Run, folder: Path) -> None:

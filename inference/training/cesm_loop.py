@@ -25,6 +25,7 @@ from inference.models.lesion_segmenter import autocast
 from inference.training.cesm_batch import inner_crops, training_crops
 from inference.training.cesm_data import CropSet, fold_of
 from inference.training.cesm_recipe import CesmRecipe
+from inference.training.half_weights import save_weights
 
 _LOG = logging.getLogger(__name__)
 FINISHED = "finished"  # a file beside the weights of a fold that was trained to its end
@@ -177,10 +178,7 @@ def _judge(run: FoldRun, recipe: CesmRecipe, found: dict[str, float], folder: Pa
     """Keep the weights of the lowest validation loss; lower the rate when accuracy stalls."""
     if found["validation_loss"] < run.best:
         run.best, run.stale = found["validation_loss"], 0
-        state = {k: v.half() if v.is_floating_point() else v for k, v in run.model.state_dict().items()}
-        safetensors.torch.save_file(
-            {k: v.contiguous().cpu() for k, v in state.items()}, folder / "best.safetensors"
-        )
+        save_weights(run.model, folder / "best.safetensors")
     else:
         run.stale += 1
     if not recipe.stall:

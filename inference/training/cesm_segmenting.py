@@ -24,6 +24,7 @@ from inference.models.lesion_segmenter import LesionSegmenter, autocast, lesion_
 from inference.training.cesm_batch import training_pictures
 from inference.training.cesm_data import CesmExam, cesm_exam
 from inference.training.cesm_recipe import SegmenterRecipe
+from inference.training.half_weights import save_weights
 
 _LOG = logging.getLogger(__name__)
 _AVERAGING = 0.99  # decay of the weights' moving average, which is what is kept
@@ -160,10 +161,7 @@ def run_segmenter(
         losses = []
         if score > run.best:
             run.best = score
-            state = {k: v.half() if v.is_floating_point() else v for k, v in run.average.state_dict().items()}
-            safetensors.torch.save_file(
-                {k: v.contiguous() for k, v in state.items()}, folder / "best.safetensors"
-            )
+            save_weights(run.average, folder / "best.safetensors")
         _save(run, folder)
     return folder / "best.safetensors"
 

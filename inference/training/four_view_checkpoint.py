@@ -63,16 +63,6 @@ def _short(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def save_weights(model: FourViewDetector, path: Path) -> None:
-    """Write the network as fp16 safetensors, whole or not at all."""
-    state = {
-        k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in model.state_dict().items()
-    }
-    partial = path.with_suffix(".tmp")
-    safetensors.torch.save_file(state, partial)
-    partial.replace(path)
-
-
 def save_checkpoint(run: Run, folder: Path, origin: Mapping[str, str]) -> None:
     """Write everything a resume needs, whole or not at all; ``origin`` is ``made_of``'s."""
     content: dict[str, Any] = {

@@ -33,7 +33,6 @@ from inference.training.four_view_checkpoint import (
     load_start,
     made_of,
     save_checkpoint,
-    save_weights,
 )
 from inference.training.four_view_data import FINDINGS, LesionTruth, PreparedExam
 from inference.training.four_view_draws import step_exams
@@ -47,6 +46,7 @@ from inference.training.four_view_processes import (
     share_gradients,
 )
 from inference.training.four_view_recipe import FourViewRecipe
+from inference.training.half_weights import save_weights
 
 _LOG = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from inference.models.four_view_heads import DESCRIPTORS, Found
 from inference.preprocessing.four_view import prepare_exam
 from inference.preprocessing.input_checks import Fault
 from inference.registry import load_card, why_not
-from inference.training.four_view_loop import save_weights
 from inference.training.four_view_packaging import package
 from inference.training.four_view_recipe import SMALL
+from inference.training.half_weights import save_weights
 from inference.training.places_inputs import MADE
 from inference.worker import EngineSpec, make_engine
 from resources.vocabulary import ImageKind, ViewModifier

@@ -24,11 +24,11 @@ from inference.training.four_view_card import (
     training_words,
     write_origin,
 )
-from inference.training.four_view_checkpoint import save_weights
 from inference.training.four_view_command import TrainingOrder, ensemble, train_and_package
 from inference.training.four_view_packaging import package
 from inference.training.four_view_recipe import PAPER, SMALL
 from inference.training.four_view_sources import TrainedOn
+from inference.training.half_weights import save_weights
 from resources.vocabulary import Pathology
 
 OWN = TrainedOn(
