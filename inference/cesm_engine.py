@@ -19,7 +19,7 @@ from torch import Tensor
 from inference.cesm_judged import Judged, Seen, heatmaps_of, twins
 from inference.cesm_lesions import candidates, inner_breast, stored_box, stored_outline, within_box
 from inference.device import chosen_device, device_words
-from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
+from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled, nothing_to_read
 from inference.engine_parts import (
     check_chain,
     check_members,
@@ -32,7 +32,7 @@ from inference.engine_parts import (
     weights_of,
 )
 from inference.exam.contrast import ContrastPair, contrast_pairs
-from inference.exam.types import Exam, InferenceError
+from inference.exam.types import Exam
 from inference.lesion_places import describe
 from inference.lesions import GivenLesion, LesionScore
 from inference.matching import Matcher
@@ -248,10 +248,7 @@ class CesmEngine:
         unread |= unsound(pairs)
         sound = [pair for pair in pairs if pair.low.key not in unread]
         if not sound:
-            why = " ".join(dict.fromkeys(unread.values()))
-            raise InferenceError(
-                f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
-            )
+            raise nothing_to_read(exam, unread)
         return sound, unread
 
     def read(self, pairs: Sequence[ContrastPair], progress: Progress, cancelled: Cancelled) -> list[Seen]:

@@ -26,6 +26,14 @@ def check_cancelled(cancelled: Cancelled) -> None:
         raise InferenceCancelled("The analysis was cancelled.")
 
 
+def nothing_to_read(exam: Exam, unread: Mapping[str, str]) -> InferenceError:
+    """The error of an exam none of whose images is sound; ``unread`` says why, by image."""
+    why = " ".join(dict.fromkeys(unread.values()))
+    return InferenceError(
+        f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
+    )
+
+
 class AiUnavailable(InferenceError):
     """No model can run here, or none reads such images: asking again does not help."""
 

@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from inference.device import chosen_device, device_words
-from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled
+from inference.engine import AiUnavailable, Cancelled, Progress, check_cancelled, nothing_to_read
 from inference.engine_parts import check_chain
 from inference.exam.grayscale import DEFAULT_VOI
-from inference.exam.types import Box, Exam, InferenceError, ViewImage
+from inference.exam.types import Box, Exam, ViewImage
 from inference.four_view_choice import part_words
 from inference.model_card import ModelCard, ModelError, checked_weights, read_card
 from inference.models.cam_classifier import STRIDE, CamNetwork, breast_logit, fold_batch_norm, map_mask
@@ -207,10 +207,7 @@ def standard_images(exam: Exam) -> tuple[list[ViewImage], dict[str, str], list[s
     sound = triage(images, spacing=False)
     unread |= sound.unread
     if not sound.images:
-        why = " ".join(dict.fromkeys(unread.values()))
-        raise InferenceError(
-            f"Exam {exam.exam_id}: expected a view that can be read, found none. {why} Choose another exam or model."
-        )
+        raise nothing_to_read(exam, unread)
     return list(sound.images), unread, [*warnings, *sound.warnings, *_guessed_greys(sound.images)]
 
 
