@@ -9,7 +9,7 @@ from typing import Any
 from inference.model_card import ModelCard, read_card
 from inference.training.calcification_data import COARSE, EXAM, GROUP, TRAPS
 from inference.training.calcification_evaluation import ENSEMBLE, MEASURES, best_of
-from inference.training.model_page import card_sections, prevalence_words
+from inference.training.model_page import card_head, card_sections, prevalence_words
 
 _WORLDS = {
     GROUP: "hard views: benign and malignant groups drawn to overlap",
@@ -29,23 +29,16 @@ def document(folder: Path) -> str:
     card = read_card(folder)
     members = [m["backbone"] for m in card.architecture["members"]]
     lines = [
-        f"# {card.name}",
-        "",
-        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
-        "",
-        f"Written by `{_COMMAND}`; do not edit by hand.",
-        "",
-        f"* Task: {card.task}",
-        f"* Networks: {card.architecture['source']}; recipe `{card.architecture['recipe']}`: "
-        f"{', '.join(members)}",
-        *_lacking(card),
-        f"* Preprocessing: `{card.preprocessing}`",
-        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
-        f"{card.weights_path.stat().st_size / 1e6:.1f} MB: every member listed above",
-        f"* Training data: {card.training_data}",
-        f"* Licence: {card.licence}",
-        f"* The scores: {card.score_meaning}",
-        "",
+        *card_head(
+            card,
+            _COMMAND,
+            [
+                f"* Networks: {card.architecture['source']}; recipe `{card.architecture['recipe']}`: "
+                f"{', '.join(members)}",
+                *_lacking(card),
+            ],
+            weights_note=": every member listed above",
+        ),
         *card_sections(card),
         *_phantom(card),
         *_real(card),

@@ -10,7 +10,7 @@ from inference.evaluation.radiomics import PIXEL_MM
 from inference.model_card import ModelCard, read_card
 from inference.training.cesm_cases import CASE_MM
 from inference.training.cesm_data import EVALUATION_MM
-from inference.training.model_page import card_sections, prevalence_words
+from inference.training.model_page import card_head, card_sections, prevalence_words
 
 _WORDS = {
     "cbam": "with CBAM",
@@ -27,23 +27,14 @@ def document(folder: Path) -> str:
     """Return the page of a packaged contrast-mammography model."""
     card = read_card(folder)
     lines = [
-        f"# {card.name}",
-        "",
-        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
-        "",
-        "Written by `negatoscope evaluate-phantoms --model cesm-cbam --page docs/models/cesm-cbam.md`; do not edit by "
-        "hand.",
-        "",
-        f"* Task: {card.task}",
-        f"* Network: {card.architecture['source']}; backbone `{card.architecture['network']['backbone']}`, "
-        f"{card.architecture['members']} members, recipe `{card.architecture['recipe']}`",
-        f"* Preprocessing: `{card.preprocessing}`",
-        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
-        f"{card.weights_path.stat().st_size / 1e6:.1f} MB",
-        f"* Training data: {card.training_data}",
-        f"* Licence: {card.licence}",
-        f"* The scores: {card.score_meaning}",
-        "",
+        *card_head(
+            card,
+            "negatoscope evaluate-phantoms --model cesm-cbam --page docs/models/cesm-cbam.md",
+            [
+                f"* Network: {card.architecture['source']}; backbone `{card.architecture['network']['backbone']}`, "
+                f"{card.architecture['members']} members, recipe `{card.architecture['recipe']}`"
+            ],
+        ),
         *card_sections(card),
         *_own(card),
         *_true_masks(card),

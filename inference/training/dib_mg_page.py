@@ -17,7 +17,7 @@ from inference.models.cam_classifier import CamConfig
 from inference.models.dib_mg_modern import ModernConfig
 from inference.preprocessing.pipeline import CANVAS_MM
 from inference.training.dib_mg_variants import RULE, recipe_of, replaces
-from inference.training.model_page import card_sections
+from inference.training.model_page import card_head, card_sections
 from inference.training.recipes import RECIPES, Recipe
 
 ROC = "dib-mg-roc.png"
@@ -27,22 +27,15 @@ def document(folder: Path) -> str:
     """Return the model's page for the docs as Markdown, all figures from its card."""
     card = read_card(folder)
     lines = [
-        f"# {card.name}",
-        "",
-        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
-        "",
-        "Written by `python -m inference evaluate-phantoms`; do not edit by hand.",
-        "",
-        f"* Task: {card.task}",
-        f"* Network: {card.architecture.get('source', card.architecture['family'])}; width "
-        f"{card.architecture['width']}",
-        f"* Preprocessing: `{card.preprocessing}`",
-        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
-        f"{card.weights_path.stat().st_size / 1e6:.1f} MB",
-        f"* Training data: {card.training_data}",
-        f"* Licence: {card.licence}",
-        f"* The score: {card.score_meaning}",
-        "",
+        *card_head(
+            card,
+            "python -m inference evaluate-phantoms",
+            [
+                f"* Network: {card.architecture.get('source', card.architecture['family'])}; width "
+                f"{card.architecture['width']}"
+            ],
+            scores="The score",
+        ),
         *card_sections(card),
     ]
     figures = card.evaluation.get("phantom")

@@ -9,7 +9,7 @@ from typing import Any
 from inference.model_card import ModelCard, read_card
 from inference.training.four_view_data import FINDINGS
 from inference.training.four_view_trials import trial_lines
-from inference.training.model_page import card_sections
+from inference.training.model_page import card_head, card_sections
 
 _ROWS = {"all": "all lesions", "malignant": "malignant lesions", "benign": "benign lesions"}
 
@@ -18,22 +18,14 @@ def document(folder: Path) -> str:
     """Return the page of a packaged four-view detector."""
     card = read_card(folder)
     lines = [
-        f"# {card.name}",
-        "",
-        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
-        "",
-        "Written by `negatoscope evaluate-phantoms --model four-view-detector`; do not edit by hand.",
-        "",
-        f"* Task: {card.task}",
-        f"* Network: {card.architecture['source']}; backbone `{card.architecture['network']['backbone']}`, recipe "
-        f"`{card.architecture.get('recipe', '')}`",
-        f"* Preprocessing: `{card.preprocessing}`",
-        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
-        f"{card.weights_path.stat().st_size / 1e6:.1f} MB",
-        f"* Training data: {card.training_data}",
-        f"* Licence: {card.licence}",
-        f"* The scores: {card.score_meaning}",
-        "",
+        *card_head(
+            card,
+            "negatoscope evaluate-phantoms --model four-view-detector",
+            [
+                f"* Network: {card.architecture['source']}; backbone `{card.architecture['network']['backbone']}`, recipe "
+                f"`{card.architecture.get('recipe', '')}`"
+            ],
+        ),
         *card_sections(card),
         *_phantom(card),
         *_real(card),

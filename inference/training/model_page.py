@@ -1,8 +1,50 @@
-"""The part of a model's page that is told of every model alike: outputs, limits and operating points of its card."""
+"""The part of a model's page that is told of every model alike: head, outputs, limits and operating points of its card."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inference.model_card import ModelCard
+
+
+def card_head(
+    card: ModelCard,
+    written_by: str,
+    network: Sequence[str],
+    *,
+    weights_note: str = "",
+    scores: str = "The scores",
+) -> list[str]:
+    """Return the Markdown lines from the title to the card's plain facts, an empty one at the end.
+
+    Parameters
+    ----------
+    written_by
+        The command that writes the page.
+    network
+        The lines on the network, with their bullets.
+    weights_note
+        Stands after the weights' size.
+    scores
+        What the line on the scores' meaning is called.
+    """
+    return [
+        f"# {card.name}",
+        "",
+        f"Model `{card.model_id}` version {card.version}. {card.intended_use}",
+        "",
+        f"Written by `{written_by}`; do not edit by hand.",
+        "",
+        f"* Task: {card.task}",
+        *network,
+        f"* Preprocessing: `{card.preprocessing}`",
+        f"* Weights: `{card.weights_file}`, SHA-256 `{card.weights_sha256}`, "
+        f"{card.weights_path.stat().st_size / 1e6:.1f} MB{weights_note}",
+        f"* Training data: {card.training_data}",
+        f"* Licence: {card.licence}",
+        f"* {scores}: {card.score_meaning}",
+        "",
+    ]
 
 
 def card_sections(card: ModelCard) -> list[str]:
