@@ -243,7 +243,7 @@ def test_the_cache_knows_a_changed_image_another_spacing_another_side_and_anothe
     assert before.slots == first(same).slots
     other = first(swapped)
     assert sum(not np.array_equal(a, b) for a, b in zip(before.planes, other.planes, strict=False)) > 0
-    path = next(p for p in sorted(own.rglob("*.dcm")) if "22" in p.as_posix())
+    path = next(p for p in sorted(own.rglob("*.dcm")) if "22" in p.relative_to(own).as_posix())
     header = pydicom.dcmread(path)
     header.PixelData = np.flipud(header.pixel_array).tobytes()
     header.save_as(path)
